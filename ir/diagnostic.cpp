@@ -1,0 +1,65 @@
+#include "ir/diagnostic.h"
+
+#include <algorithm>
+#include <vector>
+
+namespace gradc {
+namespace {
+
+std::string whole_text(const std::string& place, const std::string& message, const std::string& tail) {
+  return (place.empty() ? "" : place + ": ") + "error: " + message + tail;
+}
+
+}  // namespace
+
+UserError::UserError(std::string place, std::string message, Fault fault)
+    : UserError(std::move(place), std::move(message), "", fault) {}
+
+UserError::UserError(std::string place, std::string message, std::string tail, Fault fault)
+    : std::runtime_error(whole_text(place, message, tail)),
+      place_(std::move(place)),
+      message_(std::move(message)),
+      tail_(std::move(tail)),
+      fault_(fault) {}
+
+UserError UserError::with_note(const std::string& note) const {
+  return UserError(place_, message_, tail_ + "\nnote: " + note, fault_);
+}
+
+UserError UserError::with_help(const std::string& help) const {
+  return UserError(place_, message_, tail_ + "\nhelp: " + help, fault_);
+}
+
+UserError UserError::at(const std::string& place) const {
+  return UserError(place, message_, tail_, fault_);
+}
+
+UserError UserError::with_source(std::string_view line, int column) const {
+  std::string caret = "\n  " + std::string(line) + "\n  ";
+  for (int i = 0; i + 1 < column && i < static_cast<int>(line.size()); ++i)
+    caret += line[static_cast<size_t>(i)] == '\t' ? '\t' : ' ';
+  return UserError(place_, message_, caret + "^" + tail_, fault_);
+}
+
+void internal_error(const char* file, int line, const char* condition, const std::string& message) {
+  throw InternalError(fmt::format("{}:{}: internal error: `{}` does not hold{}{}", file, line, condition,
+                                  message.empty() ? "" : ": ", message));
+}
+
+int edit_distance(std::string_view a, std::string_view b) {
+  std::vector<int> row(b.size() + 1);
+  for (size_t j = 0; j <= b.size(); ++j)
+    row[j] = static_cast<int>(j);
+  for (size_t i = 1; i <= a.size(); ++i) {
+    int diagonal = row[0];
+    row[0] = static_cast<int>(i);
+    for (size_t j = 1; j <= b.size(); ++j) {
+      int change = diagonal + (a[i - 1] != b[j - 1]);
+      diagonal = row[j];
+      row[j] = std::min({change, row[j] + 1, row[j - 1] + 1});
+    }
+  }
+  return row[b.size()];
+}
+
+}  // namespace gradc
