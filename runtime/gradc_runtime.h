@@ -107,23 +107,27 @@ void gradc_pool_destroy(gradc_pool* pool);
 int32_t gradc_pool_threads(const gradc_pool* pool);
 void gradc_pool_parallel_for(void* pool, int64_t count, gradc_body body, void* data);
 
-/* Memory that the caller owns. Null members are allocated by gradc_create and freed by gradc_destroy. */
+/* Memory that the caller owns and gradc_create leaves as it is, so state may hold weights already. Null
+ * members are allocated (state zeroed, then it is the entry "init" that fills it) and freed by gradc_destroy. */
 typedef struct gradc_memory {
   void* state;
   void* arena; /* gradc_arena_bytes(module) */
 } gradc_memory;
 
 uint64_t gradc_arena_bytes(const gradc_module* module); /* the largest entry's */
+/* `pool` may be null (one thread), shared by instances, and must outlive them; `memory` may be null. */
 gradc_status gradc_create(const gradc_module* module, gradc_pool* pool, const gradc_memory* memory,
                           gradc_instance** out);
 void gradc_destroy(gradc_instance* instance);
-/* To bring a thread pool of one's own, before the first run. */
+/* To bring a thread pool of one's own, between runs: `f` is called with a count of at most `threads` and
+ * may run every index on a thread of its own, in any order; the instance takes care of the workers' numbers. */
 void gradc_set_parallel_for(gradc_instance* instance, gradc_parallel_for f, void* pool, int32_t threads);
 
 const gradc_entry* gradc_find_entry(const gradc_module* module, const char* name); /* or null */
 const gradc_tensor* gradc_find_state(const gradc_module* module, const char* name); /* or null */
 void* gradc_state_data(gradc_instance* instance, const gradc_tensor* tensor);
-/* Runs an entry. No allocation, no lock. MXCSR (rounding, denormals) is set and restored. */
+/* Runs an entry, one run of an instance at a time. No allocation, no lock. MXCSR (rounding, denormals) is
+ * set and restored. */
 gradc_status gradc_run(gradc_instance* instance, const gradc_entry* entry, const void* const* inputs,
                        void* const* outputs);
 
