@@ -6,7 +6,8 @@
 namespace gradc {
 namespace {
 
-std::string whole_text(const std::string& place, const std::string& message, const std::string& tail) {
+std::string whole_text(const std::string& place, const std::string& message,
+                       const std::string& tail) {
   return (place.empty() ? "" : place + ": ") + "error: " + message + tail;
 }
 
@@ -42,8 +43,8 @@ UserError UserError::with_source(std::string_view line, int column) const {
 }
 
 void internal_error(const char* file, int line, const char* condition, const std::string& message) {
-  throw InternalError(fmt::format("{}:{}: internal error: `{}` does not hold{}{}", file, line, condition,
-                                  message.empty() ? "" : ": ", message));
+  throw InternalError(fmt::format("{}:{}: internal error: `{}` does not hold{}{}", file, line,
+                                  condition, message.empty() ? "" : ": ", message));
 }
 
 int edit_distance(std::string_view a, std::string_view b) {

@@ -12,8 +12,9 @@ namespace gradc {
 // Exit codes of the command line tool (docs in README.md).
 enum class Fault { model_or_data = 1, command_line = 2, internal = 3, impossible_budget = 4 };
 
-// A fault of the input. `place` is `file:line:col`, `model.onnx: node "x"` or a file's path; it may be empty.
-// what() is the whole text: `place: error: message`, then the source line and caret if known, notes, help.
+// A fault of the input. `place` is `file:line:col`, `model.onnx: node "x"` or a file's path; it may
+// be empty. what() is the whole text: `place: error: message`, then the source line and caret if
+// known, notes, help.
 class UserError : public std::runtime_error {
  public:
   UserError(std::string place, std::string message, Fault fault = Fault::model_or_data);
@@ -46,12 +47,13 @@ template <typename... Args>
   throw UserError("", fmt::format(format, std::forward<Args>(args)...));
 }
 
-[[noreturn]] void internal_error(const char* file, int line, const char* condition, const std::string& message);
+[[noreturn]] void internal_error(const char* file, int line, const char* condition,
+                                 const std::string& message);
 
-#define GRADC_CHECK(condition, ...)                                                              \
-  do {                                                                                           \
-    if (!(condition))                                                                            \
-      ::gradc::internal_error(__FILE__, __LINE__, #condition, ::fmt::format("" __VA_ARGS__));    \
+#define GRADC_CHECK(condition, ...)                                                           \
+  do {                                                                                        \
+    if (!(condition))                                                                         \
+      ::gradc::internal_error(__FILE__, __LINE__, #condition, ::fmt::format("" __VA_ARGS__)); \
   } while (false)
 
 // The candidate nearest to `name` by edit distance, or "" when none is near (for "did you mean").

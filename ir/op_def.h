@@ -1,0 +1,160 @@
+#pragma once
+// What the compiler knows about an op: one record per op, in one file per family. No pass switches
+// on opcodes; it asks the record. A null member is a stated fact ("not differentiable") that errors
+// quote.
+#include <array>
+#include <functional>
+#include <initializer_list>
+#include <optional>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "ir/diagnostic.h"
+#include "ir/eval_types.h"
+#include "ir/module.h"
+
+namespace gradc {
+
+class Builder;
+class Vjp;
+namespace loop {
+class ElementContext;
+struct Scalar;
+enum class Code : uint8_t;
+}  // namespace loop
+
+// How fuse and lowering treat an op.
+enum class KernelClass : uint8_t {
+  map,  // each element of the result is an expression of elements of the operands (`element`)
+  reduce,  // folds axes of its operand with an associative operation (`reduce`)
+  contract,  // sums products over axes: dot and convolutions (`contraction`)
+  custom,  // has a lowering of its own in compiler/codegen
+  view,  // the operand's bytes under another shape: costs nothing between kernels
+  composite,  // made of other ops: `expand` replaces it before fuse
+  control  // calls another function of the module
+};
+std::string_view name_of(KernelClass kernel_class);
+
+struct AttrDef {
+  std::string_view key;
+  AttrKind kind = AttrKind::integer;
+  bool required = true;
+};
+
+// Up to 8 attributes; a brace list initialises it: `.attrs = {{"axes", AttrKind::integers}}`.
+struct AttrDefs {
+  std::array<AttrDef, 8> items{};
+  size_t count = 0;
+  constexpr AttrDefs() = default;
+  constexpr AttrDefs(std::initializer_list<AttrDef> defs) {
+    for (const AttrDef& def : defs)
+      items[count++] = def;
+  }
+  constexpr const AttrDef* begin() const { return items.data(); }
+  constexpr const AttrDef* end() const { return items.data() + count; }
+};
+
+// Values that tests may feed to an operand; `real` keeps off kinks and ties.
+enum class Domain : uint8_t {
+  real,  // [-2, 2], at least 0.05 away from 0 and from each other's ties
+  positive,  // [0.2, 2]
+  unit,  // (-0.9, 0.9)
+  index,  // whole numbers valid as an index (the op's doc says into what: attribute `size`, or
+          // operand 0)
+  seed  // whole numbers in [0, 1000]
+};
+
+struct Domains {
+  std::array<Domain, 8> items{};
+  constexpr Domains() = default;
+  constexpr Domains(std::initializer_list<Domain> domains) {
+    size_t count = 0;
+    for (Domain domain : domains)
+      items[count++] = domain;
+    for (; count > 0 && count < items.size(); ++count)
+      items[count] = items[count - 1];
+  }
+};
+
+// A result of one type, written by shape rules as `return one(type)`.
+using Types = std::vector<Type>;
+inline Types one(Type type) {
+  return {std::move(type)};
+}
+
+// A fold with a neutral element: what a reduction over no elements gives.
+struct Fold {
+  double identity = 0;
+  loop::Code combine{};
+};
+
+// One index of a contraction's operand as an affine function of the loops of the contraction, which
+// are the result's axes followed by the summed ones: (sum of coefficient * loop + offset) /
+// divisor. An index that does not divide, or lies outside of [0, size), reads as zero: padding and
+// dilation.
+struct AffineIndex {
+  std::vector<std::pair<int, int64_t>> terms;  // (loop, coefficient)
+  int64_t offset = 0;
+  int64_t divisor = 1;
+};
+
+// result[o...] = sum over s... of a[a_index(o, s)...] * b[b_index(o, s)...]
+struct Contraction {
+  Dims result_dims, summed_dims;
+  std::array<std::vector<AffineIndex>, 2>
+      operand_indices;  // one AffineIndex per axis of operand 0 and 1
+};
+
+struct OpDef {
+  std::string_view name;
+  std::string_view doc;  // one sentence or two; docs/ops.md shows it
+  std::string_view
+      examples;  // one a line, `add(f32[2,3], f32[2,3])`: tested, and shown in docs/ops.md
+  KernelClass kernel = KernelClass::map;
+  int operands = 1;  // -1: any number from one up
+  int results = 1;  // -1: as many as `infer` says
+  AttrDefs attrs{};
+  Domains domains{};
+  bool commutative = false;
+  // The result types from the operand types, or fail("what was seen, then the rule").
+  Types (*infer)(std::span<const Type> operands, const Attrs& attrs) = nullptr;
+  // The results in double precision: naive, the judge of everything else. Null for control ops.
+  std::vector<Tensor> (*eval)(std::span<const Tensor> operands, const Op& op,
+                              std::span<const Type> results) = nullptr;
+  // Floating point operations (a multiply-add is two), for reports. Null means one per result
+  // element.
+  int64_t (*flops)(std::span<const Type> operands, std::span<const Type> results,
+                   const Attrs& attrs) = nullptr;
+  // Adds the contributions of dy to the operands' gradients. Null: not differentiable.
+  void (*vjp)(Vjp& vjp) = nullptr;
+  // map: the element of result `context.result()` at the context's position, in loop IR.
+  loop::Scalar (*element)(loop::ElementContext& context) = nullptr;
+  // reduce: what folds the elements along attribute `axes`.
+  Fold reduce{};
+  // contract: the loops and the operands' indices.
+  Contraction (*contraction)(std::span<const Type> operands, const Type& result,
+                             const Attrs& attrs) = nullptr;
+  // composite: the same values from other ops, appended through the builder; one ValueId per
+  // result.
+  std::vector<ValueId> (*expand)(Builder& builder, const Op& op) = nullptr;
+};
+
+const OpDef& def(Opcode code);
+inline const OpDef& def(const Op& op) {
+  return def(op.code);
+}
+std::optional<Opcode> opcode_named(std::string_view name);
+std::span<const Opcode> all_opcodes();  // alphabetical
+
+namespace ops {
+#define OP(name) extern const OpDef name;
+#include "ir/ops.def"
+#undef OP
+}  // namespace ops
+
+// Checks operand count and attributes, then the op's shape rule. Errors carry no place.
+Types infer_types(Opcode code, std::span<const Type> operands, const Attrs& attrs);
+int64_t flops_of(const Function& function, const Op& op);
+
+}  // namespace gradc

@@ -1,0 +1,66 @@
+#pragma once
+// Short forms shared by the op records: shape rules, naive evaluation, element rules.
+#include <cmath>
+#include <span>
+
+#include "ir/loop.h"
+#include "ir/op_def.h"
+#include "ir/vjp.h"
+
+namespace gradc::ops {
+
+// Shape rule: all operands have one type, which is the result's.
+Types same_type(std::span<const Type> operands, const Attrs& attrs);
+
+// Naive evaluation of elementwise ops.
+template <auto F>
+std::vector<Tensor> eval_unary(std::span<const Tensor> x, const Op&, std::span<const Type> types) {
+  Tensor y{types[0], x[0].data};
+  for (double& value : y.data)
+    value = F(value);
+  return {y};
+}
+
+template <auto F>
+std::vector<Tensor> eval_binary(std::span<const Tensor> x, const Op&, std::span<const Type> types) {
+  Tensor y{types[0], x[0].data};
+  for (size_t i = 0; i < y.data.size(); ++i)
+    y.data[i] = F(x[0].data[i], x[1].data[i]);
+  return {y};
+}
+
+// Element rules that are one instruction.
+template <loop::Code code>
+loop::Scalar element_unary(loop::ElementContext& c) {
+  return c.b.unary(code, c.at(0));
+}
+
+template <loop::Code code>
+loop::Scalar element_binary(loop::ElementContext& c) {
+  return c.b.binary(code, c.at(0), c.at(1));
+}
+
+// For ops that only move elements.
+inline int64_t no_flops(std::span<const Type>, std::span<const Type>, const Attrs&) {
+  return 0;
+}
+
+// The indices, one per axis, of row-major number `linear` in a tensor of `dims`, and back; for
+// naive evaluation.
+Dims unravel(int64_t linear, const Dims& dims);
+int64_t ravel(const Dims& indices, const Dims& dims);
+
+// A tensor of `type` whose element at each index is f(index).
+template <typename F>
+Tensor tensor_of(const Type& type, F f) {
+  Tensor y{type, std::vector<double>(static_cast<size_t>(type.elements()))};
+  for (int64_t i = 0; i < type.elements(); ++i)
+    y.data[static_cast<size_t>(i)] = f(unravel(i, type.dims));
+  return y;
+}
+
+inline double element(const Tensor& x, const Dims& indices) {
+  return x.data[static_cast<size_t>(ravel(indices, x.type.dims))];
+}
+
+}  // namespace gradc::ops

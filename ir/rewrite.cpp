@@ -1,0 +1,73 @@
+#include "ir/rewrite.h"
+
+#include "ir/diagnostic.h"
+
+namespace gradc {
+
+Rewrite::Rewrite(const Function& from) : from_(from), builder_(to_), map_(from.values.size()) {
+  to_.kind = from.kind;
+  to_.name = from.name;
+  to_.attrs = from.attrs;
+  for (const Parameter& parameter : from.parameters)
+    map(parameter.value, builder_.parameter(from.type(parameter.value), from[parameter.value].name,
+                                            parameter.state));
+}
+
+Builder& Rewrite::at(const Op& op) {
+  builder_.phase = op.phase;
+  builder_.loc = op.loc;
+  return builder_;
+}
+
+ValueId Rewrite::operator()(ValueId old) const {
+  GRADC_CHECK(mapped(old), "%{} of @{} has no new value yet", from_[old].name, from_.name);
+  return map_[old.index];
+}
+
+std::vector<ValueId> Rewrite::operator()(const std::vector<ValueId>& old) const {
+  std::vector<ValueId> result;
+  for (ValueId value : old)
+    result.push_back((*this)(value));
+  return result;
+}
+
+void Rewrite::copy(const Op& op) {
+  Op copied = op;
+  copied.operands = (*this)(op.operands);
+  for (ValueId& result : copied.results) {
+    to_.values.push_back({from_.type(result), from_[result].name, std::nullopt});
+    ValueId fresh{static_cast<uint32_t>(to_.values.size() - 1)};
+    map(result, fresh);
+    result = fresh;
+  }
+  to_.ops.push_back(std::move(copied));
+}
+
+Function Rewrite::finish() {
+  for (const Result& result : from_.results)
+    to_.results.push_back({(*this)(result.value), result.name, result.state});
+  return std::move(to_);
+}
+
+Function without_dead_ops(const Function& function) {
+  std::vector<bool> live(function.values.size());
+  for (const Result& result : function.results)
+    live[result.value.index] = true;
+  auto is_live = [&](const Op& op) {
+    for (ValueId result : op.results)
+      if (live[result.index])
+        return true;
+    return false;
+  };
+  for (auto op = function.ops.rbegin(); op != function.ops.rend(); ++op)
+    if (is_live(*op))
+      for (ValueId operand : op->operands)
+        live[operand.index] = true;
+  Rewrite rewrite(function);
+  for (const Op& op : function.ops)
+    if (is_live(op))
+      rewrite.copy(op);
+  return rewrite.finish();
+}
+
+}  // namespace gradc
