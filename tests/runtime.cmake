@@ -1,8 +1,10 @@
 gradc_test(runtime_test LIBS gradc_runtime SOURCES
   support/toy_module.cpp
   unit/cpu_test.cpp
+  unit/file_test.cpp
   unit/instance_test.cpp
-  unit/pool_test.cpp)
+  unit/pool_test.cpp
+  unit/safetensors_test.cpp)
 # Sanitizers bring a malloc of their own.
 if(NOT GRADC_SANITIZE)
   gradc_test(no_malloc_test LIBS gradc_runtime SOURCES

@@ -1,0 +1,56 @@
+#pragma once
+// Files as the runtime and the tools treat them: read whole and bounded, replaced at once or not at
+// all.
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "runtime/gradc_runtime.h"
+
+namespace gradc {
+
+// How a file operation went. If it failed, `message` starts with the path and says what was seen.
+struct FileStatus {
+  gradc_status code = GRADC_OK;
+  std::string message;
+  bool ok() const { return code == GRADC_OK; }
+};
+
+// `path: message` under a code.
+FileStatus file_error(gradc_status code, std::string_view path, std::string_view message);
+
+struct FileBytes {
+  FileStatus status;
+  std::unique_ptr<std::byte[]> data;
+  size_t size = 0;
+  std::span<const std::byte> bytes() const { return {data.get(), size}; }
+};
+
+// The whole of a regular file, which must not be larger than `limit`.
+FileBytes read_file(const std::string& path, uint64_t limit = UINT64_MAX);
+
+// A file that appears under its name complete and synced to disk, or not at all: it is written
+// beside its place under a temporary name and renamed. Errors are kept until commit() returns them.
+class AtomicFile {
+ public:
+  explicit AtomicFile(const std::string& path);
+  ~AtomicFile();  // without a commit nothing is left behind
+  AtomicFile(const AtomicFile&) = delete;
+  AtomicFile& operator=(const AtomicFile&) = delete;
+
+  void write(std::span<const std::byte> bytes);
+  void write(std::string_view text) { write(std::as_bytes(std::span(text))); }
+  FileStatus commit();
+
+ private:
+  void fail(const char* what);
+
+  std::string path_, temporary_;
+  int descriptor_ = -1;
+  FileStatus status_;
+};
+
+}  // namespace gradc
