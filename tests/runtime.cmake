@@ -1,5 +1,6 @@
 gradc_test(runtime_test LIBS gradc_runtime SOURCES
   support/toy_module.cpp
+  unit/checkpoint_test.cpp
   unit/cpu_test.cpp
   unit/file_test.cpp
   unit/instance_test.cpp
