@@ -3,6 +3,7 @@ gradc_test(runtime_test LIBS gradc_runtime SOURCES
   unit/checkpoint_test.cpp
   unit/cpu_test.cpp
   unit/file_test.cpp
+  unit/guarded_test.cpp
   unit/instance_test.cpp
   unit/pool_test.cpp
   unit/safetensors_test.cpp)
