@@ -9,6 +9,7 @@ extern constexpr OpDef call = {
     .kernel = KernelClass::control,
     .operands = -1,
     .results = -1,
+    .attrs = {{"scratch_at", AttrKind::integer, false}},
 };
 
 // Body: carries, one slice of each sequence, constants -> next carries, outputs of this trip.

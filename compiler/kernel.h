@@ -1,0 +1,60 @@
+#pragma once
+// Kernels: what `fuse` makes, `schedule` annotates, `plan` places and lowering turns into loops.
+//
+// After `fuse` an entry holds only `call`s of kernels, and `reshape`s, which are views: the result
+// has its operand's bytes. Every result of an entry, and everything tied to state, is produced by a
+// kernel of its own
+// (`copy` where nothing else would), never by a view or a parameter.
+//
+// A kernel is a Function of primitive ops. Its attribute `class` says how it is lowered:
+//
+// map       Only map and view ops. All results have the same dims: the iteration space.
+// reduce    Also reduce ops. They all fold the same axes (attribute `axes`) of operands of the same
+// dims
+//           (attribute `domain`): the rows are the other axes. Every other value is either of the
+//           domain's dims, of the rows' dims, or something that elements of those are computed from
+//           (a smaller operand, broadcast). Results have the domain's or the rows' dims.
+// contract  One contract op. Map ops may produce its operands (prologue), and follow it on values
+// of its result's
+//           dims (epilogue). Results have those dims (views of them included).
+// custom    One op that has a lowering of its own.
+//
+// Attributes that `fuse` sets:
+//   class     one of the names above
+//   inplace   pairs [operand, result, operand, result, ...]: the result may have the operand's
+//   bytes, because
+//             each element of that operand is read only before, and where, the same element of the
+//             result is written
+// Attributes that `schedule` sets, all bytes multiples of 64:
+//   workspace bytes that the call needs, shared by its threads
+//   scratch   bytes that each thread needs
+// and what the class's schedule decides (tile sizes, ...).
+//
+// The plan places workspace + threads * scratch bytes for each call at arena offset `scratch_at`,
+// an attribute of the call.
+//
+// As machine code a kernel is
+//   void kernel(const gradc_context*, const void* operand..., void* result..., void*
+//   workspace_then_scratch)
+#include <string_view>
+
+#include "ir/module.h"
+
+namespace gradc {
+
+inline constexpr int64_t kAlignment = 64;  // of every buffer, as GRADC_ALIGNMENT
+inline int64_t aligned(int64_t bytes) {
+  return (bytes + kAlignment - 1) / kAlignment * kAlignment;
+}
+
+inline std::string_view kernel_class(const Function& kernel) {
+  return kernel.attrs.string("class");
+}
+
+// Bytes that a call of `kernel` needs beside its operands and results.
+inline int64_t scratch_bytes(const Function& kernel, int threads) {
+  return aligned(kernel.attrs.integer_or("workspace", 0)) +
+         threads * aligned(kernel.attrs.integer_or("scratch", 0));
+}
+
+}  // namespace gradc

@@ -1,0 +1,51 @@
+#pragma once
+// What a user asks of a compilation, as the command line spells it. Every pass reads from here what
+// it needs.
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace gradc {
+
+enum class OptimizerKind : uint8_t {
+  sgd,
+  adam,
+  adamw
+};  // momentum and Nesterov are settings of sgd
+enum class ScheduleKind : uint8_t { constant, cosine };
+
+struct OptimizerOptions {
+  OptimizerKind kind = OptimizerKind::adamw;
+  double momentum = 0;  // sgd: v = momentum * v + g, p -= lr * v
+  bool nesterov = false;  // sgd: p -= lr * (g + momentum * v)
+  double beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8;
+  double weight_decay = 0;  // adamw: decoupled; sgd and adam: added to the gradient
+  double clip_value = 0;  // 0: no clipping; else every gradient element is clamped to +-clip_value
+  double clip_norm =
+      0;  // 0: no clipping; else gradients are scaled so that their global norm is at most this
+  ScheduleKind schedule = ScheduleKind::constant;  // factor on the input `lr`
+  int64_t warmup_steps = 0;  // linear from 0 to the full rate
+};
+
+struct Options {
+  // Import.
+  std::map<std::string, int64_t> binds;  // --bind name=value
+  std::map<std::string, std::vector<int64_t>> shapes;  // --shape input=1x3x224x224
+  // Gradients and updates.
+  bool train = false;  // keep train_step; else only what `infer` needs
+  bool update = true;  // false: gradients are results (`gradc grad`), no optimizer
+  bool input_gradients = false;  // with update = false: also of float inputs
+  std::vector<std::string> frozen;  // glob patterns on parameter names
+  OptimizerOptions optimizer;
+  // Memory.
+  std::optional<int64_t> memory;  // bytes the arena may take
+  std::optional<int64_t> memory_total;  // bytes all regions together may take
+  // Target.
+  std::string cpu = "native";
+  int threads = 1;  // the most that will run; thread scratch is sized for it
+  bool expand_all = false;  // every composite becomes primitives before autodiff
+};
+
+}  // namespace gradc

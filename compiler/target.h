@@ -1,0 +1,19 @@
+#pragma once
+// What lowering needs to know of the machine. Passes before `schedule` never ask. compiler/codegen
+// makes one from a CPU name.
+#include <cstdint>
+#include <string>
+
+namespace gradc {
+
+struct Target {
+  std::string cpu;  // as LLVM spells it: x86-64-v3, znver4, ...
+  std::string features;  // LLVM's feature string, "+avx2,+fma,..."
+  int vector_bytes = 32;  // of the widest vector register to use
+  int vector_registers = 16;
+  int64_t l1_bytes = 32 << 10;
+  int64_t l2_bytes = 512 << 10;
+  int lanes_f32() const { return vector_bytes / 4; }
+};
+
+}  // namespace gradc
