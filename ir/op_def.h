@@ -100,6 +100,10 @@ struct AffineIndex {
 };
 
 // result[o...] = sum over s... of a[a_index(o, s)...] * b[b_index(o, s)...]
+// result_dims is the result's shape, in which an axis may be split in two that follow each other
+// (the channels of a grouped convolution into groups and the channels of one): the same elements in
+// the same row-major order. An operand's index into such an axis is group * size + channel, which
+// is affine, so the group is a loop like any other and both operands use it, as they do a batch.
 struct Contraction {
   Dims result_dims, summed_dims;
   std::array<std::vector<AffineIndex>, 2>
