@@ -33,6 +33,17 @@ class Builder {
   // number.
   ValueId constant(const Type& type, double value);
   ValueId constant_like(ValueId value, double number) { return constant(type(value), number); }
+  ValueId add(ValueId x, ValueId y) { return op(Opcode::add, {x, y}); }
+  ValueId sub(ValueId x, ValueId y) { return op(Opcode::sub, {x, y}); }
+  ValueId mul(ValueId x, ValueId y) { return op(Opcode::mul, {x, y}); }
+  ValueId div(ValueId x, ValueId y) { return op(Opcode::div, {x, y}); }
+  ValueId neg(ValueId x) { return op(Opcode::neg, {x}); }
+  // x + number and x * number, element by element.
+  ValueId shift(ValueId x, double number) { return add(x, constant_like(x, number)); }
+  ValueId scale(ValueId x, double number) { return mul(x, constant_like(x, number)); }
+  ValueId select(ValueId condition, ValueId if_true, ValueId if_false) {
+    return op(Opcode::select, {condition, if_true, if_false});
+  }
   // Repeats x along the axes of `dims` that are not in `axes`; axes[i] is where axis i of x goes.
   ValueId broadcast(ValueId x, std::vector<int64_t> axes, Dims dims);
   // x, of shape without `axes`, repeated along them to the type of `like`: the dual of a reduction.

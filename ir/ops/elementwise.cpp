@@ -5,6 +5,7 @@
 namespace gradc::ops {
 
 using loop::Code;
+using loop::Scalar;
 
 extern constexpr OpDef add = {
     .name = "add",
@@ -12,7 +13,7 @@ extern constexpr OpDef add = {
     .examples = "add(f32[2,3], f32[2,3])\nadd(i32[4], i32[4])",
     .operands = 2,
     .commutative = true,
-    .infer = same_type,
+    .infer = same_number,
     .eval = eval_binary<[](double x, double y) { return x + y; }>,
     .vjp = [](Vjp& g) { g.add(0, g.dy()), g.add(1, g.dy()); },
     .element = element_binary<Code::add>,
@@ -21,11 +22,11 @@ extern constexpr OpDef add = {
 extern constexpr OpDef sub = {
     .name = "sub",
     .doc = "Difference of two tensors of one type, element by element.",
-    .examples = "sub(f32[2,3], f32[2,3])",
+    .examples = "sub(f32[2,3], f32[2,3])\nsub(i64[4], i64[4])",
     .operands = 2,
-    .infer = same_type,
+    .infer = same_number,
     .eval = eval_binary<[](double x, double y) { return x - y; }>,
-    .vjp = [](Vjp& g) { g.add(0, g.dy()), g.add(1, g.b.op(Opcode::neg, {g.dy()})); },
+    .vjp = [](Vjp& g) { g.add(0, g.dy()), g.add(1, g.b.neg(g.dy())); },
     .element = element_binary<Code::sub>,
 };
 
@@ -33,43 +34,216 @@ extern constexpr OpDef sub = {
 extern constexpr OpDef mul = {
     .name = "mul",
     .doc = "Product of two tensors of one type, element by element.",
-    .examples = "mul(f32[2,3], f32[2,3])",
+    .examples = "mul(f32[2,3], f32[2,3])\nmul(i32[4], i32[4])",
     .operands = 2,
     .commutative = true,
-    .infer = same_type,
+    .infer = same_number,
     .eval = eval_binary<[](double x, double y) { return x * y; }>,
     .vjp =
         [](Vjp& g) {
-          g.add(0, g.b.op(Opcode::mul, {g.dy(), g.x(1)}));
-          g.add(1, g.b.op(Opcode::mul, {g.dy(), g.x(0)}));
+          g.add(0, g.b.mul(g.dy(), g.x(1)));
+          g.add(1, g.b.mul(g.dy(), g.x(0)));
         },
     .element = element_binary<Code::mul>,
+};
+
+// da = dy / b, db = -dy * y / b
+extern constexpr OpDef div = {
+    .name = "div",
+    .doc = "Quotient of two tensors of floats of one type, element by element.",
+    .examples = "div(f32[2,3], f32[2,3])",
+    .operands = 2,
+    .infer = same_float,
+    .eval = eval_binary<[](double x, double y) { return x / y; }>,
+    .vjp =
+        [](Vjp& g) {
+          ValueId quotient = g.b.div(g.dy(), g.x(1));
+          g.add(0, quotient);
+          g.add(1, g.b.neg(g.b.mul(quotient, g.y())));
+        },
+    .element = element_binary<Code::div>,
+};
+
+// da = dy * b * a^(b-1), db = dy * y * log(a). Where b = 0 the power is replaced by 1, so that
+// a = 0 gives 0 and not 0 * inf; where a <= 0 the logarithm is that of 1: no gradient to b.
+extern constexpr OpDef pow = {
+    .name = "pow",
+    .doc =
+        "The first operand to the power of the second, element by element. A base that is not "
+        "positive gives the exponent no gradient.",
+    .examples = "pow(f32[2,3], f32[2,3])",
+    .operands = 2,
+    .domains = {Domain::positive, Domain::real},
+    .infer = same_float,
+    .eval = eval_binary<[](double x, double y) { return std::pow(x, y); }>,
+    .vjp =
+        [](Vjp& g) {
+          ValueId zero = g.b.constant(g.x_type(), 0.0), one = g.b.constant(g.x_type(), 1.0);
+          ValueId flat = g.b.op(Opcode::equal, {g.x(1), zero});
+          ValueId exponent = g.b.select(flat, one, g.b.sub(g.x(1), one));
+          ValueId slope = g.b.mul(g.x(1), g.b.op(Opcode::pow, {g.x(0), exponent}));
+          g.add(0, g.b.mul(g.dy(), slope));
+          ValueId positive = g.b.op(Opcode::less, {zero, g.x(0)});
+          ValueId log_base = g.b.op(Opcode::log, {g.b.select(positive, g.x(0), one)});
+          g.add(1, g.b.mul(g.dy(), g.b.mul(g.y(), log_base)));
+        },
+    .element = element_binary<Code::pow>,
 };
 
 extern constexpr OpDef neg = {
     .name = "neg",
     .doc = "Each element with its sign changed.",
-    .examples = "neg(f32[5])",
-    .infer = same_type,
+    .examples = "neg(f32[5])\nneg(i32[3])",
+    .infer = same_number,
     .eval = eval_unary<[](double x) { return -x; }>,
-    .vjp = [](Vjp& g) { g.add(0, g.b.op(Opcode::neg, {g.dy()})); },
+    .vjp = [](Vjp& g) { g.add(0, g.b.neg(g.dy())); },
     .element = element_unary<Code::neg>,
 };
 
-// dx = dy * (1 - y^2)
-extern constexpr OpDef tanh = {
-    .name = "tanh",
-    .doc = "Hyperbolic tangent of each element.",
-    .examples = "tanh(f32[3,5])",
-    .infer = same_type,
-    .eval = eval_unary<[](double x) { return std::tanh(x); }>,
-    .vjp =
-        [](Vjp& g) {
-          ValueId square = g.b.op(Opcode::mul, {g.y(), g.y()});
-          ValueId slope = g.b.op(Opcode::sub, {g.b.constant_like(square, 1.0), square});
-          g.add(0, g.b.op(Opcode::mul, {g.dy(), slope}));
+// dx = dy * sign(x)
+extern constexpr OpDef abs = {
+    .name = "abs",
+    .doc = "Magnitude of each element. Its gradient at 0 is 0.",
+    .examples = "abs(f32[2,3])\nabs(i32[4])",
+    .infer = same_number,
+    .eval = eval_unary<[](double x) { return std::abs(x); }>,
+    .vjp = [](Vjp& g) { g.add(0, g.b.mul(g.dy(), g.b.op(Opcode::sign, {g.x()}))); },
+    .element = element_unary<Code::abs>,
+};
+
+namespace {
+
+double sign_of(double x) {
+  if (x > 0)
+    return 1;
+  return x < 0 ? -1 : x;
+}
+
+}  // namespace
+
+extern constexpr OpDef sign = {
+    .name = "sign",
+    .doc = "1 for each positive element, -1 for a negative one; 0 and NaN stay.",
+    .examples = "sign(f32[2,3])",
+    .infer = same_number,
+    .eval = eval_unary<sign_of>,
+    .vjp = zero_gradient,
+    .element =
+        [](loop::ElementContext& c) {
+          Scalar x = c.at(0), zero = c.b.constant(x.dtype, 0);
+          Scalar not_positive =
+              c.b.select(c.b.compare(Code::less, x, zero), c.b.constant(x.dtype, -1), x);
+          return c.b.select(c.b.compare(Code::less, zero, x), c.b.constant(x.dtype, 1),
+                            not_positive);
         },
-    .element = element_unary<Code::tanh>,
+};
+
+namespace {
+
+// dy goes to the operand that the result was taken from; where both are equal, to the first.
+// `first_loses` holds where operand 0 is not the result.
+void vjp_of_choice(Vjp& g, ValueId first_loses) {
+  ValueId zero = g.b.constant_like(g.dy(), 0.0);
+  g.add(0, g.b.select(first_loses, zero, g.dy()));
+  g.add(1, g.b.select(first_loses, g.dy(), zero));
+}
+
+}  // namespace
+
+extern constexpr OpDef maximum = {
+    .name = "maximum",
+    .doc =
+        "The larger of two elements; NaN if one is. Where both are equal the first gets the "
+        "gradient.",
+    .examples = "maximum(f32[2,3], f32[2,3])\nmaximum(i32[4], i32[4])",
+    .operands = 2,
+    .commutative = true,
+    .infer = same_number,
+    .eval = eval_binary<[](double x, double y) { return (std::isnan(x) || x > y) ? x : y; }>,
+    .vjp = [](Vjp& g) { vjp_of_choice(g, g.b.op(Opcode::less, {g.x(0), g.x(1)})); },
+    .element = element_binary<Code::max>,
+};
+
+extern constexpr OpDef minimum = {
+    .name = "minimum",
+    .doc =
+        "The smaller of two elements; NaN if one is. Where both are equal the first gets the "
+        "gradient.",
+    .examples = "minimum(f32[2,3], f32[2,3])\nminimum(i32[4], i32[4])",
+    .operands = 2,
+    .commutative = true,
+    .infer = same_number,
+    .eval = eval_binary<[](double x, double y) { return (std::isnan(x) || x < y) ? x : y; }>,
+    .vjp = [](Vjp& g) { vjp_of_choice(g, g.b.op(Opcode::less, {g.x(1), g.x(0)})); },
+    .element = element_binary<Code::min>,
+};
+
+extern constexpr OpDef floor = {
+    .name = "floor",
+    .doc = "The next whole number at or below each element.",
+    .examples = "floor(f32[2,3])",
+    .infer = same_float,
+    .eval = eval_unary<[](double x) { return std::floor(x); }>,
+    .vjp = zero_gradient,
+    .element = element_unary<Code::floor>,
+};
+
+extern constexpr OpDef ceil = {
+    .name = "ceil",
+    .doc = "The next whole number at or above each element.",
+    .examples = "ceil(f32[2,3])",
+    .infer = same_float,
+    .eval = eval_unary<[](double x) { return std::ceil(x); }>,
+    .vjp = zero_gradient,
+    .element = element_unary<Code::ceil>,
+};
+
+namespace {
+
+double round_half_to_even(double x) {
+  double below = std::floor(x), excess = x - below;
+  bool below_is_odd = std::fmod(below, 2) != 0;
+  return excess > 0.5 || (excess == 0.5 && below_is_odd) ? below + 1 : below;
+}
+
+}  // namespace
+
+extern constexpr OpDef round = {
+    .name = "round",
+    .doc = "The nearest whole number; a half goes to the even one.",
+    .examples = "round(f32[2,3])",
+    .infer = same_float,
+    .eval = eval_unary<round_half_to_even>,
+    .vjp = zero_gradient,
+    .element = element_unary<Code::round_even>,
+};
+
+namespace {
+
+constexpr auto element_itself = [](loop::ElementContext& c) { return c.at(0); };
+
+}  // namespace
+
+extern constexpr OpDef copy = {
+    .name = "copy",
+    .doc = "The same elements in memory of their own.",
+    .examples = "copy(f32[2,3])\ncopy(bool[4])",
+    .infer = same_type,
+    .eval = eval_unary<[](double x) { return x; }>,
+    .flops = no_flops,
+    .vjp = [](Vjp& g) { g.add(0, g.dy()); },
+    .element = element_itself,
+};
+
+extern constexpr OpDef stop_gradient = {
+    .name = "stop_gradient",
+    .doc = "The same elements, treated as constants by differentiation.",
+    .examples = "stop_gradient(f32[2,3])",
+    .infer = same_type,
+    .eval = eval_unary<[](double x) { return x; }>,
+    .flops = no_flops,
+    .vjp = zero_gradient,
+    .element = element_itself,
 };
 
 }  // namespace gradc::ops

@@ -9,6 +9,24 @@ Types same_type(std::span<const Type> operands, const Attrs&) {
   return one(operands[0]);
 }
 
+Types same_float(std::span<const Type> operands, const Attrs& attrs) {
+  if (!is_float(operands[0].dtype))
+    fail("operands must be floats, got {}", to_string(operands[0]));
+  return same_type(operands, attrs);
+}
+
+Types same_number(std::span<const Type> operands, const Attrs& attrs) {
+  if (operands[0].dtype == DType::boolean)
+    fail("operands must be numbers, got {}", to_string(operands[0]));
+  return same_type(operands, attrs);
+}
+
+Types same_bool(std::span<const Type> operands, const Attrs& attrs) {
+  if (operands[0].dtype != DType::boolean)
+    fail("operands must be bool, got {}", to_string(operands[0]));
+  return same_type(operands, attrs);
+}
+
 Dims unravel(int64_t linear, const Dims& dims) {
   Dims indices(dims.size());
   for (size_t axis = dims.size(); axis-- > 0;) {

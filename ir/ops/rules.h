@@ -11,6 +11,10 @@ namespace gradc::ops {
 
 // Shape rule: all operands have one type, which is the result's.
 Types same_type(std::span<const Type> operands, const Attrs& attrs);
+// The same, and the type is one of floats, or of numbers (not bool), or bool.
+Types same_float(std::span<const Type> operands, const Attrs& attrs);
+Types same_number(std::span<const Type> operands, const Attrs& attrs);
+Types same_bool(std::span<const Type> operands, const Attrs& attrs);
 
 // Naive evaluation of elementwise ops.
 template <auto F>
@@ -39,6 +43,9 @@ template <loop::Code code>
 loop::Scalar element_binary(loop::ElementContext& c) {
   return c.b.binary(code, c.at(0), c.at(1));
 }
+
+// For piecewise constant ops: the gradient is zero wherever there is one, so nothing is added.
+inline void zero_gradient(Vjp&) {}
 
 // For ops that only move elements.
 inline int64_t no_flops(std::span<const Type>, std::span<const Type>, const Attrs&) {
