@@ -177,21 +177,26 @@ std::vector<Scalar> Builder::begin_for(LoopKind kind, int64_t extent,
   }
   for (Scalar param : params)
     instr.params.push_back(param.reg);
+  open(std::move(instr));
+  return params;
+}
+
+void Builder::open(Instr instr) {
   open_.push_back(std::move(instr));
   bodies_.emplace_back();
   blocks_.clear();
   blocks_.push_back(&kernel_.body);
   for (std::vector<Instr>& body : bodies_)
     blocks_.push_back(&body);
-  return params;
 }
 
 std::vector<Scalar> Builder::end_for(std::span<const Scalar> next) {
   GRADC_CHECK(!open_.empty());
   Instr instr = std::move(open_.back());
   open_.pop_back();
-  GRADC_CHECK(next.size() == instr.operands.size(), "a loop carries {} values, {} are yielded",
-              instr.operands.size(), next.size());
+  size_t carried = instr.code == Code::loop ? instr.operands.size() : 0;
+  GRADC_CHECK(next.size() == carried, "a loop carries {} values, {} are yielded", carried,
+              next.size());
   if (!next.empty()) {
     Instr yield{.code = Code::yield};
     for (Scalar value : next)
@@ -208,6 +213,32 @@ std::vector<Scalar> Builder::end_for(std::span<const Scalar> next) {
   }
   blocks_.back()->push_back(std::move(instr));
   return results;
+}
+
+std::array<Scalar, 4> Builder::begin_tile(Tile tile, std::span<const Scalar> starts) {
+  GRADC_CHECK(starts.size() == (tile.accumulate ? 3U : 2U));
+  GRADC_CHECK(tile.rows > 0 && tile.groups > 0 && tile.columns > 0);
+  DType dtype = kernel_.buffers[tile.b_buffer].dtype;
+  GRADC_CHECK(kernel_.buffers[tile.a_buffer].dtype == dtype);
+  Instr instr{.code = Code::tile, .dtype = dtype};
+  for (Scalar start : starts)
+    instr.operands.push_back(start.reg);
+  std::array params = {new_reg(DType::i64, "row"), new_reg(DType::i64, "group"),
+                       new_reg(DType::i64, "column"), new_reg(dtype, "sum")};
+  for (Scalar param : params)
+    instr.params.push_back(param.reg);
+  instr.tile = std::move(tile);
+  open(std::move(instr));
+  return params;
+}
+
+void Builder::transpose(const Transpose& transpose, Scalar from_start, Scalar to_start) {
+  DType dtype = kernel_.buffers[transpose.from_buffer].dtype;
+  GRADC_CHECK(kernel_.buffers[transpose.to_buffer].dtype == dtype);
+  blocks_.back()->push_back({.code = Code::transpose,
+                             .dtype = dtype,
+                             .operands = {from_start.reg, to_start.reg},
+                             .transpose = transpose});
 }
 
 uint32_t Builder::add_buffer(Buffer buffer) {

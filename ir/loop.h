@@ -3,7 +3,9 @@
 // assigned once. The body of a `vector` loop is written for one iteration; code generation runs as
 // many iterations at once as the target has lanes, with a masked tail, so that this level is the
 // same for every target.
+#include <array>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -50,6 +52,38 @@ enum class LoopKind : uint8_t {
 };
 std::string_view name_of(LoopKind kind);
 
+// A loop over summed indices inside of a tile: how far an iteration moves in a and in b, in
+// elements.
+struct TileLoop {
+  int64_t extent = 1, a_step = 0, b_step = 0;
+};
+
+// A block of a contraction that lives in registers. With r < rows, g < groups, c < columns:
+//   sum[r, g, c] = c0 + sum over the loops' indices k, outermost first and in order, of
+//       a[a_start + r * a_row_step + k . a_step] * b[b_start + g * b_group_step + c + k . b_step]
+// each product added by one fma. c0 is 0, or acc[acc_start + r * acc_row_step + g * acc_group_step
+// + c]. a is broadcast, b is read in vectors along c, so rows * groups * ceil(columns / lanes)
+// registers hold sums. Reads of b and acc stay within `columns`, unless `padded`: then they may go
+// on to the next whole vector.
+struct Tile {
+  int64_t rows = 1, groups = 1, columns = 1;
+  std::vector<TileLoop> loops;
+  uint32_t a_buffer = 0, b_buffer = 0;
+  int64_t a_row_step = 0, b_group_step = 0;
+  bool accumulate = false;  // c0 comes from acc
+  uint32_t acc_buffer = 0;
+  int64_t acc_row_step = 0, acc_group_step = 0;
+  bool padded = false;
+};
+
+// A block moved with its axes exchanged, by shuffles of whole vectors:
+//   to[to_start + c * to_step + r] = from[from_start + r * from_step + c], r < rows, c < columns
+struct Transpose {
+  int64_t rows = 0, columns = 0;
+  uint32_t from_buffer = 0, to_buffer = 0;
+  int64_t from_step = 0, to_step = 0;
+};
+
 struct Instr {
   Code code{};
   DType dtype = DType::f32;  // of the result; of the element for load and store
@@ -67,6 +101,12 @@ struct Instr {
   std::vector<uint32_t> params;
   std::vector<Code> folds;  // vector loops: how each carry is combined over lanes
   std::vector<Instr> body;
+
+  // tile: operands are a_start, b_start and, if it accumulates, acc_start. The body runs once for
+  // each sum, with params row, group, column, sum; columns are lanes, as in a vector loop.
+  std::optional<Tile> tile;
+  // transpose: operands are from_start, to_start.
+  std::optional<Transpose> transpose;
 };
 
 struct Kernel {
@@ -114,6 +154,12 @@ class Builder {
                                 std::vector<Code> folds = {}, std::string hint = "i");
   std::vector<Scalar> end_for(std::span<const Scalar> next = {});
 
+  // Opens a tile; what is appended until end_tile is its body. Returns row, group, column, sum.
+  // `starts`: a, b and, if it accumulates, acc.
+  std::array<Scalar, 4> begin_tile(Tile tile, std::span<const Scalar> starts);
+  void end_tile() { end_for(); }
+  void transpose(const Transpose& transpose, Scalar from_start, Scalar to_start);
+
   uint32_t add_buffer(Buffer buffer);
   Kernel& kernel() { return kernel_; }
   // The constant behind a register, if it is one.
@@ -122,6 +168,7 @@ class Builder {
  private:
   Scalar new_reg(DType dtype, std::string hint);
   Scalar append(Instr instr, DType dtype, std::string hint);
+  void open(Instr instr);  // what is appended from now on goes into its body
   Kernel& kernel_;
   std::vector<std::vector<Instr>*> blocks_;  // the open bodies, innermost last
   std::vector<Instr> open_;  // the open loops, without their bodies
