@@ -54,8 +54,9 @@ class Builder {
   ValueId transpose(ValueId x, std::vector<int64_t> permutation);
   ValueId reduce_sum(ValueId x, std::vector<int64_t> axes);
 
-  const Type& type(ValueId value) const { return function_.type(value); }
-  const Dims& dims(ValueId value) const { return function_.type(value).dims; }
+  // Copies: a reference would dangle as soon as an op is appended.
+  Type type(ValueId value) const { return function_.type(value); }
+  Dims dims(ValueId value) const { return function_.type(value).dims; }
   Function& function() { return function_; }
   void set_name(ValueId value, std::string name) { function_[value].name = std::move(name); }
 

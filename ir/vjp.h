@@ -28,8 +28,8 @@ class Vjp {
   size_t operand_count() const { return op_.operands.size(); }
   ValueId x(size_t i = 0) const { return op_.operands[i]; }
   ValueId y(size_t i = 0) const { return op_.results[i]; }
-  const Type& x_type(size_t i = 0) const { return b.type(x(i)); }
-  const Type& y_type(size_t i = 0) const { return b.type(y(i)); }
+  Type x_type(size_t i = 0) const { return b.type(x(i)); }
+  Type y_type(size_t i = 0) const { return b.type(y(i)); }
   // The gradient of result i; zeros when nothing depends on it.
   ValueId dy(size_t i = 0);
   bool has_dy(size_t i) const { return result_gradients_[i].has_value(); }
