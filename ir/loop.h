@@ -3,15 +3,12 @@
 // assigned once. The body of a `vector` loop is written for one iteration; code generation runs as
 // many iterations at once as the target has lanes, with a masked tail, so that this level is the
 // same for every target.
-#include <array>
 #include <cstdint>
 #include <optional>
-#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "ir/module.h"
 #include "ir/type.h"
 
 namespace gradc::loop {
@@ -28,6 +25,7 @@ enum class Code : uint8_t {
 #undef LOOP_CODE
 };
 std::string_view name_of(Code code);
+std::optional<Code> code_named(std::string_view name);
 
 enum class Space : uint8_t {
   operand,  // an operand of the kernel, read only
@@ -109,6 +107,10 @@ struct Instr {
   std::optional<Transpose> transpose;
 };
 
+bool has_effect(const Instr& instr);  // stores, or contains other instructions
+
+// A kernel as loops. Constants are instructions of the outermost body, which may stand anywhere
+// before their first use; the text form writes them where they are used.
 struct Kernel {
   std::string name;
   std::vector<Buffer> buffers;  // the kernel function's operands, its results, then the others
@@ -117,99 +119,7 @@ struct Kernel {
   std::vector<Instr> body;
 };
 
-// Appends instructions, simplifying index arithmetic on the way (constants fold; +0, *1, *0, /1
-// vanish).
-class Builder {
- public:
-  explicit Builder(Kernel& kernel) : kernel_(kernel), blocks_{&kernel.body} {}
-
-  Scalar constant(DType dtype, double value);
-  Scalar index(int64_t value);
-  Scalar emit(Code code, std::span<const Scalar> operands, DType dtype);
-  Scalar unary(Code code, Scalar x) { return emit(code, std::span(&x, 1), x.dtype); }
-  Scalar binary(Code code, Scalar x, Scalar y);
-
-  Scalar add(Scalar x, Scalar y) { return binary(Code::add, x, y); }
-  Scalar sub(Scalar x, Scalar y) { return binary(Code::sub, x, y); }
-  Scalar mul(Scalar x, Scalar y) { return binary(Code::mul, x, y); }
-  Scalar div(Scalar x, Scalar y) { return binary(Code::div, x, y); }  // integers: toward zero
-  Scalar rem(Scalar x, Scalar y) { return binary(Code::rem, x, y); }
-  Scalar fma(Scalar x, Scalar y, Scalar z);  // x * y + z, rounded once
-  Scalar min(Scalar x, Scalar y) { return binary(Code::min, x, y); }  // NaN if one is
-  Scalar max(Scalar x, Scalar y) { return binary(Code::max, x, y); }
-  // equal, less, less_equal: bool
-  Scalar compare(Code code, Scalar x, Scalar y);
-  Scalar select(Scalar condition, Scalar if_true, Scalar if_false);
-  Scalar convert(Scalar x, DType dtype);  // float to integer: toward zero; to bool: not equal to 0
-
-  Scalar load(uint32_t buffer, Scalar index);
-  // Reads only where `condition` holds; `otherwise` elsewhere.
-  Scalar load_if(Scalar condition, uint32_t buffer, Scalar index, Scalar otherwise);
-  void store(uint32_t buffer, Scalar index, Scalar value);
-
-  // Opens a loop; what is appended until end_for goes into its body. Returns the iteration's
-  // number, then the carried values. end_for takes the carries of the next iteration and returns
-  // the final ones.
-  std::vector<Scalar> begin_for(LoopKind kind, int64_t extent, std::span<const Scalar> carries = {},
-                                std::vector<Code> folds = {}, std::string hint = "i");
-  std::vector<Scalar> end_for(std::span<const Scalar> next = {});
-
-  // Opens a tile; what is appended until end_tile is its body. Returns row, group, column, sum.
-  // `starts`: a, b and, if it accumulates, acc.
-  std::array<Scalar, 4> begin_tile(Tile tile, std::span<const Scalar> starts);
-  void end_tile() { end_for(); }
-  void transpose(const Transpose& transpose, Scalar from_start, Scalar to_start);
-
-  uint32_t add_buffer(Buffer buffer);
-  Kernel& kernel() { return kernel_; }
-  // The constant behind a register, if it is one.
-  const Instr* constant_of(Scalar x) const;
-
- private:
-  Scalar new_reg(DType dtype, std::string hint);
-  Scalar append(Instr instr, DType dtype, std::string hint);
-  void open(Instr instr);  // what is appended from now on goes into its body
-  Kernel& kernel_;
-  std::vector<std::vector<Instr>*> blocks_;  // the open bodies, innermost last
-  std::vector<Instr> open_;  // the open loops, without their bodies
-  std::vector<std::vector<Instr>> bodies_;  // the bodies of the open loops
-  std::vector<Instr> constants_;  // by register; code `constant` where it is one
-};
-
-// What an op's `element` rule is handed: where it is, and how to read the operands there. The
-// operands may be buffers or expressions that were fused into this kernel.
-class ElementContext {
- public:
-  ElementContext(Builder& builder, const Op& op, size_t result)
-      : b(builder), op_(op), result_(result) {}
-  virtual ~ElementContext() = default;
-
-  Builder& b;
-
-  const Op& op() const { return op_; }
-  const Attrs& attrs() const { return op_.attrs; }
-  size_t result() const { return result_; }  // the result whose element is asked for
-  virtual const Type& operand_type(size_t i) const = 0;
-  virtual const Type& result_type() const = 0;
-
-  // The position asked for: one index per axis of the result, or the same as one row-major number.
-  virtual std::span<const Scalar> position() = 0;
-  virtual Scalar linear() = 0;
-
-  // The element of operand i at the same position (operand of the result's shape) ...
-  virtual Scalar at(size_t i) = 0;
-  // ... at the given indices ...
-  virtual Scalar at(size_t i, std::span<const Scalar> indices) = 0;
-  // ... at a row-major number ...
-  virtual Scalar at_linear(size_t i, Scalar linear) = 0;
-  // ... at the given indices where `condition` holds, `otherwise` elsewhere (nothing is read
-  // there).
-  virtual Scalar at_if(Scalar condition, size_t i, std::span<const Scalar> indices,
-                       Scalar otherwise) = 0;
-
- private:
-  const Op& op_;
-  size_t result_;
-};
+// Drops instructions that nothing reads.
+void remove_unused(Kernel& kernel);
 
 }  // namespace gradc::loop

@@ -3,7 +3,7 @@
 #include <cmath>
 #include <span>
 
-#include "ir/loop.h"
+#include "ir/element_context.h"
 #include "ir/op_def.h"
 #include "ir/vjp.h"
 

@@ -1,0 +1,401 @@
+#include "ir/loop_builder.h"
+
+#include <algorithm>
+#include <bit>
+#include <numeric>
+#include <utility>
+
+#include "ir/diagnostic.h"
+
+namespace gradc::loop {
+namespace {
+
+Linear plus(Linear x, const Linear& y, int64_t factor) {
+  x.constant += factor * y.constant;
+  for (auto [reg, coefficient] : y.terms) {
+    auto at = std::lower_bound(x.terms.begin(), x.terms.end(), std::pair(reg, INT64_MIN));
+    if (at == x.terms.end() || at->first != reg)
+      at = x.terms.insert(at, {reg, 0});
+    at->second += factor * coefficient;
+    if (at->second == 0)
+      x.terms.erase(at);
+  }
+  return x;
+}
+
+int64_t fold(Code code, int64_t x, int64_t y) {
+  switch (code) {
+    case Code::div:
+      return x / y;
+    case Code::rem:
+      return x % y;
+    case Code::min:
+      return std::min(x, y);
+    case Code::max:
+      return std::max(x, y);
+    default:
+      internal_error(__FILE__, __LINE__, "foldable", std::string(name_of(code)));
+  }
+}
+
+}  // namespace
+
+Builder::Builder(Kernel& kernel) : kernel_(kernel) {
+  GRADC_CHECK(kernel.body.empty() && kernel.regs.empty());
+  blocks_.emplace_back();
+}
+
+std::vector<Instr>& Builder::body(size_t depth) {
+  return depth == 0 ? kernel_.body : blocks_[depth].body;
+}
+
+Scalar Builder::new_register(DType dtype, std::string hint) {
+  kernel_.regs.push_back(dtype);
+  kernel_.hints.push_back(std::move(hint));
+  Scalar result{static_cast<uint32_t>(kernel_.regs.size() - 1), dtype};
+  Definition definition{.depth = depth()};
+  if (dtype == DType::i64)
+    definition.linear.terms = {{result.reg, 1}};
+  definitions_.push_back(std::move(definition));
+  return result;
+}
+
+Scalar Builder::new_index(int64_t limit, std::string hint) {
+  Scalar result = new_register(DType::i64, std::move(hint));
+  definitions_[result.reg].limit = limit;
+  return result;
+}
+
+void Builder::append(Instr instr) {
+  body(depth()).push_back(std::move(instr));
+}
+
+// Reuses the register of an equal instruction, or appends it to the outermost block it can stand
+// in. A load of anything but an operand stays where it is.
+Scalar Builder::place(Instr instr, DType dtype, std::string hint) {
+  instr.dtype = dtype;
+  size_t at = 0;
+  for (uint32_t operand : instr.operands)
+    at = std::max(at, definitions_[operand].depth);
+  bool is_load = instr.code == Code::load || instr.code == Code::load_if;
+  bool fixed = is_load && kernel_.buffers[instr.buffer].space != Space::operand;
+  if (fixed)
+    at = depth();
+  Key key = {static_cast<int64_t>(instr.code), static_cast<int64_t>(dtype), instr.integer,
+             std::bit_cast<int64_t>(instr.real), instr.buffer};
+  key.insert(key.end(), instr.operands.begin(), instr.operands.end());
+  if (!fixed)
+    if (auto known = blocks_[at].known.find(key); known != blocks_[at].known.end())
+      return known->second;
+  Scalar result = new_register(dtype, std::move(hint));
+  definitions_[result.reg].depth = at;
+  definitions_[result.reg].code = instr.code;
+  definitions_[result.reg].operands = instr.operands;
+  instr.results = {result.reg};
+  body(at).push_back(std::move(instr));
+  if (!fixed)
+    blocks_[at].known.emplace(std::move(key), result);
+  return result;
+}
+
+std::optional<int64_t> Builder::constant_of(Scalar x) const {
+  const Definition& definition = definitions_[x.reg];
+  if (x.dtype != DType::i64 || !definition.linear.terms.empty())
+    return std::nullopt;
+  return definition.linear.constant;
+}
+
+Scalar Builder::constant(DType dtype, double value) {
+  if (dtype == DType::i64)
+    return index(static_cast<int64_t>(value));
+  Instr instr{.code = Code::constant};
+  if (is_float(dtype))
+    instr.real = value;
+  else
+    instr.integer = static_cast<int64_t>(value);
+  return place(std::move(instr), dtype, "c");
+}
+
+Scalar Builder::index(int64_t value) {
+  Scalar result = place({.code = Code::constant, .integer = value}, DType::i64, "c");
+  definitions_[result.reg].linear = {value, {}};
+  definitions_[result.reg].limit = value >= 0 ? value + 1 : 0;
+  return result;
+}
+
+int64_t Builder::limit_of(const Linear& linear) const {
+  if (linear.constant < 0)
+    return 0;
+  int64_t limit = linear.constant + 1;
+  for (auto [reg, coefficient] : linear.terms) {
+    if (definitions_[reg].limit == 0 || coefficient < 0)
+      return 0;
+    limit += coefficient * (definitions_[reg].limit - 1);
+  }
+  return limit;
+}
+
+int64_t Builder::limit_of(Code code, Scalar x, Scalar y) const {
+  int64_t a = definitions_[x.reg].limit, b = definitions_[y.reg].limit;
+  if (a == 0 || b == 0)
+    return 0;
+  switch (code) {
+    case Code::mul:
+      return (a - 1) * (b - 1) + 1;
+    case Code::div:
+      return a;
+    case Code::rem:
+    case Code::min:
+      return std::min(a, b);
+    case Code::max:
+      return std::max(a, b);
+    default:
+      return 0;
+  }
+}
+
+// k * c * (x / c) + k * (x % c) = k * x
+bool Builder::join_quotient_and_remainder(Linear& linear) const {
+  for (auto [reg, factor] : linear.terms) {
+    const Definition& remainder = definitions_[reg];
+    if (remainder.code != Code::rem)
+      continue;
+    int64_t divisor = definitions_[remainder.operands[1]].linear.constant;
+    for (auto [other, coefficient] : linear.terms) {
+      const Definition& quotient = definitions_[other];
+      if (quotient.code != Code::div || quotient.operands != remainder.operands ||
+          coefficient != factor * divisor)
+        continue;
+      linear = plus(linear, {0, {{reg, 1}}}, -factor);
+      linear = plus(linear, {0, {{other, 1}}}, -coefficient);
+      linear = plus(linear, definitions_[remainder.operands[0]].linear, factor);
+      return true;
+    }
+  }
+  return false;
+}
+
+// Terms of outer loops first, so that their sum stands outside of the inner ones; the constant
+// last, where it becomes a displacement.
+Scalar Builder::sum(Linear linear) {
+  while (join_quotient_and_remainder(linear)) {
+  }
+  if (linear.terms.empty())
+    return index(linear.constant);
+  std::stable_sort(linear.terms.begin(), linear.terms.end(), [&](const auto& x, const auto& y) {
+    return definitions_[x.first].depth < definitions_[y.first].depth;
+  });
+  auto number = [&](Code code, Scalar x, Scalar y, const Linear& value) {
+    Scalar result = place({.code = code, .operands = {x.reg, y.reg}}, DType::i64, "t");
+    definitions_[result.reg].linear = value;
+    definitions_[result.reg].limit = limit_of(value);
+    return result;
+  };
+  std::optional<Scalar> total;
+  Linear value;
+  for (auto [reg, coefficient] : linear.terms) {
+    Linear term_value{0, {{reg, coefficient}}};
+    Scalar term{reg, DType::i64};
+    if (coefficient != 1)
+      term = number(Code::mul, term, index(coefficient), term_value);
+    value = plus(value, term_value, 1);
+    total = total ? number(Code::add, *total, term, value) : term;
+  }
+  value.constant = linear.constant;
+  return linear.constant == 0 ? *total : number(Code::add, *total, index(linear.constant), value);
+}
+
+// x / divisor for x >= 0. x = high + low, where high's coefficients are multiples of a factor of
+// the divisor and low is below that factor, is (high / factor) / (divisor / factor).
+Scalar Builder::quotient(Scalar x, int64_t divisor) {
+  const Definition& definition = definitions_[x.reg];
+  if (divisor == 1)
+    return x;
+  if (definition.limit <= divisor)
+    return index(0);
+  int64_t factor = divisor;
+  for (auto [reg, coefficient] : definition.linear.terms)
+    if (coefficient > 1)
+      factor = std::gcd(factor, coefficient);
+  Linear high, low{definition.linear.constant % factor, {}};
+  high.constant = (definition.linear.constant - low.constant) / factor;
+  for (auto [reg, coefficient] : definition.linear.terms)
+    (coefficient % factor == 0 ? high : low)
+        .terms.emplace_back(reg, coefficient % factor == 0 ? coefficient / factor : coefficient);
+  int64_t low_limit = limit_of(low);
+  if (factor > 1 && low_limit > 0 && low_limit <= factor && limit_of(high) > 0)
+    return quotient(sum(std::move(high)), divisor / factor);
+  Scalar result =
+      place({.code = Code::div, .operands = {x.reg, index(divisor).reg}}, DType::i64, "q");
+  definitions_[result.reg].limit = (definitions_[x.reg].limit - 1) / divisor + 1;
+  return result;
+}
+
+// x % divisor = x - x / divisor * divisor: an instruction of its own only where the quotient is.
+Scalar Builder::remainder(Scalar x, int64_t divisor) {
+  if (divisor == 1)
+    return index(0);
+  if (definitions_[x.reg].limit <= divisor)
+    return x;
+  Scalar q = quotient(x, divisor), d = index(divisor);
+  const Definition& whole = definitions_[q.reg];
+  if (whole.code == Code::div && whole.operands == std::vector{x.reg, d.reg}) {
+    Scalar result = place({.code = Code::rem, .operands = {x.reg, d.reg}}, DType::i64, "r");
+    definitions_[result.reg].limit = divisor;
+    return result;
+  }
+  Scalar result = sum(plus(definitions_[x.reg].linear, definitions_[q.reg].linear, -divisor));
+  definitions_[result.reg].limit = divisor;
+  return result;
+}
+
+Scalar Builder::emit(Code code, std::span<const Scalar> operands, DType dtype) {
+  Instr instr{.code = code};
+  for (Scalar operand : operands)
+    instr.operands.push_back(operand.reg);
+  return place(std::move(instr), dtype, std::string(name_of(code)));
+}
+
+Scalar Builder::binary(Code code, Scalar x, Scalar y) {
+  GRADC_CHECK(x.dtype == y.dtype, "{} of {} and {}", name_of(code), gradc::name_of(x.dtype),
+              gradc::name_of(y.dtype));
+  if (x.dtype != DType::i64)
+    return emit(code, std::array{x, y}, x.dtype);
+  const Linear &a = definitions_[x.reg].linear, &b = definitions_[y.reg].linear;
+  std::optional<int64_t> m = constant_of(x), n = constant_of(y);
+  if (code == Code::add || code == Code::sub)
+    return sum(plus(a, b, code == Code::add ? 1 : -1));
+  if (code == Code::mul && (m || n))
+    return sum(plus({}, m ? b : a, m ? *m : *n));
+  bool folds = code == Code::min || code == Code::max ||
+               ((code == Code::div || code == Code::rem) && n.value_or(0) > 0);
+  if (folds && m && n)
+    return index(fold(code, *m, *n));
+  if (folds && n && definitions_[x.reg].limit > 0) {
+    if (code == Code::div)
+      return quotient(x, *n);
+    if (code == Code::rem)
+      return remainder(x, *n);
+  }
+  int64_t limit = limit_of(code, x, y);
+  Scalar result = emit(code, std::array{x, y}, x.dtype);
+  definitions_[result.reg].limit = limit;
+  return result;
+}
+
+Scalar Builder::fma(Scalar x, Scalar y, Scalar z) {
+  return emit(Code::fma, std::array{x, y, z}, x.dtype);
+}
+
+Scalar Builder::compare(Code code, Scalar x, Scalar y) {
+  GRADC_CHECK(x.dtype == y.dtype, "{} of {} and {}", name_of(code), gradc::name_of(x.dtype),
+              gradc::name_of(y.dtype));
+  return emit(code, std::array{x, y}, DType::boolean);
+}
+
+Scalar Builder::select(Scalar condition, Scalar if_true, Scalar if_false) {
+  GRADC_CHECK(condition.dtype == DType::boolean && if_true.dtype == if_false.dtype);
+  return emit(Code::select, std::array{condition, if_true, if_false}, if_true.dtype);
+}
+
+Scalar Builder::convert(Scalar x, DType dtype) {
+  return x.dtype == dtype ? x : emit(Code::convert, std::span(&x, 1), dtype);
+}
+
+Scalar Builder::load(uint32_t buffer, Scalar at) {
+  const Buffer& from = kernel_.buffers[buffer];
+  return place({.code = Code::load, .operands = {at.reg}, .buffer = buffer}, from.dtype, from.name);
+}
+
+Scalar Builder::load_if(Scalar condition, uint32_t buffer, Scalar at, Scalar otherwise) {
+  const Buffer& from = kernel_.buffers[buffer];
+  GRADC_CHECK(condition.dtype == DType::boolean && otherwise.dtype == from.dtype);
+  return place(
+      {.code = Code::load_if, .operands = {condition.reg, at.reg, otherwise.reg}, .buffer = buffer},
+      from.dtype, from.name);
+}
+
+void Builder::store(uint32_t buffer, Scalar at, Scalar value) {
+  const Buffer& to = kernel_.buffers[buffer];
+  GRADC_CHECK(value.dtype == to.dtype, "%{} is of {}, the value of {}", to.name,
+              gradc::name_of(to.dtype), gradc::name_of(value.dtype));
+  append({.code = Code::store,
+          .dtype = value.dtype,
+          .operands = {at.reg, value.reg},
+          .buffer = buffer});
+}
+
+std::vector<Scalar> Builder::begin_for(LoopKind kind, int64_t extent,
+                                       std::span<const Scalar> carries, std::vector<Code> folds,
+                                       std::string hint) {
+  GRADC_CHECK(extent > 0);
+  GRADC_CHECK(kind == LoopKind::vector ? folds.size() == carries.size() : folds.empty());
+  Instr instr{.code = Code::loop, .kind = kind, .extent = extent, .folds = std::move(folds)};
+  blocks_.emplace_back();
+  std::vector<Scalar> params = {new_index(extent, std::move(hint))};
+  for (Scalar carry : carries) {
+    instr.operands.push_back(carry.reg);
+    params.push_back(new_register(carry.dtype, kernel_.hints[carry.reg]));
+  }
+  for (Scalar param : params)
+    instr.params.push_back(param.reg);
+  blocks_.back().owner = std::move(instr);
+  return params;
+}
+
+std::vector<Scalar> Builder::end_for(std::span<const Scalar> next) {
+  GRADC_CHECK(blocks_.size() > 1);
+  Instr instr = std::move(blocks_.back().owner);
+  size_t carried = instr.code == Code::loop ? instr.operands.size() : 0;
+  GRADC_CHECK(next.size() == carried, "a loop carries {} values, {} are yielded", carried,
+              next.size());
+  if (!next.empty()) {
+    Instr yield{.code = Code::yield};
+    for (Scalar value : next)
+      yield.operands.push_back(value.reg);
+    append(std::move(yield));
+  }
+  instr.body = std::move(blocks_.back().body);
+  blocks_.pop_back();
+  std::vector<Scalar> results;
+  for (size_t i = 0; i < next.size(); ++i) {
+    results.push_back(new_register(next[i].dtype, kernel_.hints[instr.params[i + 1]]));
+    instr.results.push_back(results.back().reg);
+  }
+  append(std::move(instr));
+  return results;
+}
+
+std::array<Scalar, 4> Builder::begin_tile(Tile tile, std::span<const Scalar> starts) {
+  GRADC_CHECK(starts.size() == (tile.accumulate ? 3U : 2U));
+  GRADC_CHECK(tile.rows > 0 && tile.groups > 0 && tile.columns > 0);
+  DType dtype = kernel_.buffers[tile.b_buffer].dtype;
+  GRADC_CHECK(kernel_.buffers[tile.a_buffer].dtype == dtype);
+  Instr instr{.code = Code::tile, .dtype = dtype};
+  for (Scalar start : starts)
+    instr.operands.push_back(start.reg);
+  blocks_.emplace_back();
+  std::array params = {new_index(tile.rows, "row"), new_index(tile.groups, "group"),
+                       new_index(tile.columns, "column"), new_register(dtype, "sum")};
+  for (Scalar param : params)
+    instr.params.push_back(param.reg);
+  instr.tile = std::move(tile);
+  blocks_.back().owner = std::move(instr);
+  return params;
+}
+
+void Builder::transpose(const Transpose& transpose, Scalar from_start, Scalar to_start) {
+  DType dtype = kernel_.buffers[transpose.from_buffer].dtype;
+  GRADC_CHECK(kernel_.buffers[transpose.to_buffer].dtype == dtype);
+  append({.code = Code::transpose,
+          .dtype = dtype,
+          .operands = {from_start.reg, to_start.reg},
+          .transpose = transpose});
+}
+
+uint32_t Builder::add_buffer(Buffer buffer) {
+  kernel_.buffers.push_back(std::move(buffer));
+  return static_cast<uint32_t>(kernel_.buffers.size() - 1);
+}
+
+}  // namespace gradc::loop

@@ -1,0 +1,29 @@
+#pragma once
+// The text form of loop IR (docs/ir.md). print(parse(s)) == s for every printed s.
+//
+//   kernel := "loops" "@"name "(" [space "%"name ":" dtype "[" elements "]"],* ")" "{" instr* "}"
+//   instr  := [reg "="] code "(" [value],* ")"
+//           | reg "=" "load" ["where" value] element ["else" value]
+//           | "store" element "=" value
+//           | [[reg],* "="] kind "%"name "in" "0.." extent ["(" [reg "=" value ["fold" code]],*
+//           ")"]
+//             "{" instr* "}"
+//           | "tile" element "*" element ["+" element] steps "(" indices "," reg ")" "{" instr* "}"
+//           | "transpose" element "step" n "=" element "step" n "rows" n "columns" n
+//           | "yield" "(" [value],* ")"
+//   element := "%"buffer "[" value "]"
+//   reg    := "%"name ":" dtype
+//   value  := "%"name | number ":" dtype | number      (a number without a type is an i64)
+#include <string>
+#include <string_view>
+
+#include "ir/loop.h"
+
+namespace gradc {
+
+std::string print(const loop::Kernel& kernel);
+
+// Errors are UserErrors at `file:line:col` with the source line and a caret.
+loop::Kernel parse_loops(std::string_view text, std::string_view file);
+
+}  // namespace gradc
