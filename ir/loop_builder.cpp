@@ -38,6 +38,18 @@ int64_t fold(Code code, int64_t x, int64_t y) {
   }
 }
 
+// The number nearest to `value` that `dtype`, not a float type, can hold: folds of integers start
+// at infinities.
+int64_t nearest_integer(DType dtype, double value) {
+  int64_t highest = dtype == DType::boolean ? 1
+                    : dtype == DType::u8    ? UINT8_MAX
+                                            : INT64_MAX >> (64 - 8 * byte_size(dtype));
+  int64_t lowest = dtype == DType::boolean || dtype == DType::u8 ? 0 : -highest - 1;
+  if (value >= static_cast<double>(highest))
+    return highest;
+  return value <= static_cast<double>(lowest) ? lowest : static_cast<int64_t>(value);
+}
+
 }  // namespace
 
 Builder::Builder(Kernel& kernel) : kernel_(kernel) {
@@ -107,12 +119,12 @@ std::optional<int64_t> Builder::constant_of(Scalar x) const {
 
 Scalar Builder::constant(DType dtype, double value) {
   if (dtype == DType::i64)
-    return index(static_cast<int64_t>(value));
+    return index(nearest_integer(dtype, value));
   Instr instr{.code = Code::constant};
   if (is_float(dtype))
     instr.real = value;
   else
-    instr.integer = static_cast<int64_t>(value);
+    instr.integer = nearest_integer(dtype, value);
   return place(std::move(instr), dtype, "c");
 }
 

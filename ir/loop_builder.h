@@ -27,6 +27,7 @@ class Builder {
  public:
   explicit Builder(Kernel& kernel);
 
+  // A value that an integer type cannot hold becomes the nearest that it can.
   Scalar constant(DType dtype, double value);
   Scalar index(int64_t value);
   // An instruction without effect: arithmetic, comparison, choice.

@@ -57,11 +57,11 @@ struct AttrDefs {
 
 // Values that tests may feed to an operand; `real` keeps off kinks and ties.
 enum class Domain : uint8_t {
-  real,  // [-2, 2], at least 0.05 away from 0 and from each other's ties
+  real,  // [-2, 2], away from multiples of 1/2 (0.05 at least) and from each other
   positive,  // [0.2, 2]
   unit,  // (-0.9, 0.9)
-  index,  // whole numbers valid as an index (the op's doc says into what: attribute `size`, or
-          // operand 0)
+  index,  // whole numbers in [0, size): attribute `size`, or operand 0's size along attribute
+          // `axis`, or else along its last axis
   seed  // whole numbers in [0, 1000]
 };
 

@@ -27,6 +27,35 @@ Types same_bool(std::span<const Type> operands, const Attrs& attrs) {
   return same_type(operands, attrs);
 }
 
+int64_t axis_of(const Attrs& attrs, int64_t rank) {
+  int64_t axis = attrs.integer("axis");
+  if (axis < 0 || axis >= rank)
+    fail("`axis` must lie in [0, {}), got {}", rank, axis);
+  return axis;
+}
+
+void check_one_per_axis(const Attrs& attrs, std::string_view key, int64_t rank) {
+  const auto& values = attrs.integers(key);
+  if (static_cast<int64_t>(values.size()) != rank)
+    fail("`{}` must have {} entries, one per axis, got {}", key, rank, to_string(values));
+}
+
+void Guard::require(loop::Scalar condition) {
+  condition_ = condition_ ? c_.b.binary(loop::Code::bit_and, *condition_, condition) : condition;
+}
+
+void Guard::require_range(loop::Scalar index, int64_t low, int64_t high, int64_t least,
+                          int64_t most) {
+  if (least < low)
+    require(c_.b.compare(loop::Code::less_equal, c_.b.index(low), index));
+  if (most >= high)
+    require(c_.b.compare(loop::Code::less, index, c_.b.index(high)));
+}
+
+loop::Scalar Guard::read(size_t i, std::span<const loop::Scalar> indices, loop::Scalar otherwise) {
+  return condition_ ? c_.at_if(*condition_, i, indices, otherwise) : c_.at(i, indices);
+}
+
 Dims unravel(int64_t linear, const Dims& dims) {
   Dims indices(dims.size());
   for (size_t axis = dims.size(); axis-- > 0;) {

@@ -1,6 +1,7 @@
 #pragma once
 // Short forms shared by the op records: shape rules, naive evaluation, element rules.
 #include <cmath>
+#include <optional>
 #include <span>
 
 #include "ir/element_context.h"
@@ -15,6 +16,9 @@ Types same_type(std::span<const Type> operands, const Attrs& attrs);
 Types same_float(std::span<const Type> operands, const Attrs& attrs);
 Types same_number(std::span<const Type> operands, const Attrs& attrs);
 Types same_bool(std::span<const Type> operands, const Attrs& attrs);
+// Attribute `axis`, which must lie in [0, rank); attribute `axes`-like lists of one entry per axis.
+int64_t axis_of(const Attrs& attrs, int64_t rank);
+void check_one_per_axis(const Attrs& attrs, std::string_view key, int64_t rank);
 
 // Naive evaluation of elementwise ops.
 template <auto F>
@@ -43,6 +47,21 @@ template <loop::Code code>
 loop::Scalar element_binary(loop::ElementContext& c) {
   return c.b.binary(code, c.at(0), c.at(1));
 }
+
+// The conditions under which an element rule reads an element; none means always.
+class Guard {
+ public:
+  explicit Guard(loop::ElementContext& context) : c_(context) {}
+  void require(loop::Scalar condition);
+  // Holds where low <= index < high; nothing is required of indices that lie in [least, most].
+  void require_range(loop::Scalar index, int64_t low, int64_t high, int64_t least, int64_t most);
+  // Operand i at the indices where all conditions hold, `otherwise` elsewhere.
+  loop::Scalar read(size_t i, std::span<const loop::Scalar> indices, loop::Scalar otherwise);
+
+ private:
+  loop::ElementContext& c_;
+  std::optional<loop::Scalar> condition_;
+};
 
 // For piecewise constant ops: the gradient is zero wherever there is one, so nothing is added.
 inline void zero_gradient(Vjp&) {}

@@ -1,0 +1,425 @@
+// Sums and maxima over sliding windows. The attributes have one entry for each of x's last axes:
+// [2,2] slides over the last two of [N,C,H,W], [2,2,1] over H and W of [N,H,W,C]. Windows that
+// reach over the border see nothing there.
+#include <algorithm>
+#include <limits>
+#include <optional>
+
+#include "ir/ops/rules.h"
+
+namespace gradc::ops {
+
+using loop::Code;
+using loop::Scalar;
+
+namespace {
+
+// One axis. Window o covers the positions o * stride - low + k for 0 <= k < window. Element i of x
+// is at position i * dilation.
+struct WindowAxis {
+  int64_t size = 1, window = 1, stride = 1, low = 0, high = 0, dilation = 1;  // base_dilation
+  int64_t spread() const { return (size - 1) * dilation + 1; }
+  int64_t result_size() const { return (spread() + low + high - window) / stride + 1; }
+  // How many elements of x a window can hold.
+  int64_t elements() const { return (window + dilation - 1) / dilation; }
+};
+using WindowAxes = std::vector<WindowAxis>;  // of x, the leading axes with windows of 1
+
+WindowAxes window_axes(const Type& x, const Attrs& a) {
+  WindowAxes axes;
+  size_t count = a.integers("window").size(), leading = x.dims.size() - count;
+  for (size_t i = 0; i < x.dims.size(); ++i) {
+    axes.push_back({x.dims[i]});
+    if (i < leading)
+      continue;
+    size_t k = i - leading;
+    axes[i] = {x.dims[i], a.integers("window")[k], a.integers("stride")[k], a.integers("low")[k],
+               a.integers("high")[k]};
+    if (a.has("base_dilation"))
+      axes[i].dilation = a.integers("base_dilation")[k];
+  }
+  return axes;
+}
+
+void check_window_axis(size_t i, const WindowAxis& axis) {
+  if (axis.window < 1 || axis.stride < 1 || axis.dilation < 1)
+    fail("axis {}: window {}, stride {} and base dilation {} must be at least 1", i, axis.window,
+         axis.stride, axis.dilation);
+  if (axis.low < 0 || axis.high < 0 || axis.low >= axis.window)
+    fail(
+        "axis {}: padding {} before and {} after must not be negative, and that before less than "
+        "the window, {}",
+        i, axis.low, axis.high, axis.window);
+  if (axis.spread() + axis.low + axis.high < axis.window)
+    fail("axis {}: a window of {} does not fit into size {} padded by {} and {}", i, axis.window,
+         axis.spread(), axis.low, axis.high);
+}
+
+Types infer_window(std::span<const Type> x, const Attrs& a) {
+  same_number(x.first(1), a);
+  size_t count = a.integers("window").size();
+  if (static_cast<int64_t>(count) > x[0].rank())
+    fail("`window` has {} entries, {} has {} axes", count, to_string(x[0]), x[0].rank());
+  for (std::string_view key : {"stride", "low", "high", "base_dilation"})
+    if (a.has(key) && a.integers(key).size() != count)
+      fail("`{}` must have {} entries as `window` has, got {}", key, count,
+           to_string(a.integers(key)));
+  Type y{x[0].dtype, {}};
+  WindowAxes axes = window_axes(x[0], a);
+  for (size_t i = 0; i < axes.size(); ++i) {
+    check_window_axis(i, axes[i]);
+    y.dims.push_back(axes[i].result_size());
+  }
+  return one(y);
+}
+
+// Each window must have a first maximum, so that none lies in the padding.
+Types infer_window_max(std::span<const Type> x, const Attrs& a) {
+  Types y = infer_window(x, a);
+  WindowAxes axes = window_axes(x[0], a);
+  for (size_t i = 0; i < axes.size(); ++i)
+    if (axes[i].high >= axes[i].window)
+      fail("axis {}: padding {} after must be less than the window, {}", i, axes[i].high,
+           axes[i].window);
+  return y;
+}
+
+// Calls f(indices of the elements of x in window `at`), in row-major order.
+template <typename F>
+void for_each_in_window(const WindowAxes& axes, const Dims& at, F f) {
+  Dims window;
+  for (const WindowAxis& axis : axes)
+    window.push_back(axis.window);
+  for (int64_t k = 0; k < element_count(window); ++k) {
+    Dims indices = unravel(k, window);
+    bool inside = true;
+    for (size_t i = 0; i < axes.size(); ++i) {
+      int64_t position = at[i] * axes[i].stride - axes[i].low + indices[i];
+      indices[i] = position / axes[i].dilation;
+      inside &= position >= 0 && indices[i] < axes[i].size && position % axes[i].dilation == 0;
+    }
+    if (inside)
+      f(indices);
+  }
+}
+
+// Row-major number in x of the first maximum of window `at`.
+size_t first_maximum(const Tensor& x, const WindowAxes& axes, const Dims& at) {
+  std::optional<size_t> best;
+  for_each_in_window(axes, at, [&](const Dims& indices) {
+    auto i = static_cast<size_t>(ravel(indices, x.type.dims));
+    if (!best || x.data[i] > x.data[*best])
+      best = i;
+  });
+  return *best;
+}
+
+std::vector<Tensor> eval_window_sum(std::span<const Tensor> x, const Op& op,
+                                    std::span<const Type> types) {
+  WindowAxes axes = window_axes(x[0].type, op.attrs);
+  return {tensor_of(types[0], [&](const Dims& at) {
+    double sum = 0;
+    for_each_in_window(axes, at, [&](const Dims& indices) { sum += element(x[0], indices); });
+    return sum;
+  })};
+}
+
+std::vector<Tensor> eval_window_max(std::span<const Tensor> x, const Op& op,
+                                    std::span<const Type> types) {
+  WindowAxes axes = window_axes(x[0].type, op.attrs);
+  return {tensor_of(types[0],
+                    [&](const Dims& at) { return x[0].data[first_maximum(x[0], axes, at)]; })};
+}
+
+std::vector<Tensor> eval_window_max_gather(std::span<const Tensor> x, const Op& op,
+                                           std::span<const Type> types) {
+  WindowAxes axes = window_axes(x[0].type, op.attrs);
+  return {tensor_of(types[0],
+                    [&](const Dims& at) { return x[1].data[first_maximum(x[0], axes, at)]; })};
+}
+
+std::vector<Tensor> eval_window_max_scatter(std::span<const Tensor> x, const Op& op,
+                                            std::span<const Type> types) {
+  WindowAxes axes = window_axes(x[0].type, op.attrs);
+  Tensor y = tensor_of(types[0], [](const Dims&) { return 0.0; });
+  for (int64_t o = 0; o < x[1].type.elements(); ++o)
+    y.data[first_maximum(x[0], axes, unravel(o, x[1].type.dims))] +=
+        x[1].data[static_cast<size_t>(o)];
+  return {y};
+}
+
+int64_t flops_window_sum(std::span<const Type> x, std::span<const Type> y, const Attrs& a) {
+  int64_t flops = y[0].elements();
+  for (const WindowAxis& axis : window_axes(x[0], a))
+    flops *= axis.elements();
+  return flops;
+}
+
+int64_t flops_window_max(std::span<const Type> x, std::span<const Type>, const Attrs& a) {
+  int64_t windows = 1, window = 1;
+  for (const WindowAxis& axis : window_axes(x[0], a)) {
+    windows *= axis.result_size();
+    window *= axis.window;
+  }
+  return windows * window;
+}
+
+// The windows with the roles of stride and dilation exchanged: element i of x is covered by the
+// windows that are elements of this axis's window i. So the gradient of a window sum is one.
+WindowAxis transposed(const WindowAxis& axis) {
+  WindowAxis result{axis.result_size(),         axis.window, axis.dilation,
+                    axis.window - 1 - axis.low, 0,           axis.stride};
+  int64_t covered = result.spread() + result.low;
+  result.high = std::max<int64_t>(0, axis.spread() + axis.window - 1 - covered);
+  return result;
+}
+
+void vjp_window_sum(Vjp& g) {
+  WindowAxes axes = window_axes(g.x_type(), g.attrs());
+  size_t count = g.attrs().integers("window").size();
+  std::vector<int64_t> stride, low, high, dilation;
+  bool dilated = false;
+  for (size_t i = axes.size() - count; i < axes.size(); ++i) {
+    WindowAxis axis = transposed(axes[i]);
+    stride.push_back(axis.stride);
+    low.push_back(axis.low);
+    high.push_back(axis.high);
+    dilation.push_back(axis.dilation);
+    dilated |= axis.dilation != 1;
+  }
+  Attrs attrs = {
+      {"window", g.attrs().integers("window")}, {"stride", stride}, {"low", low}, {"high", high}};
+  if (dilated)
+    attrs.set("base_dilation", dilation);
+  g.add(0, g.b.op(Opcode::window_sum, {g.dy()}, attrs));
+}
+
+// Index in x of the first element of window `at` that may exist: ceil((at * stride - low) /
+// dilation), by a division of numbers that are not negative.
+Scalar first_index(loop::Builder& b, Scalar at, const WindowAxis& axis) {
+  Scalar position = b.mul(at, b.index(axis.stride));
+  if (axis.dilation == 1)
+    return b.sub(position, b.index(axis.low));
+  int64_t before = (axis.low + axis.dilation - 1) / axis.dilation;
+  int64_t rounding = before * axis.dilation - axis.low + axis.dilation - 1;
+  Scalar index = b.div(b.add(position, b.index(rounding)), b.index(axis.dilation));
+  return b.sub(index, b.index(before));
+}
+
+// The smallest and the largest that first_index can be.
+std::pair<int64_t, int64_t> first_index_range(const WindowAxis& axis) {
+  auto ceil_div = [](int64_t x, int64_t y) { return x > 0 ? (x + y - 1) / y : -(-x / y); };
+  int64_t last = (axis.result_size() - 1) * axis.stride - axis.low;
+  return {ceil_div(-axis.low, axis.dilation), ceil_div(last, axis.dilation)};
+}
+
+// Calls f(guard, indices in x, number in the window) for each element that the window at `position`
+// can hold, in row-major order. The calls are fixed: where the guard, which adds to `outer`, does
+// not hold, there is no element.
+template <typename F>
+void for_each_element(loop::ElementContext& c, const WindowAxes& axes,
+                      std::span<const Scalar> position, const Guard& outer, F f) {
+  Dims counts;
+  std::vector<Scalar> first;
+  for (size_t i = 0; i < axes.size(); ++i) {
+    counts.push_back(axes[i].elements());
+    first.push_back(first_index(c.b, position[i], axes[i]));
+  }
+  for (int64_t n = 0; n < element_count(counts); ++n) {
+    Dims step = unravel(n, counts);
+    std::vector<Scalar> indices;
+    Guard guard = outer;
+    for (size_t i = 0; i < axes.size(); ++i) {
+      const WindowAxis& axis = axes[i];
+      indices.push_back(c.b.add(first[i], c.b.index(step[i])));
+      auto [least, most] = first_index_range(axis);
+      guard.require_range(indices[i], 0, axis.size, least + step[i], most + step[i]);
+      // Only the last step can pass the window's end, and only if dilation does not divide it.
+      if (step[i] == counts[i] - 1 && axis.window % axis.dilation != 0) {
+        Scalar end = c.b.add(c.b.mul(position[i], c.b.index(axis.stride)),
+                             c.b.index(axis.window - axis.low));
+        Scalar at = c.b.mul(indices[i], c.b.index(axis.dilation));
+        guard.require(c.b.compare(Code::less, at, end));
+      }
+    }
+    f(guard, indices, n);
+  }
+}
+
+Scalar element_window_sum(loop::ElementContext& c) {
+  Scalar zero = c.b.constant(c.result_type().dtype, 0);
+  std::optional<Scalar> sum;
+  for_each_element(c, window_axes(c.operand_type(0), c.attrs()), c.position(), Guard(c),
+                   [&](Guard& guard, std::span<const Scalar> indices, int64_t) {
+                     Scalar x = guard.read(0, indices, zero);
+                     sum = sum ? c.b.add(*sum, x) : x;
+                   });
+  return *sum;
+}
+
+Scalar lowest(loop::ElementContext& c) {
+  return c.b.constant(c.operand_type(0).dtype, -std::numeric_limits<double>::infinity());
+}
+
+Scalar element_window_max(loop::ElementContext& c) {
+  Scalar outside = lowest(c);
+  std::optional<Scalar> best;
+  for_each_element(c, window_axes(c.operand_type(0), c.attrs()), c.position(), Guard(c),
+                   [&](Guard& guard, std::span<const Scalar> indices, int64_t) {
+                     Scalar x = guard.read(0, indices, outside);
+                     best = best ? c.b.max(*best, x) : x;
+                   });
+  return *best;
+}
+
+Scalar element_window_max_gather(loop::ElementContext& c) {
+  Scalar outside = lowest(c), best = outside, value = c.b.constant(c.result_type().dtype, 0);
+  for_each_element(c, window_axes(c.operand_type(0), c.attrs()), c.position(), Guard(c),
+                   [&](Guard& guard, std::span<const Scalar> indices, int64_t) {
+                     Scalar x = guard.read(0, indices, outside);
+                     Scalar larger = c.b.compare(Code::less, best, x);
+                     best = c.b.select(larger, x, best);
+                     value = c.b.select(larger, guard.read(1, indices, value), value);
+                   });
+  return value;
+}
+
+// The number, in the window at `window`, of the position asked for.
+Scalar number_in_window(loop::ElementContext& c, const WindowAxes& axes,
+                        std::span<const Scalar> window) {
+  Scalar number = c.b.index(0);
+  for (size_t i = 0; i < axes.size(); ++i) {
+    Scalar begin = c.b.mul(window[i], c.b.index(axes[i].stride));
+    Scalar offset = c.b.sub(c.b.add(c.position()[i], c.b.index(axes[i].low)), begin);
+    number = c.b.add(c.b.mul(number, c.b.index(axes[i].window)), offset);
+  }
+  return c.b.convert(number, DType::i32);
+}
+
+// For each window that covers this element: dy if this is its first maximum. If windows do not
+// overlap (stride >= window), that is one window.
+Scalar element_window_max_scatter(loop::ElementContext& c) {
+  WindowAxes axes = window_axes(c.operand_type(0), c.attrs()), covering;
+  for (const WindowAxis& axis : axes)
+    covering.push_back(transposed(axis));
+  Scalar outside = lowest(c), zero = c.b.constant(c.result_type().dtype, 0);
+  std::optional<Scalar> sum;
+  for_each_element(
+      c, covering, c.position(), Guard(c),
+      [&](Guard& exists, std::span<const Scalar> window, int64_t) {
+        Scalar best = outside, best_number = c.b.constant(DType::i32, 0);
+        for_each_element(c, axes, window, exists,
+                         [&](Guard& guard, std::span<const Scalar> indices, int64_t number) {
+                           Scalar x = guard.read(0, indices, outside);
+                           Scalar larger = c.b.compare(Code::less, best, x);
+                           best = c.b.select(larger, x, best);
+                           best_number = c.b.select(
+                               larger, c.b.constant(DType::i32, static_cast<double>(number)),
+                               best_number);
+                         });
+        Scalar chosen = c.b.compare(Code::equal, best_number, number_in_window(c, axes, window));
+        Scalar share = c.b.select(chosen, exists.read(1, window, zero), zero);
+        sum = sum ? c.b.add(*sum, share) : share;
+      });
+  return *sum;
+}
+
+constexpr AttrDefs kWindowAttrs = {{"high", AttrKind::integers},
+                                   {"low", AttrKind::integers},
+                                   {"stride", AttrKind::integers},
+                                   {"window", AttrKind::integers}};
+
+}  // namespace
+
+extern constexpr OpDef window_sum = {
+    .name = "window_sum",
+    .doc =
+        "Sums over windows that slide along x's last axes, one entry of each attribute for each: "
+        "`window` elements every `stride`, over x with `low` and `high` zeros around it and "
+        "`base_dilation` - 1 (0 when absent) between its elements.",
+    .examples =
+        "window_sum(f32[1,2,4,5]) {high=[0,0], low=[0,0], stride=[2,2], window=[2,2]}\n"
+        "window_sum(f32[2,5]) {high=[1], low=[1], stride=[2], window=[3]}\n"
+        "window_sum(f32[2,3,2]) {high=[1,0], low=[2,0], stride=[1,1], window=[3,1]}\n"
+        "window_sum(f32[4]) {base_dilation=[2], high=[0], low=[1], stride=[1], window=[2]}\n"
+        "window_sum(f32[4]) {base_dilation=[3], high=[2], low=[1], stride=[2], window=[4]}",
+    .attrs = {{"base_dilation", AttrKind::integers, false},
+              {"high", AttrKind::integers},
+              {"low", AttrKind::integers},
+              {"stride", AttrKind::integers},
+              {"window", AttrKind::integers}},
+    .infer = infer_window,
+    .eval = eval_window_sum,
+    .flops = flops_window_sum,
+    .vjp = vjp_window_sum,
+    .element = element_window_sum,
+};
+
+extern constexpr OpDef window_max = {
+    .name = "window_max",
+    .doc =
+        "Largest element in each of the windows that slide along x's last axes, as in "
+        "window_sum. The first of equal ones gets the gradient.",
+    .examples =
+        "window_max(f32[1,2,4,6]) {high=[0,0], low=[0,0], stride=[2,2], window=[2,2]}\n"
+        "window_max(f32[2,5,2]) {high=[1,0], low=[1,0], stride=[2,1], window=[3,1]}\n"
+        "window_max(f32[2,5]) {high=[0], low=[0], stride=[2], window=[2]}",
+    .attrs = kWindowAttrs,
+    .infer = infer_window_max,
+    .eval = eval_window_max,
+    .flops = flops_window_max,
+    .vjp = [](Vjp& g) { g.add(0, g.b.op(Opcode::window_max_scatter, {g.x(), g.dy()}, g.attrs())); },
+    .element = element_window_max,
+};
+
+// Piecewise constant in x; linear in dy, with window_max_gather as its transpose.
+extern constexpr OpDef window_max_scatter = {
+    .name = "window_max_scatter",
+    .doc =
+        "The gradient of window_max with respect to x: each element of the second operand goes to "
+        "the first maximum of its window of x.",
+    .examples =
+        "window_max_scatter(f32[1,2,4,6], f32[1,2,2,3]) {high=[0,0], low=[0,0], stride=[2,2], "
+        "window=[2,2]}\n"
+        "window_max_scatter(f32[2,5,2], f32[2,3,2]) {high=[1,0], low=[1,0], stride=[2,1], "
+        "window=[3,1]}\n"
+        "window_max_scatter(f32[2,5], f32[2,2]) {high=[0], low=[0], stride=[2], window=[2]}",
+    .operands = 2,
+    .attrs = kWindowAttrs,
+    .infer =
+        [](std::span<const Type> x, const Attrs& a) {
+          Type windows = infer_window_max(x, a)[0];
+          if (x[1] != windows)
+            fail("{} has windows {}, the second operand is {}", to_string(x[0]), to_string(windows),
+                 to_string(x[1]));
+          return one(x[0]);
+        },
+    .eval = eval_window_max_scatter,
+    .flops = flops_window_max,
+    .vjp = [](Vjp& g) { g.add(1, g.b.op(Opcode::window_max_gather, {g.x(0), g.dy()}, g.attrs())); },
+    .element = element_window_max_scatter,
+};
+
+extern constexpr OpDef window_max_gather = {
+    .name = "window_max_gather",
+    .doc = "The second operand's element where each window of x has its first maximum.",
+    .examples =
+        "window_max_gather(f32[1,2,4,6], f32[1,2,4,6]) {high=[0,0], low=[0,0], stride=[2,2], "
+        "window=[2,2]}\n"
+        "window_max_gather(f32[2,5,2], f32[2,5,2]) {high=[1,0], low=[1,0], stride=[2,1], "
+        "window=[3,1]}",
+    .operands = 2,
+    .attrs = kWindowAttrs,
+    .infer =
+        [](std::span<const Type> x, const Attrs& a) {
+          same_type(x, a);
+          return infer_window_max(x, a);
+        },
+    .eval = eval_window_max_gather,
+    .flops = flops_window_max,
+    .vjp =
+        [](Vjp& g) { g.add(1, g.b.op(Opcode::window_max_scatter, {g.x(0), g.dy()}, g.attrs())); },
+    .element = element_window_max_gather,
+};
+
+}  // namespace gradc::ops
