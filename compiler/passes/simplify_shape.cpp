@@ -1,0 +1,118 @@
+// Rules on ops that only move or repeat elements.
+#include <algorithm>
+
+#include "compiler/passes/simplify_rules.h"
+
+namespace gradc {
+namespace {
+
+bool all_size_one(const Dims& dims, const std::vector<int64_t>& axes) {
+  return std::all_of(axes.begin(), axes.end(),
+                     [&](int64_t axis) { return dims[static_cast<size_t>(axis)] == 1; });
+}
+
+std::optional<ValueId> reshape_to_same(Site& s) {
+  return s.type(s.x()) == s.result_type() ? std::optional(s.x()) : std::nullopt;
+}
+
+std::optional<ValueId> reshape_of_reshape(Site& s) {
+  const Op* inner = s.producer(s.x(), Opcode::reshape);
+  if (!inner)
+    return std::nullopt;
+  ValueId x = inner->operand(0);
+  return s.reshape(x, s.result_type().dims);
+}
+
+// A transpose is a reshape when the axes longer than 1 keep their order.
+std::optional<ValueId> transpose_of_ones(Site& s) {
+  Dims dims = s.type(s.x()).dims;
+  int64_t previous = -1;
+  for (int64_t axis : s.attrs().integers("permutation")) {
+    if (dims[static_cast<size_t>(axis)] == 1)
+      continue;
+    if (axis < previous)
+      return std::nullopt;
+    previous = axis;
+  }
+  return s.reshape(s.x(), s.result_type().dims);
+}
+
+std::optional<ValueId> transpose_of_transpose(Site& s) {
+  const Op* inner = s.producer(s.x(), Opcode::transpose);
+  if (!inner)
+    return std::nullopt;
+  std::vector<int64_t> order;
+  for (int64_t axis : s.attrs().integers("permutation"))
+    order.push_back(inner->attrs.integers("permutation")[static_cast<size_t>(axis)]);
+  ValueId x = inner->operand(0);
+  return s.transpose(x, order);
+}
+
+// Axis j of x lies at result axis `at` where permutation[at] = axes[j]; the operand is transposed
+// so that these rise.
+std::optional<ValueId> transpose_of_broadcast(Site& s) {
+  const Op* inner = s.producer(s.x(), Opcode::broadcast);
+  if (!inner)
+    return std::nullopt;
+  const auto& permutation = s.attrs().integers("permutation");
+  const auto& axes = inner->attrs.integers("axes");
+  std::vector<int64_t> order, places;
+  for (size_t at = 0; at < permutation.size(); ++at) {
+    auto axis = std::find(axes.begin(), axes.end(), permutation[at]);
+    if (axis == axes.end())
+      continue;
+    order.push_back(axis - axes.begin());
+    places.push_back(static_cast<int64_t>(at));
+  }
+  ValueId x = s.transpose(inner->operand(0), order);
+  return s.emit(Opcode::broadcast, {x}, {{"axes", places}, {"shape", s.result_type().dims}});
+}
+
+std::optional<ValueId> broadcast_to_same(Site& s) {
+  return s.type(s.x()) == s.result_type() ? std::optional(s.x()) : std::nullopt;
+}
+
+std::optional<ValueId> broadcast_along_ones(Site& s) {
+  if (s.type(s.x()).elements() != s.result_type().elements())
+    return std::nullopt;
+  return s.reshape(s.x(), s.result_type().dims);
+}
+
+std::optional<ValueId> broadcast_of_broadcast(Site& s) {
+  const Op* inner = s.producer(s.x(), Opcode::broadcast);
+  if (!inner)
+    return std::nullopt;
+  std::vector<int64_t> axes;
+  for (int64_t axis : inner->attrs.integers("axes"))
+    axes.push_back(s.attrs().integers("axes")[static_cast<size_t>(axis)]);
+  ValueId x = inner->operand(0);
+  return s.emit(Opcode::broadcast, {x}, {{"axes", axes}, {"shape", s.result_type().dims}});
+}
+
+std::optional<ValueId> reduce_size_one(Site& s) {
+  if (!all_size_one(s.type(s.x()).dims, s.attrs().integers("axes")))
+    return std::nullopt;
+  return s.reshape(s.x(), s.result_type().dims);
+}
+
+constexpr SimplifyRule kRules[] = {
+    {Opcode::reshape, "reshape(x) = x, to its own shape", reshape_to_same},
+    {Opcode::reshape, "reshape(reshape(x)) = reshape(x)", reshape_of_reshape},
+    {Opcode::transpose, "transpose(x) = reshape(x), when only axes of size 1 move",
+     transpose_of_ones},
+    {Opcode::transpose, "transpose(transpose(x)) = transpose(x)", transpose_of_transpose},
+    {Opcode::transpose, "transpose(broadcast(x)) = broadcast(transpose(x))",
+     transpose_of_broadcast},
+    {Opcode::broadcast, "broadcast(x) = x, to its own shape", broadcast_to_same},
+    {Opcode::broadcast, "broadcast(x) = reshape(x), along axes of size 1", broadcast_along_ones},
+    {Opcode::broadcast, "broadcast(broadcast(x)) = broadcast(x)", broadcast_of_broadcast},
+    {Opcode::reduce_sum, "reduce_sum(x) = reshape(x), over axes of size 1", reduce_size_one},
+};
+
+}  // namespace
+
+std::span<const SimplifyRule> shape_rules() {
+  return kRules;
+}
+
+}  // namespace gradc
