@@ -1,0 +1,133 @@
+#include "compiler/pipeline.h"
+
+#include <algorithm>
+#include <chrono>
+
+#include "compiler/check.h"
+#include "compiler/passes/autodiff.h"
+#include "compiler/passes/expand.h"
+#include "compiler/passes/optimizer.h"
+#include "compiler/passes/simplify.h"
+#include "compiler/passes/simplify_rules.h"
+#include "compiler/passes/update_rules.h"
+#include "ir/diagnostic.h"
+#include "ir/verify.h"
+
+namespace gradc {
+namespace {
+
+// After import, and before lowering and code generation, which do not make a Module.
+constexpr Pass kPasses[] = {
+    {"simplify", simplify, "what the importer wrote carelessly costs nothing later"},
+    {"autodiff", autodiff, "appends the backward pass: gradients are ops like all others"},
+    {"optimizer", optimizer, "the update of the parameters is part of the compiled step"},
+    {"expand", expand, "composites become primitives, which is all that fuse knows"},
+    {"simplify", simplify, "removes gradients that nobody asked for and what expand repeats"},
+};
+
+constexpr PassOrder kOrder[] = {
+    {"simplify", "autodiff", "an op that is gone needs no gradient"},
+    {"autodiff", "optimizer", "updates read the results grad/<parameter>"},
+    {"autodiff", "expand", "a composite's own gradient rule saves memory or digits"},
+    {"autodiff", "simplify", "rules compute gradients that nobody asked for"},
+    {"expand", "simplify", "expansions repeat each other's work"},
+};
+
+// `before` has a row above the last row of `after`.
+constexpr bool in_order(const PassOrder& order) {
+  size_t first = std::size(kPasses), last = 0;
+  for (size_t row = 0; row < std::size(kPasses); ++row) {
+    if (kPasses[row].name == order.before)
+      first = std::min(first, row);
+    if (kPasses[row].name == order.after)
+      last = row;
+  }
+  return first < last;
+}
+static_assert(std::all_of(std::begin(kOrder), std::end(kOrder), in_order),
+              "kPasses breaks a row of kOrder");
+
+Module run_row(const Pass& pass, const Module& module, const Options& options) {
+  Module after = pass.run(module, options);
+  try {
+    verify(after);
+  } catch (const UserError& error) {
+    throw InternalError(fmt::format("after pass `{}`: {}", pass.name, error.message()));
+  }
+  return after;
+}
+
+size_t last_row(const PipelineObserver& observer) {
+  if (observer.stop_after.empty())
+    return std::size(kPasses);
+  std::string_view name = pass_named(observer.stop_after).name;
+  size_t row = std::size(kPasses) - 1;
+  while (kPasses[row].name != name)
+    --row;
+  return row;
+}
+
+}  // namespace
+
+std::span<const Pass> passes() {
+  return kPasses;
+}
+
+std::span<const PassOrder> pass_order() {
+  return kOrder;
+}
+
+const Pass& pass_named(std::string_view name) {
+  std::vector<std::string_view> names;
+  for (const Pass& pass : kPasses) {
+    if (pass.name == name)
+      return pass;
+    names.push_back(pass.name);
+  }
+  std::string nearest = nearest_name(name, names);
+  throw UserError("",
+                  fmt::format("there is no pass `{}`{}", name,
+                              nearest.empty() ? "" : "; did you mean `" + nearest + "`?"),
+                  Fault::command_line)
+      .with_help(fmt::format("the passes are {}", fmt::join(names, ", ")));
+}
+
+Module run_pipeline(Module module, const Options& options, const PipelineObserver& observer) {
+  for (const std::string& name : observer.skip)
+    pass_named(name);
+  size_t last = last_row(observer);
+  for (size_t row = 0; row < std::size(kPasses) && row <= last; ++row) {
+    const Pass& pass = kPasses[row];
+    if (std::find(observer.skip.begin(), observer.skip.end(), pass.name) != observer.skip.end())
+      continue;
+    auto start = std::chrono::steady_clock::now();
+    Module after = run_row(pass, module, options);
+    std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
+    if (observer.check)
+      if (auto difference = first_difference(module, after))
+        throw InternalError(
+            fmt::format("pass `{}` changed the answer: {}", pass.name, *difference));
+    if (observer.after_pass)
+      observer.after_pass({pass, row, module, after, elapsed.count()});
+    module = std::move(after);
+  }
+  return module;
+}
+
+std::string passes_markdown() {
+  std::string text = "# Passes\n\nIn order, from an imported model to what is planned:\n\n";
+  for (const Pass& pass : kPasses)
+    text += fmt::format("1. `{}`: {}\n", pass.name, pass.reason);
+  text += "\n## Why in this order\n\n";
+  for (const PassOrder& order : kOrder)
+    text += fmt::format("- `{}` before `{}`: {}\n", order.before, order.after, order.why);
+  text += "\n## Rules of simplify\n\n";
+  for (const SimplifyRule& rule : all_simplify_rules())
+    text += fmt::format("- {}\n", rule.identity);
+  text += "\n## Optimizers\n\n";
+  for (const UpdateRule& rule : update_rules())
+    text += fmt::format("- `{}`: {}\n", rule.name, rule.doc);
+  return text;
+}
+
+}  // namespace gradc

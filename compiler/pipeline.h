@@ -1,0 +1,60 @@
+#pragma once
+// The pass table and the loop that runs it. START HERE to see what happens to a model between
+// import and code generation.
+#include <functional>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "compiler/options.h"
+#include "ir/module.h"
+
+namespace gradc {
+
+struct Pass {
+  std::string_view name;  // also the header's stem, the dump's name and what the command line takes
+  Module (*run)(const Module& module, const Options& options);
+  std::string_view reason;
+};
+
+// The rows in order. A pass may stand in more than one row.
+std::span<const Pass> passes();
+
+// Why a pass comes before another. The table is held to these when it is compiled.
+struct PassOrder {
+  std::string_view before, after, why;
+};
+std::span<const PassOrder> pass_order();
+
+// The pass of that name; an unknown one is an error with the nearest name.
+const Pass& pass_named(std::string_view name);
+
+// A row that has run.
+struct PassRun {
+  const Pass& pass;
+  size_t row = 0;  // in passes()
+  const Module& before;
+  const Module& after;
+  double seconds = 0;
+};
+
+// What to watch while the pipeline runs. The default watches nothing.
+struct PipelineObserver {
+  std::function<void(const PassRun&)> after_pass;  // dumps, timings
+  // Evaluates the entries before and after each pass on random inputs; the first pass that changes
+  // an answer is an InternalError.
+  bool check = false;
+  std::vector<std::string> skip;  // names of passes to leave out
+  std::string stop_after;  // name of the last pass to run, in its last row; "" for all
+};
+
+// Runs the rows over an imported module and verifies it after each. A pass that breaks the module
+// is an InternalError that names it.
+Module run_pipeline(Module module, const Options& options, const PipelineObserver& observer = {});
+
+// docs/passes.md: the table, the order's reasons, the rules of simplify, the optimizers' formulas.
+std::string passes_markdown();
+
+}  // namespace gradc

@@ -1,0 +1,6 @@
+gradc_test(passes_test LIBS gradc_compiler SOURCES
+  unit/autodiff_test.cpp
+  unit/expand_test.cpp
+  unit/optimizer_test.cpp
+  unit/pipeline_test.cpp
+  unit/simplify_test.cpp)

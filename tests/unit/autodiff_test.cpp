@@ -1,0 +1,141 @@
+#include "compiler/passes/autodiff.h"
+
+#include <catch2/catch.hpp>
+
+#include "compiler/passes/simplify.h"
+#include "ir/diagnostic.h"
+#include "tests/support/finite_differences.h"
+#include "tests/support/small_modules.h"
+
+using namespace gradc;
+using namespace gradc::test;
+
+namespace {
+
+std::string error_of(const Module& module, const Options& options) {
+  try {
+    autodiff(module, options);
+  } catch (const UserError& error) {
+    return error.what();
+  }
+  return "";
+}
+
+// A train_step over one parameter @w: f32[3] and an input %x: f32[3].
+std::string step_with(const std::string& ops, const std::string& results) {
+  return "module @m\nparam @w: f32[3]\nentry @train_step(%x: f32[3], %lr: f32[], %w: f32[3] = @w) "
+         "{\nforward:\n" +
+         ops + "\n  return " + results + "\n}\n";
+}
+
+}  // namespace
+
+TEST_CASE("the gradient of a small network, as text", "[autodiff]") {
+  Options options = training();
+  Module module = simplify(autodiff(parsed(kMlp), options), options);
+  std::string text = print(*module.find_function("train_step"));
+  std::string backward = text.substr(text.find("backward:"));
+  CHECK(backward == R"(backward:
+  %d.e: f32[2,2] = add(%e, %e)
+  %d.h: f32[2,4] = dot(%d.e, %w2) {batch_a=[], batch_b=[], sum_a=[1], sum_b=[1]}
+  %d.w2: f32[4,2] = dot(%h, %d.e) {batch_a=[], batch_b=[], sum_a=[0], sum_b=[0]}
+  %d.h.mul: f32[2,4] = mul(%h, %h)
+  %d.h.constant: f32[2,4] = constant() {dtype=f32, shape=[2,4], value=1.0}
+  %d.h.sub: f32[2,4] = sub(%d.h.constant, %d.h.mul)
+  %d.a: f32[2,4] = mul(%d.h, %d.h.sub)
+  %d.b1: f32[4] = reduce_sum(%d.a) {axes=[0]}
+  %d.w1: f32[3,4] = dot(%x, %d.a) {batch_a=[], batch_b=[], sum_a=[0], sum_b=[0]} loc "mlp.model:3"
+  return loss=%loss, y=%y, grad/w1=%d.w1, grad/b1=%d.b1, grad/w2=%d.w2
+}
+)");
+}
+
+TEST_CASE("gradients of parameters and inputs equal finite differences", "[autodiff]") {
+  Options options = training();
+  options.input_gradients = true;
+  Module module = autodiff(parsed(kMlp), options);
+  verify(module);
+  for (std::string name : {"w1", "b1", "w2"})
+    check_gradient(module, "train_step", "loss", name, "grad/" + name);
+  for (std::string name : {"x", "t"})
+    check_gradient(module, "train_step", "loss", name, "grad_" + name);
+  CHECK_FALSE(module.function("train_step").find_result("grad_lr"));
+}
+
+TEST_CASE("a value used twice gets the sum of both gradients", "[autodiff]") {
+  Module module =
+      autodiff(parsed(step_with(
+                   "  %y = mul(%w, %w)\n  %z = tanh(%w)\n  %u = mul(%y, %z)\n  %v = add(%u, %x)\n"
+                   "  %loss = reduce_sum(%v) {axes=[0]}",
+                   "loss=%loss")),
+               training());
+  check_gradient(module, "train_step", "loss", "w", "grad/w");
+}
+
+TEST_CASE("frozen parameters cost nothing", "[autodiff]") {
+  Options options = training();
+  options.frozen = {"w1", "b*"};
+  Module module = simplify(autodiff(parsed(kMlp), options), options);
+  const Function& step = module.function("train_step");
+  CHECK_FALSE(step.find_result("grad/w1"));
+  CHECK_FALSE(step.find_result("grad/b1"));
+  CHECK(step.find_result("grad/w2"));
+  CHECK(print(step).find("%d.h") == std::string::npos);
+
+  Module marked = parsed(kMlp);
+  marked.states[0].attrs.set("frozen", true);
+  CHECK_FALSE(autodiff(marked, training()).function("train_step").find_result("grad/w1"));
+}
+
+TEST_CASE("a parameter without influence on the loss has a zero gradient", "[autodiff]") {
+  Module module = autodiff(
+      parsed(step_with("  %y = tanh(%w)\n  %loss = reduce_sum(%x) {axes=[0]}", "loss=%loss, y=%y")),
+      training());
+  const Function& step = module.function("train_step");
+  Inputs inputs = random_inputs(module, step);
+  CHECK(result_named(module, step, inputs, "grad/w").data == std::vector<double>{0, 0, 0});
+}
+
+TEST_CASE("without training only the other entries remain", "[autodiff]") {
+  Module module = autodiff(parsed(kMlp), Options{});
+  CHECK_FALSE(module.find_function("train_step"));
+  CHECK(module.find_function("infer"));
+}
+
+TEST_CASE("gradients of gradients equal finite differences", "[autodiff]") {
+  Module module = parsed(kMlp);
+  std::vector<std::string> first = {"w1"}, second = {"w1", "w2", "x"};
+  Module twice =
+      gradient(gradient(module, "train_step", "loss", first), "train_step", "grad/w1", second);
+  verify(twice);
+  for (const std::string& name : second)
+    check_gradient(twice, "train_step", "grad/w1", name, "grad/grad/w1/" + name);
+}
+
+TEST_CASE("the gradient of any value with respect to any other", "[autodiff]") {
+  std::vector<std::string> wrt = {"h", "b1"};
+  Module module = gradient(parsed(kMlp), "train_step", "y", wrt);
+  const Function& step = module.function("train_step");
+  check_gradient(module, "train_step", "y", "b1", "grad/y/b1");
+  // dy/dh summed over y is the sum of w2's rows.
+  Inputs inputs = random_inputs(module, step);
+  const std::vector<double>& w2 = inputs.state["w2"].data;
+  Tensor d_h = result_named(module, step, inputs, "grad/y/h");
+  for (size_t i = 0; i < 8; ++i)
+    CHECK(d_h.data[i] == Approx(w2[i % 4 * 2] + w2[i % 4 * 2 + 1]));
+}
+
+TEST_CASE("errors of autodiff say what is missing", "[autodiff]") {
+  CHECK(error_of(parsed(step_with("  %y = tanh(%w)", "loss=%y")), training()) ==
+        "error: `loss` is f32[3]; it must be a floating point scalar, such as the mean over the "
+        "batch");
+  CHECK(error_of(parsed(step_with("  %y = tanh(%w)", "y=%y")), training()) ==
+        "error: @train_step has no result named `loss`; training minimises it");
+  Options options = training();
+  options.frozen = {"encoder.*"};
+  CHECK(error_of(parsed(kMlp), options) ==
+        "error: no parameter of `mlp` is named `encoder.*`, which is to be frozen");
+  std::vector<std::string> wrt = {"w1"};
+  CHECK_THROWS_WITH(gradient(parsed(kMlp), "train_step", "los", wrt),
+                    "error: @train_step has no value named `los`; did you mean `loss`?");
+}

@@ -1,0 +1,66 @@
+#include "compiler/pipeline.h"
+
+#include <catch2/catch.hpp>
+
+#include "compiler/check.h"
+#include "ir/diagnostic.h"
+#include "tests/support/small_modules.h"
+
+using namespace gradc;
+using namespace gradc::test;
+
+TEST_CASE("every stage verifies, keeps the answer and prints text that reads back", "[pipeline]") {
+  PipelineObserver observer;
+  observer.check = true;
+  size_t rows = 0;
+  observer.after_pass = [&](const PassRun& run) {
+    INFO(run.pass.name);
+    CHECK(print(parse_module(print(run.after), "dump.ir")) == print(run.after));
+    CHECK(run.row == rows++);
+    CHECK(run.seconds >= 0);
+  };
+  run_pipeline(parsed(kMlp), training(), observer);
+  CHECK(rows == passes().size());
+}
+
+TEST_CASE("passes leave their input alone", "[pipeline]") {
+  PipelineObserver observer;
+  std::string before = print(parsed(kMlp));
+  observer.after_pass = [&](const PassRun& run) {
+    CHECK(print(run.before) == before);
+    before = print(run.after);
+  };
+  run_pipeline(parsed(kMlp), training(), observer);
+}
+
+TEST_CASE("passes can be skipped and the pipeline stopped", "[pipeline]") {
+  std::vector<std::string> names;
+  PipelineObserver observer;
+  observer.after_pass = [&](const PassRun& run) { names.emplace_back(run.pass.name); };
+  observer.skip = {"simplify"};
+  observer.stop_after = "optimizer";
+  run_pipeline(parsed(kMlp), training(), observer);
+  CHECK(names == std::vector<std::string>{"autodiff", "optimizer"});
+
+  observer.skip = {"optimiser"};
+  CHECK_THROWS_WITH(
+      run_pipeline(parsed(kMlp), training(), observer),
+      Catch::StartsWith("error: there is no pass `optimiser`; did you mean `optimizer`?"));
+}
+
+TEST_CASE("a changed answer is found and named", "[pipeline]") {
+  Module before = parsed(kMlp), after = before;
+  CHECK_FALSE(first_difference(before, after));
+  after.find_function("infer")->ops[2].code = Opcode::sub;
+  auto difference = first_difference(before, after);
+  REQUIRE(difference);
+  CHECK(difference->find("result `y` of @infer: element 0 was ") == 0);
+}
+
+TEST_CASE("the table documents itself", "[pipeline]") {
+  std::string text = passes_markdown();
+  for (const Pass& pass : passes())
+    CHECK(text.find("`" + std::string(pass.name) + "`: " + std::string(pass.reason)) !=
+          std::string::npos);
+  CHECK(text.find("- x + 0 = x\n") != std::string::npos);
+}

@@ -1,0 +1,149 @@
+#include "compiler/passes/simplify.h"
+
+#include <catch2/catch.hpp>
+
+#include "compiler/check.h"
+#include "tests/support/small_modules.h"
+
+using namespace gradc;
+using namespace gradc::test;
+
+namespace {
+
+// The ops that `simplify` leaves of an entry over %x: f32[2,3], %y: f32[3,4], %z: f32[2,3].
+std::string simplified(const std::string& ops, const std::string& result) {
+  Module module = parsed(
+      "module @m\nentry @f(%x: f32[2,3], %y: f32[3,4], %z: f32[2,3], %n: i32[2]) {\nforward:\n" +
+      ops + "  return r=" + result + "\n}\n");
+  Module after = simplify(module, Options{});
+  verify(after);
+  CHECK(first_difference(module, after) == std::nullopt);
+  std::string text = print(after.functions[0]);
+  size_t begin = text.find("{\n") + 2;
+  return text.substr(begin, text.rfind("}\n") - begin);
+}
+
+}  // namespace
+
+TEST_CASE("simplify: what changes nothing goes", "[simplify]") {
+  const std::string nothing = "  return r=%x\n";
+  for (std::string ops : {
+           "  %c = constant() {dtype=f32, shape=[2,3], value=0.0}\n  %a = add(%x, %c)\n",
+           "  %c = constant() {dtype=f32, shape=[2,3], value=0.0}\n  %a = add(%c, %x)\n",
+           "  %c = constant() {dtype=f32, shape=[2,3], value=0.0}\n  %a = sub(%x, %c)\n",
+           "  %c = constant() {dtype=f32, shape=[2,3], value=1.0}\n  %a = mul(%x, %c)\n",
+           "  %b = neg(%x)\n  %a = neg(%b)\n",
+           "  %b = transpose(%x) {permutation=[1,0]}\n  %a = transpose(%b) {permutation=[1,0]}\n",
+           "  %b = reshape(%x) {shape=[6]}\n  %a = reshape(%b) {shape=[2,3]}\n",
+           "  %a = transpose(%x) {permutation=[0,1]}\n",
+           "  %a = broadcast(%x) {axes=[0,1], shape=[2,3]}\n",
+           "  %b = reshape(%x) {shape=[2,1,3]}\n  %a = reduce_sum(%b) {axes=[1]}\n",
+           "  %b = broadcast(%x) {axes=[0,2], shape=[2,1,3]}\n  %a = reshape(%b) {shape=[2,3]}\n",
+       }) {
+    INFO(ops);
+    CHECK(simplified(ops, "%a") == nothing);
+  }
+}
+
+TEST_CASE("simplify: constants fold", "[simplify]") {
+  CHECK(simplified("  %a = constant() {dtype=f32, shape=[2,3], value=3.0}\n  %b = tanh(%a)\n"
+                   "  %c = mul(%a, %a)\n  %d = sub(%c, %a)\n  %e = reduce_sum(%d) {axes=[0]}\n",
+                   "%e") ==
+        "forward:\n  %e: f32[3] = constant() {dtype=f32, shape=[3], value=12.0}\n  return r=%e\n");
+  // Elementwise ops and moves fold at any size.
+  CHECK(simplified("  %a = constant() {dtype=f32, shape=[500,500], value=3.0}\n"
+                   "  %b = mul(%a, %a)\n  %c = transpose(%b) {permutation=[1,0]}\n",
+                   "%c") ==
+        "forward:\n  %b: f32[500,500] = constant() {dtype=f32, shape=[500,500], value=9.0}\n"
+        "  return r=%b\n");
+}
+
+TEST_CASE("simplify: no product waits for a transposed copy", "[simplify]") {
+  // x y, from every combination of transposed operands and result.
+  const std::string product =
+      "forward:\n  %p: f32[2,4] = dot(%x, %y) {batch_a=[], batch_b=[], sum_a=[1], sum_b=[0]}\n"
+      "  return r=%p\n";
+  CHECK(simplified("  %t = transpose(%x) {permutation=[1,0]}\n"
+                   "  %p = dot(%t, %y) {batch_a=[], batch_b=[], sum_a=[0], sum_b=[0]}\n",
+                   "%p") == product);
+  CHECK(simplified("  %t = transpose(%y) {permutation=[1,0]}\n"
+                   "  %p = dot(%x, %t) {batch_a=[], batch_b=[], sum_a=[1], sum_b=[1]}\n",
+                   "%p") == product);
+  CHECK(simplified("  %q = dot(%y, %x) {batch_a=[], batch_b=[], sum_a=[0], sum_b=[1]}\n"
+                   "  %p = transpose(%q) {permutation=[1,0]}\n",
+                   "%p") == product);
+  // Heads of attention: [batch, time, head, width] transposed to [batch, head, time, width].
+  CHECK(simplified("  %a = broadcast(%x) {axes=[0,1], shape=[2,3,4,5]}\n"
+                   "  %h = tanh(%a)\n  %t = transpose(%h) {permutation=[0,2,1,3]}\n"
+                   "  %s = dot(%t, %t) {batch_a=[0,1], batch_b=[0,1], sum_a=[3], sum_b=[3]}\n",
+                   "%s") ==
+        "forward:\n  %a: f32[2,3,4,5] = broadcast(%x) {axes=[0,1], shape=[2,3,4,5]}\n"
+        "  %h: f32[2,3,4,5] = tanh(%a)\n"
+        "  %s: f32[2,4,3,3] = dot(%h, %h) {batch_a=[0,2], batch_b=[0,2], sum_a=[3], sum_b=[3]}\n"
+        "  return r=%s\n");
+}
+
+TEST_CASE("simplify: a transposed product that is also read as it is stays", "[simplify]") {
+  std::string text = simplified(
+      "  %q = dot(%y, %x) {batch_a=[], batch_b=[], sum_a=[0], sum_b=[1]}\n"
+      "  %p = transpose(%q) {permutation=[1,0]}\n  %t = tanh(%q)\n"
+      "  %u = transpose(%t) {permutation=[1,0]}\n  %s = add(%p, %u)\n",
+      "%s");
+  CHECK(text.find("%p: f32[2,4] = transpose(%q)") != std::string::npos);
+}
+
+TEST_CASE("simplify: equal ops are computed once, in either order of a commutative one",
+          "[simplify]") {
+  CHECK(simplified("  %a = mul(%x, %z)\n  %b = mul(%z, %x)\n  %c = sub(%x, %z)\n"
+                   "  %d = sub(%z, %x)\n  %e = sub(%x, %z)\n  %f = mul(%a, %c)\n"
+                   "  %g = mul(%b, %e)\n  %h = mul(%g, %d)\n  %i = sub(%h, %f)\n",
+                   "%i") ==
+        "forward:\n  %a: f32[2,3] = mul(%x, %z)\n  %c: f32[2,3] = sub(%x, %z)\n"
+        "  %d: f32[2,3] = sub(%z, %x)\n  %f: f32[2,3] = mul(%a, %c)\n"
+        "  %h: f32[2,3] = mul(%f, %d)\n  %i: f32[2,3] = sub(%h, %f)\n  return r=%i\n");
+}
+
+TEST_CASE("simplify: constants 0 and -0 differ", "[simplify]") {
+  std::string text = simplified(
+      "  %a = constant() {dtype=f32, shape=[2,3], value=0.0}\n"
+      "  %b = constant() {dtype=f32, shape=[2,3], value=-0.0}\n  %c = mul(%x, %a)\n"
+      "  %d = mul(%x, %b)\n  %e = mul(%c, %d)\n",
+      "%e");
+  CHECK(text.find("value=-0.0") != std::string::npos);
+  CHECK(text.find("value=0.0") != std::string::npos);
+}
+
+TEST_CASE("simplify: 0 * x is 0 for integers only", "[simplify]") {
+  CHECK(simplified("  %c = constant() {dtype=i32, shape=[2], value=0.0}\n  %a = mul(%n, %c)\n",
+                   "%a") ==
+        "forward:\n  %c: i32[2] = constant() {dtype=i32, shape=[2], value=0.0}\n  return r=%c\n");
+  CHECK(simplified("  %c = constant() {dtype=f32, shape=[2,3], value=0.0}\n  %a = mul(%x, %c)\n",
+                   "%a")
+            .find("mul(%x, %c)") != std::string::npos);
+}
+
+TEST_CASE("simplify: unreached functions and unread ops go, parameters stay", "[simplify]") {
+  Module module = parsed(R"(module @m
+func @used(%a: f32[2]) {
+forward:
+  %b = tanh(%a)
+  return %b
+}
+func @unused(%a: f32[2]) {
+forward:
+  %b: f32[2] = call @used(%a)
+  return %b
+}
+entry @f(%x: f32[2], %y: f32[2]) {
+forward:
+  %dead = tanh(%y)
+  %z: f32[2] = call @used(%x)
+  return z=%z
+}
+)");
+  Module after = simplify(module, Options{});
+  CHECK_FALSE(after.find_function("unused"));
+  CHECK(after.find_function("used"));
+  CHECK(after.function("f").parameters.size() == 2);
+  CHECK(after.function("f").ops.size() == 1);
+}
