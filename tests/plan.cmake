@@ -1,3 +1,6 @@
 gradc_test(plan_test LIBS gradc_plan SOURCES
+  support/planning_entries.cpp
   unit/plan_checker_test.cpp
-  unit/plan_storage_test.cpp)
+  unit/plan_offsets_test.cpp
+  unit/plan_storage_test.cpp
+  unit/plan_test.cpp)

@@ -1,0 +1,13 @@
+#pragma once
+// Writes a plan into the entry: ops in the order of the schedule, recomputed copies named `x.re`,
+// offsets, scratch places and the size of the arena.
+#include "compiler/plan/offsets.h"
+#include "compiler/plan/problem.h"
+#include "compiler/plan/schedule.h"
+
+namespace gradc {
+
+Function emit_plan(const Problem& problem, const Function& entry, const Schedule& schedule,
+                   const Buffers& buffers, const Offsets& offsets);
+
+}  // namespace gradc

@@ -1,0 +1,18 @@
+#pragma once
+// Searches for offsets that fit a given arena exactly, where greedy placement leaves holes.
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "compiler/plan/schedule.h"
+
+namespace gradc {
+
+// Depth first over canonical placements: buffers in the order of their offsets, each as low as the
+// ones before it let it (Moffitt, MiniMalloc, ASPLOS 2023). Restarts with the buffers that blocked
+// it first. Gives up after `node_limit` placements; nullopt proves nothing. All buffers have bytes.
+std::optional<std::vector<int64_t>> search_offsets(std::span<const Buffer> buffers,
+                                                   int64_t capacity, int64_t node_limit);
+
+}  // namespace gradc

@@ -1,0 +1,211 @@
+#include "compiler/plan/offsets.h"
+
+#include <algorithm>
+#include <functional>
+#include <numeric>
+
+#include "compiler/plan/offset_search.h"
+
+namespace gradc {
+namespace {
+
+// For each buffer, those needed at a common step.
+std::vector<std::vector<int>> conflicts_of(std::span<const Buffer> buffers) {
+  std::vector<int> by_start(buffers.size());
+  std::iota(by_start.begin(), by_start.end(), 0);
+  std::stable_sort(by_start.begin(), by_start.end(),
+                   [&](int a, int b) { return buffers[a].first < buffers[b].first; });
+  std::vector<std::vector<int>> conflicts(buffers.size());
+  std::vector<int> active;
+  for (int next : by_start) {
+    std::erase_if(active, [&](int other) { return buffers[other].last < buffers[next].first; });
+    for (int other : active) {
+      conflicts[other].push_back(next);
+      conflicts[next].push_back(other);
+    }
+    active.push_back(next);
+  }
+  return conflicts;
+}
+
+std::vector<int64_t> live_bytes(std::span<const Buffer> buffers) {
+  int steps = 0;
+  for (const Buffer& buffer : buffers)
+    steps = std::max(steps, buffer.last + 1);
+  std::vector<int64_t> live(steps + 1);
+  for (const Buffer& buffer : buffers) {
+    live[buffer.first] += buffer.bytes;
+    live[buffer.last + 1] -= buffer.bytes;
+  }
+  std::partial_sum(live.begin(), live.end(), live.begin());
+  return live;
+}
+
+class Placer {
+ public:
+  explicit Placer(std::span<const Buffer> buffers)
+      : buffers_(buffers), conflicts_(conflicts_of(buffers)), live_(live_bytes(buffers)) {
+    for (size_t i = 0; i < buffers.size(); ++i)
+      if (buffers[i].bytes > 0)
+        placeable_.push_back(static_cast<int>(i));
+    best_.at.assign(buffers.size(), 0);
+    best_.bytes = INT64_MAX;
+    peak_ = *std::max_element(live_.begin(), live_.end());
+  }
+
+  Offsets run() {
+    for (const auto& key : keys())
+      try_order(sorted_by(key), best_.bytes);
+    if (best_.bytes > peak_)
+      search_at_peak();
+    if (best_.bytes > peak_)
+      improve();
+    return std::move(best_);
+  }
+
+ private:
+  using Key = std::function<double(int)>;  // larger first
+
+  // About a second each at the most.
+  static constexpr int64_t kSearchWork = 200'000'000, kImproveWork = 20'000'000;
+  static constexpr int64_t kMostTries = 2000;
+
+  std::vector<Key> keys() const {
+    auto bytes = [this](int i) { return static_cast<double>(buffers_[i].bytes); };
+    auto steps = [this](int i) {
+      return static_cast<double>(buffers_[i].last - buffers_[i].first + 1);
+    };
+    // The most bytes that are live while the buffer is.
+    std::vector<double> contention(buffers_.size());
+    for (int i : placeable_)
+      contention[i] = static_cast<double>(*std::max_element(live_.begin() + buffers_[i].first,
+                                                            live_.begin() + buffers_[i].last + 1));
+    return {
+        bytes,
+        [=](int i) { return bytes(i) * steps(i); },
+        steps,
+        [this](int i) { return static_cast<double>(-buffers_[i].first); },
+        [this](int i) { return static_cast<double>(buffers_[i].last); },
+        [=](int i) { return contention[i] + bytes(i) * 1e-9; },
+        [=](int i) { return contention[i] + steps(i) * 1e-9; },
+    };
+  }
+
+  std::vector<int> sorted_by(const Key& key) const {
+    std::vector<std::pair<double, int>> keyed;
+    for (int i : placeable_)
+      keyed.emplace_back(-key(i), i);
+    std::sort(keyed.begin(), keyed.end());
+    std::vector<int> order;
+    for (auto [unused, i] : keyed)
+      order.push_back(i);
+    return order;
+  }
+
+  // Each buffer into the smallest gap that takes it between the conflicting ones placed before,
+  // gives up at `limit` bytes.
+  int64_t place(const std::vector<int>& order, int64_t limit, std::vector<int64_t>& at) {
+    at.assign(buffers_.size(), -1);
+    int64_t top = 0;
+    for (int i : order) {
+      taken_.clear();
+      for (int other : conflicts_[i])
+        if (at[other] >= 0)
+          taken_.emplace_back(at[other], at[other] + buffers_[other].bytes);
+      std::sort(taken_.begin(), taken_.end());
+      int64_t end = 0, offset = -1, smallest_gap = INT64_MAX;
+      for (auto [from, to] : taken_) {
+        int64_t gap = from - end;
+        if (gap >= buffers_[i].bytes && gap < smallest_gap) {
+          smallest_gap = gap;
+          offset = end;
+        }
+        end = std::max(end, to);
+      }
+      at[i] = offset >= 0 ? offset : end;
+      top = std::max(top, at[i] + buffers_[i].bytes);
+      if (top >= limit)
+        return limit;
+    }
+    return top;
+  }
+
+  // Keeps what the order gives if it ends below `limit`.
+  void try_order(const std::vector<int>& order, int64_t limit) {
+    std::vector<int64_t> at;
+    int64_t bytes = place(order, limit, at);
+    if (bytes >= limit)
+      return;
+    best_.bytes = bytes;
+    for (int i : placeable_)
+      best_.at[i] = at[i];
+    best_order_ = order;
+  }
+
+  void search_at_peak() {
+    std::vector<Buffer> dense;
+    for (int i : placeable_)
+      dense.push_back(buffers_[i]);
+    auto per_node = static_cast<int64_t>(dense.size() * live_.size());
+    auto found = search_offsets(dense, peak_, kSearchWork / per_node);
+    if (!found)
+      return;
+    for (size_t i = 0; i < placeable_.size(); ++i)
+      best_.at[placeable_[i]] = (*found)[i];
+    best_.bytes = peak_;
+  }
+
+  // Moves buffers that stick out above the peak to an earlier place in the order of placement.
+  void improve() {
+    std::vector<int> order = best_order_;
+    uint64_t random = 1;
+    auto below = [&](size_t bound) {  // Knuth's 64-bit linear congruential generator
+      random = random * 6364136223846793005u + 1442695040888963407u;
+      return static_cast<size_t>((random >> 33) % bound);
+    };
+    int64_t per_try = 0;
+    for (int i : placeable_)
+      per_try += static_cast<int64_t>(conflicts_[i].size());
+    int64_t tries = std::min<int64_t>(kMostTries, kImproveWork / (per_try + 1));
+    while (tries-- > 0 && best_.bytes > peak_) {
+      std::vector<int> sticking_out;
+      for (int i : placeable_)
+        if (best_.at[i] + buffers_[i].bytes > peak_)
+          sticking_out.push_back(i);
+      order = best_order_;
+      move_forward(order, sticking_out[below(sticking_out.size())], below);
+      for (size_t extra = below(3); extra > 0; --extra)
+        move_forward(order, order[below(order.size())], below);
+      try_order(order, best_.bytes + 1);  // crosses plateaus
+    }
+  }
+
+  template <typename Below>
+  static void move_forward(std::vector<int>& order, int buffer, Below below) {
+    auto from = std::find(order.begin(), order.end(), buffer);
+    auto to = order.begin() +
+              static_cast<std::ptrdiff_t>(below(static_cast<size_t>(from - order.begin()) + 1));
+    std::rotate(to, from, from + 1);
+  }
+
+  std::span<const Buffer> buffers_;
+  std::vector<std::vector<int>> conflicts_;
+  std::vector<int64_t> live_;  // by step
+  std::vector<int> placeable_;  // buffers that have bytes
+  int64_t peak_ = 0;
+  Offsets best_;
+  std::vector<int> best_order_;
+  std::vector<std::pair<int64_t, int64_t>> taken_;
+};
+
+}  // namespace
+
+Offsets place_buffers(std::span<const Buffer> buffers) {
+  bool any = std::any_of(buffers.begin(), buffers.end(),
+                         [](const Buffer& buffer) { return buffer.bytes > 0; });
+  if (!any)
+    return {std::vector<int64_t>(buffers.size()), 0};
+  return Placer(buffers).run();
+}
+
+}  // namespace gradc

@@ -1,0 +1,20 @@
+#pragma once
+// Where buffers go, so that no two that are needed at the same step overlap.
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "compiler/plan/schedule.h"
+
+namespace gradc {
+
+struct Offsets {
+  std::vector<int64_t> at;  // by buffer, multiples of kAlignment
+  int64_t bytes = 0;  // the end of the highest: at least the most bytes needed at one step
+};
+
+// The quick placements end at what is live at the peak for most entries; if not, a search follows.
+// Its work is counted, not timed, so that the result is the same on every machine.
+Offsets place_buffers(std::span<const Buffer> buffers);
+
+}  // namespace gradc

@@ -1,0 +1,120 @@
+#include "compiler/plan/order.h"
+
+#include <optional>
+#include <set>
+
+#include "ir/diagnostic.h"
+
+namespace gradc {
+namespace {
+
+// When a ready kernel runs before its turn in the given order.
+struct EagerRule {
+  bool forward = false;  // forward kernels too, else only those of the other phases
+  bool always = false;  // the one that grows memory least, even if none frees what it takes
+  bool look_ahead = false;  // a result whose only reader gets ready by it counts as freed at once
+};
+
+class ListScheduler {
+ public:
+  ListScheduler(const Problem& problem, EagerRule rule) : problem_(problem), rule_(rule) {
+    size_t count = problem.kernels.size();
+    waits_for_.resize(count);
+    followers_.resize(count);
+    for (int k = 0; k < static_cast<int>(count); ++k) {
+      for (int before : problem.kernels[k].after)
+        precede(before, k);
+      for (int writer : problem.kernels[k].overwriters)
+        precede(k, writer);
+    }
+    for (const PlanValue& value : problem.values)
+      unread_.push_back(static_cast<int>(value.readers.size()));
+  }
+
+  Schedule run() {
+    Schedule order;
+    std::set<int> ready;
+    for (int k = 0; k < static_cast<int>(waits_for_.size()); ++k)
+      if (waits_for_[k] == 0)
+        ready.insert(k);
+    while (!ready.empty()) {
+      int kernel = eager(ready).value_or(*ready.begin());
+      ready.erase(kernel);
+      order.push_back(kernel);
+      for (int value : problem_.kernels[kernel].reads)
+        --unread_[value];
+      for (int follower : followers_[kernel])
+        if (--waits_for_[follower] == 0)
+          ready.insert(follower);
+    }
+    if (order.size() != problem_.kernels.size())
+      fail("kernels that overwrite state wait for one another; no order is possible");
+    return order;
+  }
+
+ private:
+  void precede(int before, int after) {
+    followers_[before].push_back(after);
+    ++waits_for_[after];
+  }
+
+  // The ready kernel that frees most, if one frees at least what it takes.
+  std::optional<int> eager(const std::set<int>& ready) const {
+    std::optional<int> best;
+    int64_t best_growth = 0;
+    for (int k : ready) {
+      if (problem_.kernels[k].phase == Phase::forward && !rule_.forward)
+        continue;
+      int64_t bytes = growth(k);
+      if (best ? bytes < best_growth : bytes <= 0 || rule_.always) {
+        best = k;
+        best_growth = bytes;
+      }
+    }
+    return best;
+  }
+
+  // Bytes live after the kernel minus bytes live before.
+  int64_t growth(int k) const {
+    int64_t bytes = 0;
+    for (int value : problem_.kernels[k].reads)
+      if (unread_[value] == 1)
+        bytes -= problem_.values[value].bytes;
+    for (int value : problem_.kernels[k].writes)
+      if (unread_[value] > 0 && !(rule_.look_ahead && consumed_next(value)))
+        bytes += problem_.values[value].bytes;
+    return bytes;
+  }
+
+  bool consumed_next(int value) const {
+    const PlanValue& made = problem_.values[value];
+    return made.readers.size() == 1 && waits_for_[made.readers[0]] == 1 &&
+           problem_.kernels[made.readers[0]].writes.empty();
+  }
+
+  const Problem& problem_;
+  EagerRule rule_;
+  std::vector<int> waits_for_;  // by kernel: how many others must still run before it
+  std::vector<std::vector<int>> followers_;
+  std::vector<int> unread_;  // by value: readers that have not run yet
+};
+
+}  // namespace
+
+Schedule order_kernels(const Problem& problem) {
+  Schedule best;
+  int64_t best_peak = 0;
+  for (EagerRule rule : {EagerRule{}, EagerRule{.look_ahead = true}, EagerRule{.forward = true},
+                         EagerRule{.forward = true, .look_ahead = true},
+                         EagerRule{.forward = true, .always = true}}) {
+    Schedule order = ListScheduler(problem, rule).run();
+    int64_t peak = evaluate(problem, order).peak;
+    if (best.empty() || peak < best_peak) {
+      best = std::move(order);
+      best_peak = peak;
+    }
+  }
+  return best;
+}
+
+}  // namespace gradc

@@ -1,0 +1,12 @@
+#pragma once
+// The order in which the kernels of an entry run when memory is free of charge.
+#include "compiler/plan/schedule.h"
+
+namespace gradc {
+
+// The forward kernels as given, kernels of the backward and update phases as soon as they free what
+// they take; where another list schedule has a lower peak, that one. Kernels that overwrite state
+// wait for its readers. Fails when the state's readers and writers cannot be ordered.
+Schedule order_kernels(const Problem& problem);
+
+}  // namespace gradc

@@ -1,0 +1,14 @@
+#pragma once
+// The pass `plan` (docs/memory.md): every byte that an entry touches and does not own gets its
+// place in one arena, whose size is a contract.
+#include "compiler/options.h"
+#include "ir/module.h"
+
+namespace gradc {
+
+// Orders the kernels of every entry, recomputes values where `--memory` or `--memory-total` ask for
+// it, and gives every value and every kernel's scratch an offset. Fails with
+// Fault::impossible_budget when no plan within the budget is found.
+Module plan(const Module& module, const Options& options);
+
+}  // namespace gradc

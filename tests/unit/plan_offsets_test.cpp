@@ -1,0 +1,82 @@
+#include <catch2/catch.hpp>
+#include <random>
+
+#include "compiler/kernel.h"
+#include "compiler/plan/offset_search.h"
+#include "compiler/plan/offsets.h"
+
+using namespace gradc;
+
+namespace {
+
+void check_no_overlap(const std::vector<Buffer>& buffers, const std::vector<int64_t>& at,
+                      int64_t arena) {
+  for (size_t i = 0; i < buffers.size(); ++i) {
+    CHECK(at[i] >= 0);
+    CHECK(at[i] % kAlignment == 0);
+    CHECK(at[i] + buffers[i].bytes <= arena);
+    for (size_t j = 0; j < i; ++j) {
+      bool together = buffers[i].first <= buffers[j].last && buffers[j].first <= buffers[i].last;
+      bool overlap = at[i] < at[j] + buffers[j].bytes && at[j] < at[i] + buffers[i].bytes;
+      CHECK_FALSE((together && overlap));
+    }
+  }
+}
+
+// Cuts a full rectangle of bytes and steps into pieces, so that the best arena is known: its
+// height.
+std::vector<Buffer> cut_rectangle(uint32_t seed, int64_t height, int steps, int pieces) {
+  struct Piece {
+    int64_t low, high;
+    int first, last;
+  };
+  std::mt19937 random(seed);
+  std::vector<Piece> cut = {{0, height / 64, 0, steps - 1}};
+  for (int tries = 0; static_cast<int>(cut.size()) < pieces && tries < 100 * pieces; ++tries) {
+    Piece& piece = cut[random() % cut.size()];
+    Piece rest = piece;
+    if (random() % 2 == 0 && piece.high - piece.low > 1) {
+      rest.low = piece.high =
+          piece.low + 1 + static_cast<int64_t>(random() % (piece.high - piece.low - 1));
+    } else if (piece.last > piece.first) {
+      piece.last = piece.first + static_cast<int>(random() % (piece.last - piece.first));
+      rest.first = piece.last + 1;
+    } else {
+      continue;
+    }
+    cut.push_back(rest);
+  }
+  std::vector<Buffer> buffers;
+  for (const Piece& piece : cut)
+    buffers.push_back({64 * (piece.high - piece.low), piece.first, piece.last});
+  std::shuffle(buffers.begin(), buffers.end(), random);
+  return buffers;
+}
+
+}  // namespace
+
+TEST_CASE("buffers that live together do not overlap", "[offsets]") {
+  CHECK(place_buffers({}).bytes == 0);
+  for (uint32_t seed = 0; seed < 50; ++seed) {
+    CAPTURE(seed);
+    std::vector<Buffer> buffers = cut_rectangle(seed, 64 * 40, 20, 24);
+    buffers.push_back({0, 3, 9});
+    Offsets offsets = place_buffers(buffers);
+    CHECK(offsets.bytes == 64 * 40);
+    check_no_overlap(buffers, offsets.at, offsets.bytes);
+  }
+}
+
+TEST_CASE("the search finds packings without a hole", "[offsets]") {
+  int found = 0;
+  for (uint32_t seed = 0; seed < 50; ++seed) {
+    std::vector<Buffer> buffers = cut_rectangle(seed, 64 * 30, 16, 16);
+    auto at = search_offsets(buffers, 64 * 30, 50'000);
+    if (!at)
+      continue;
+    ++found;
+    check_no_overlap(buffers, *at, 64 * 30);
+    CHECK_FALSE(search_offsets(buffers, 64 * 29, 1000).has_value());
+  }
+  CHECK(found == 50);
+}
