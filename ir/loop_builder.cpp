@@ -54,7 +54,16 @@ int64_t nearest_integer(DType dtype, double value) {
 
 Builder::Builder(Kernel& kernel) : kernel_(kernel) {
   GRADC_CHECK(kernel.body.empty() && kernel.regs.empty());
-  blocks_.emplace_back();
+  open_body();
+}
+
+void Builder::open_body() {
+  blocks_.emplace_back().number = bodies_opened_++;
+}
+
+bool Builder::is_open(uint64_t body) const {
+  return std::any_of(blocks_.begin(), blocks_.end(),
+                     [&](const Block& block) { return block.number == body; });
 }
 
 std::vector<Instr>& Builder::body(size_t depth) {
@@ -343,7 +352,7 @@ std::vector<Scalar> Builder::begin_for(LoopKind kind, int64_t extent,
   GRADC_CHECK(extent > 0);
   GRADC_CHECK(kind == LoopKind::vector ? folds.size() == carries.size() : folds.empty());
   Instr instr{.code = Code::loop, .kind = kind, .extent = extent, .folds = std::move(folds)};
-  blocks_.emplace_back();
+  open_body();
   std::vector<Scalar> params = {new_index(extent, std::move(hint))};
   for (Scalar carry : carries) {
     instr.operands.push_back(carry.reg);
@@ -386,7 +395,7 @@ std::array<Scalar, 4> Builder::begin_tile(Tile tile, std::span<const Scalar> sta
   Instr instr{.code = Code::tile, .dtype = dtype};
   for (Scalar start : starts)
     instr.operands.push_back(start.reg);
-  blocks_.emplace_back();
+  open_body();
   std::array params = {new_index(tile.rows, "row"), new_index(tile.groups, "group"),
                        new_index(tile.columns, "column"), new_register(dtype, "sum")};
   for (Scalar param : params)

@@ -71,6 +71,11 @@ class Builder {
   Scalar new_register(DType dtype, std::string hint);  // defined by an appended instruction
   std::optional<int64_t> constant_of(Scalar x) const;  // of an i64
   size_t depth() const { return blocks_.size() - 1; }  // how many loops are open
+  DType dtype(uint32_t reg) const { return kernel_.regs[reg]; }
+  const Linear& linear(Scalar x) const { return definitions_[x.reg].linear; }  // of an i64
+  // What was computed in a body may be used while it is open; bodies have numbers to ask.
+  uint64_t innermost_body() const { return blocks_.back().number; }
+  bool is_open(uint64_t body) const;
 
  private:
   using Key = std::vector<int64_t>;  // an instruction without effect, as numbers
@@ -78,6 +83,7 @@ class Builder {
     Instr owner;  // the loop or tile whose body this is; unused in the kernel's
     std::vector<Instr> body;
     std::map<Key, Scalar> known;
+    uint64_t number = 0;
   };
   struct Definition {
     size_t depth = 0;  // of the block it stands in
@@ -95,11 +101,13 @@ class Builder {
   int64_t limit_of(Code code, Scalar x, Scalar y) const;
   bool join_quotient_and_remainder(Linear& linear) const;
   std::vector<Instr>& body(size_t depth);
+  void open_body();
   Scalar new_index(int64_t limit, std::string hint);
 
   Kernel& kernel_;
   std::vector<Block> blocks_;  // the kernel's own, then the open loops', innermost last
   std::vector<Definition> definitions_;  // by register
+  uint64_t bodies_opened_ = 0;
 };
 
 }  // namespace gradc::loop

@@ -45,7 +45,8 @@ loop::Scalar element_unary(loop::ElementContext& c) {
 
 template <loop::Code code>
 loop::Scalar element_binary(loop::ElementContext& c) {
-  return c.b.binary(code, c.at(0), c.at(1));
+  loop::Scalar x = c.at(0);
+  return c.b.binary(code, x, c.at(1));
 }
 
 // The conditions under which an element rule reads an element; none means always.

@@ -1,0 +1,34 @@
+#include "compiler/lower/lower.h"
+
+#include <string_view>
+
+#include "compiler/kernel.h"
+#include "ir/diagnostic.h"
+
+namespace gradc {
+namespace {
+
+struct Lowering {
+  std::string_view kernel_class;
+  loop::Kernel (*lower)(const Function& kernel, const Target& target, int threads);
+};
+
+constexpr Lowering kLowerings[] = {
+    {"map", lower_map},
+};
+
+}  // namespace
+
+loop::Kernel lower(const Function& kernel, const Target& target, int threads) {
+  for (const Lowering& lowering : kLowerings) {
+    if (lowering.kernel_class != kernel_class(kernel))
+      continue;
+    loop::Kernel loops = lowering.lower(kernel, target, threads);
+    loop::remove_unused(loops);
+    return loops;
+  }
+  internal_error(__FILE__, __LINE__, "a class with a lowering",
+                 fmt::format("@{} is of class {}", kernel.name, kernel_class(kernel)));
+}
+
+}  // namespace gradc

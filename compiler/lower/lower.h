@@ -1,0 +1,17 @@
+#pragma once
+// Turns a kernel (compiler/kernel.h) into loops. What the loops compute, and in which order they
+// sum, depends on the kernel's ops, shapes and the target only; `threads`, and which other ops were
+// fused into the kernel, change how the work is split, never a bit of a result.
+#include "compiler/target.h"
+#include "ir/loop.h"
+#include "ir/module.h"
+
+namespace gradc {
+
+// `threads` is the most that will run it; 1 means that no loop is made parallel.
+loop::Kernel lower(const Function& kernel, const Target& target, int threads);
+
+// One per class; `lower` picks by the kernel's attribute `class`.
+loop::Kernel lower_map(const Function& kernel, const Target& target, int threads);
+
+}  // namespace gradc

@@ -1,0 +1,118 @@
+// Map kernels: every point of the iteration space on its own. The last group of axes is the vector
+// loop, the groups before it are rows:
+//
+//   parallel p in 0..tasks { serial r in 0..rows_of_a_task { vector j in 0..row { ... } } }
+//
+// Where there are few rows, a row is cut into pieces, and threads share the pieces.
+#include <algorithm>
+
+#include "compiler/lower/iteration_space.h"
+#include "compiler/lower/lower.h"
+#include "ir/diagnostic.h"
+
+namespace gradc {
+namespace {
+
+using loop::LoopKind;
+using loop::Scalar;
+
+// All results are computed before the first is stored: a result may share an operand's bytes.
+void lower_point(KernelValues& values, std::span<const Scalar> indices) {
+  const std::vector<Result>& results = values.function().results;
+  std::vector<Scalar> elements;
+  for (const Result& result : results)
+    elements.push_back(values.element(result.value, indices));
+  for (size_t i = 0; i < results.size(); ++i)
+    values.store(i, indices, elements[i]);
+}
+
+class MapLowering {
+ public:
+  MapLowering(const Function& function, const Target& target, int threads)
+      : kernel_{.name = function.name}, b_(kernel_), values_(function, b_) {
+    IterationSpace space =
+        analyse(function, function.type(function.results.at(0).value).dims, lower_point);
+    groups_ = std::move(space.groups);
+    join_short_rows(target.lanes_f32());
+    parallel_ = threads > 1 && space.nanoseconds >= kParallelNanoseconds;
+    lanes_ = target.lanes_f32();
+  }
+
+  loop::Kernel run() {
+    int64_t row = groups_.back().extent(), piece = row;
+    if (parallel_ && rows() < kTasks) {
+      int64_t pieces = kTasks / rows();
+      int64_t step = 16 * lanes_;  // pieces start at vectors, unrolled ones too
+      piece = std::min(row, (row / pieces + step - 1) / step * step);
+    }
+    int64_t whole = row / piece;
+    lower_pieces(0, whole, piece);
+    if (row % piece)
+      lower_pieces(whole * piece, 1, row % piece);
+    return std::move(kernel_);
+  }
+
+ private:
+  // Enough for a fair share for each of many threads.
+  static constexpr int64_t kTasks = 32;
+
+  int64_t rows() const {
+    int64_t count = 1;
+    for (size_t i = 0; i + 1 < groups_.size(); ++i)
+      count *= groups_[i].extent();
+    return count;
+  }
+
+  // A row that leaves most of a vector empty is run together with the axes before it.
+  void join_short_rows(int64_t lanes) {
+    while (groups_.size() > 1 && 2 * groups_.back().extent() < lanes) {
+      Dims inner = std::move(groups_.back().dims);
+      groups_.pop_back();
+      groups_.back().dims.insert(groups_.back().dims.end(), inner.begin(), inner.end());
+    }
+  }
+
+  // Pieces `begin`, begin + piece, ... of all rows. Leading groups become tasks until there are
+  // enough, the others are serial loops.
+  void lower_pieces(int64_t begin, int64_t pieces, int64_t piece) {
+    std::vector<Scalar> numbers(groups_.size());
+    Dims task_dims;
+    size_t outer = 0;
+    while (parallel_ && outer + 1 < groups_.size() && element_count(task_dims) < kTasks)
+      task_dims.push_back(groups_[outer++].extent());
+    if (pieces > 1)
+      task_dims.push_back(pieces);
+    int64_t tasks = element_count(task_dims);
+    std::vector<Scalar> task_indices;
+    if (tasks > 1)
+      task_indices = unravel(
+          b_, b_.begin_for(parallel_ ? LoopKind::parallel : LoopKind::serial, tasks)[0], task_dims);
+    else
+      task_indices.assign(task_dims.size(), b_.index(0));
+    std::copy_n(task_indices.begin(), outer, numbers.begin());
+    for (size_t i = outer; i + 1 < groups_.size(); ++i)
+      numbers[i] = b_.begin_for(LoopKind::serial, groups_[i].extent())[0];
+    Scalar start = b_.index(begin);
+    if (pieces > 1)
+      start = b_.add(start, b_.mul(task_indices.back(), b_.index(piece)));
+    numbers.back() = b_.add(start, b_.begin_for(LoopKind::vector, piece, {}, {}, "j")[0]);
+    lower_point(values_, axis_indices(b_, groups_, numbers));
+    while (b_.depth() > 0)
+      b_.end_for();
+  }
+
+  loop::Kernel kernel_;
+  loop::Builder b_;
+  KernelValues values_;
+  std::vector<AxisGroup> groups_;
+  bool parallel_ = false;
+  int64_t lanes_ = 1;
+};
+
+}  // namespace
+
+loop::Kernel lower_map(const Function& function, const Target& target, int threads) {
+  return MapLowering(function, target, threads).run();
+}
+
+}  // namespace gradc

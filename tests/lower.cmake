@@ -1,0 +1,2 @@
+gradc_test(lower_test LIBS gradc_lower SOURCES
+  unit/lower_map_test.cpp)

@@ -1,0 +1,70 @@
+#include <catch2/catch.hpp>
+#include <string>
+
+#include "compiler/lower/lower.h"
+#include "ir/loop_text.h"
+#include "ir/parse.h"
+
+using namespace gradc;
+
+namespace {
+
+std::string loops_of(const std::string& kernel, int threads = 1) {
+  Module module = parse_module("module @m\n" + kernel, "kernel.ir");
+  std::string text = print(lower(module.functions.at(0), Target{}, threads));
+  CHECK(print(parse_loops(text, "kernel.loops")) == text);
+  return text;
+}
+
+}  // namespace
+
+TEST_CASE("axes that every access runs through in order become one vector loop", "[lower]") {
+  CHECK(loops_of(R"(kernel @k(%x: f32[8,4,6], %y: f32[8,24]) with {class="map"} {
+  %y3: f32[8,4,6] = reshape(%y) {shape=[8,4,6]}
+  %z: f32[8,4,6] = add(%x, %y3)
+  return %z
+})") == R"(loops @k(operand %x: f32[192], operand %y: f32[192], result %z: f32[192]) {
+  vector %j in 0..192 {
+    %x.1: f32 = load %x[%j]
+    %y.1: f32 = load %y[%j]
+    %add: f32 = add(%x.1, %y.1)
+    store %z[%j] = %add
+  }
+}
+)");
+}
+
+TEST_CASE("a broadcast along rows keeps the rows apart and its load out of them", "[lower]") {
+  CHECK(loops_of(R"(kernel @k(%x: f32[8,16,32], %b: f32[16]) with {class="map"} {
+  %all: f32[8,16,32] = broadcast(%b) {axes=[1], shape=[8,16,32]}
+  %z: f32[8,16,32] = add(%x, %all)
+  return %z
+})") == R"(loops @k(operand %x: f32[4096], operand %b: f32[16], result %z: f32[4096]) {
+  serial %i in 0..8 {
+    %t: i64 = mul(%i, 512)
+    serial %i.1 in 0..16 {
+      %t.1: i64 = mul(%i.1, 32)
+      %t.2: i64 = add(%t, %t.1)
+      %b.1: f32 = load %b[%i.1]
+      vector %j in 0..32 {
+        %t.3: i64 = add(%t.2, %j)
+        %x.1: f32 = load %x[%t.3]
+        %add: f32 = add(%x.1, %b.1)
+        store %z[%t.3] = %add
+      }
+    }
+  }
+}
+)");
+}
+
+TEST_CASE("much work is cut into pieces for threads, with a shorter last one", "[lower]") {
+  std::string text = loops_of(R"(kernel @k(%x: f32[100000]) with {class="map"} {
+  %y: f32[100000] = tanh(%x)
+  return %y
+})",
+                              2);
+  CHECK(text.find("parallel %i in 0..31 {") != std::string::npos);
+  CHECK(text.find("vector %j in 0..3200 {") != std::string::npos);
+  CHECK(text.find("vector %j.1 in 0..800 {") != std::string::npos);
+}
