@@ -10,7 +10,7 @@ using gradc::report;
 namespace {
 
 gradc_status report_file(const gradc::FileStatus& status) {
-  return report(status.code, "%s", status.message.c_str());
+  return report(status.code, "%s", status.text().c_str());
 }
 
 // The state tensors that a weights file (or, with the optimizer's, a checkpoint) holds.

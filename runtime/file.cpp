@@ -67,14 +67,10 @@ bool sync_directory(const std::string& directory) {
 
 }  // namespace
 
-FileStatus file_error(gradc_status code, std::string_view path, std::string_view message) {
-  return {code, std::string(path) + ": " + std::string(message)};
-}
-
 FileBytes read_file(const std::string& path, uint64_t limit) {
   auto failed = [&](gradc_status code, const std::string& message) {
     FileBytes file;
-    file.status = file_error(code, path, message);
+    file.status = {code, path, message};
     return file;
   };
   // Without O_NONBLOCK, opening a pipe that nobody writes to would wait for ever.
@@ -103,9 +99,9 @@ FileBytes read_file(const std::string& path, uint64_t limit) {
 AtomicFile::AtomicFile(const std::string& path) : path_(follow_links(path)) {
   struct stat about;
   if (stat(path_.c_str(), &about) == 0 && !S_ISREG(about.st_mode)) {
-    status_ = file_error(
+    status_ = {
         GRADC_IO_ERROR, path_,
-        S_ISDIR(about.st_mode) ? "is a directory, a file name is needed" : "is not a regular file");
+        S_ISDIR(about.st_mode) ? "is a directory, a file name is needed" : "is not a regular file"};
     return;
   }
   // O_EXCL: never through a link or a file that someone else made under this name.
@@ -128,7 +124,7 @@ AtomicFile::~AtomicFile() {
 
 void AtomicFile::fail(const char* what) {
   if (status_.ok())
-    status_ = file_error(GRADC_IO_ERROR, path_, errno_text(what));
+    status_ = {GRADC_IO_ERROR, path_, errno_text(what)};
 }
 
 void AtomicFile::write(std::span<const std::byte> bytes) {

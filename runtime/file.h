@@ -12,15 +12,13 @@
 
 namespace gradc {
 
-// How a file operation went. If it failed, `message` starts with the path and says what was seen.
+// How a file operation went. If it failed, `message` says what was seen in the file at `path`.
 struct FileStatus {
   gradc_status code = GRADC_OK;
-  std::string message;
+  std::string path, message;
   bool ok() const { return code == GRADC_OK; }
+  std::string text() const { return path + ": " + message; }
 };
-
-// `path: message` under a code.
-FileStatus file_error(gradc_status code, std::string_view path, std::string_view message);
 
 struct FileBytes {
   FileStatus status;

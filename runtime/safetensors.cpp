@@ -135,7 +135,7 @@ SafetensorsFile parse_safetensors(std::span<const std::byte> bytes, const std::s
   SafetensorsFile out;
   auto damaged = [&](const std::string& message) {
     SafetensorsFile failed;
-    failed.status = file_error(GRADC_BAD_FILE, path, message);
+    failed.status = {GRADC_BAD_FILE, path, message};
     return failed;
   };
   if (bytes.size() < 8)

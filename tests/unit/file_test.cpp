@@ -98,7 +98,7 @@ TEST_CASE("a full disk leaves the old file and no other", "[file]") {
     status = write_file(path, std::string(1000, 'x'));
   }
   CHECK(status.code == GRADC_IO_ERROR);
-  CHECK(status.message == path + ": cannot write: File too large");
+  CHECK(status.text() == path + ": cannot write: File too large");
   CHECK(read_text(path) == "old");
   CHECK(directory.entries() == 1);
 }
@@ -109,7 +109,7 @@ TEST_CASE("places that cannot be written are named with the reason", "[file]") {
   auto message = [&](const std::string& name) {
     FileStatus status = write_file(name, "y");
     CHECK(status.code == GRADC_IO_ERROR);
-    return status.message;
+    return status.text();
   };
   std::string missing = directory.file("none/weights"), below = directory.file("plain/weights");
   CHECK(message(missing) == missing + ": cannot create: No such file or directory");
@@ -127,11 +127,11 @@ TEST_CASE("files are read whole, up to a limit", "[file]") {
   REQUIRE(file.status.ok());
   CHECK(file.size == 1000);
   CHECK(file.bytes().back() == std::byte{'a'});
-  CHECK(read_file(path, 999).status.message == path + ": has 1000 bytes, at most 999 are read");
-  CHECK(read_file(directory.file("none")).status.message ==
+  CHECK(read_file(path, 999).status.text() == path + ": has 1000 bytes, at most 999 are read");
+  CHECK(read_file(directory.file("none")).status.text() ==
         directory.file("none") + ": cannot open: No such file or directory");
-  CHECK(read_file("/dev/zero").status.message == "/dev/zero: is not a regular file");
-  CHECK(read_file("/").status.message == "/: is a directory, a file is needed");
+  CHECK(read_file("/dev/zero").status.text() == "/dev/zero: is not a regular file");
+  CHECK(read_file("/").status.text() == "/: is a directory, a file is needed");
   write_text(path, "");
   CHECK(read_file(path).status.ok());
 }

@@ -32,7 +32,7 @@ std::string error(const std::string& header, size_t data) {
   CHECK(file.tensors.empty());
   CHECK(file.metadata.empty());
   CHECK(file.status.code == GRADC_BAD_FILE);
-  return file.status.message;
+  return file.status.text();
 }
 
 std::string one_tensor(const std::string& fields) {
@@ -98,10 +98,10 @@ TEST_CASE("a file with every freedom of the format is read", "[safetensors]") {
 }
 
 TEST_CASE("damaged headers are refused with the reason", "[safetensors]") {
-  CHECK(parse("").status.message == "f: has 0 bytes, too few for a safetensors file");
+  CHECK(parse("").status.text() == "f: has 0 bytes, too few for a safetensors file");
   CHECK(parse(std::string(8, '\xff')).status.code == GRADC_BAD_FILE);
   CHECK(
-      parse(std::string("\x03\0\0\0\0\0\0\0{}", 10)).status.message ==
+      parse(std::string("\x03\0\0\0\0\0\0\0{}", 10)).status.text() ==
       "f: is not a safetensors file, or cut short: its header should have 3 bytes, 2 follow and at "
       "most 100000000 are read");
   CHECK(error("", 0) == "f: is damaged: its header lacks a `{` (at byte 0 of the header)");
