@@ -40,7 +40,10 @@ inline std::string read_text(const std::string& path) {
   return {std::istreambuf_iterator<char>(in), {}};
 }
 
+// A new file each time: ext4 flushes one that is truncated and written again, which takes
+// milliseconds.
 inline void write_text(const std::string& path, std::string_view bytes) {
+  std::filesystem::remove(path);
   std::ofstream(path, std::ios::binary)
       .write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
 }

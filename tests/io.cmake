@@ -1,0 +1,3 @@
+gradc_test(io_test LIBS gradc_io ZLIB::ZLIB SOURCES
+  unit/elements_test.cpp
+  unit/npz_test.cpp)
