@@ -1,6 +1,8 @@
-gradc_test(ir_test LIBS gradc_ir SOURCES
+gradc_test(ir_test LIBS gradc_ir gradc_test_support SOURCES
   unit/contraction_test.cpp
   unit/convolution_test.cpp
   unit/diagnostic_test.cpp
   unit/loop_text_test.cpp
+  unit/ops_test.cpp
+  unit/random_module_test.cpp
   unit/text_test.cpp)
