@@ -19,7 +19,7 @@ extern constexpr OpDef constant = {
               tensor_of(types[0], [&](const Dims&) { return op.attrs.real("value"); })};
         },
     .flops = no_flops,
-    .vjp = [](Vjp&) {},
+    .vjp = zero_gradient,
     .element =
         [](loop::ElementContext& c) {
           return c.b.constant(c.result_type().dtype, c.attrs().real("value"));
