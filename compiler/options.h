@@ -26,7 +26,7 @@ struct OptimizerOptions {
   double clip_norm =
       0;  // 0: no clipping; else gradients are scaled so that their global norm is at most this
   ScheduleKind schedule = ScheduleKind::constant;  // factor on the input `lr`
-  int64_t warmup_steps = 0;  // linear from 0 to the full rate
+  int64_t warmup_steps = 0;  // linear, to the full rate in the last of these steps
 };
 
 struct Options {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <optional>
 
 #include "compiler/entries.h"
 #include "compiler/passes/update_rules.h"
@@ -68,16 +69,14 @@ class Updates {
   Function run(const std::vector<Trainable>& trainables) {
     const Function& step = rewrite_.from();
     auto places = update_places(step, trainables);
-    auto update_behind = [&](int64_t op) {
-      auto [begin, end] = places.equal_range(op);
+    for (int64_t i = -1; i < static_cast<int64_t>(step.ops.size()); ++i) {
+      if (i >= 0)
+        rewrite_.copy(step.ops[static_cast<size_t>(i)]);
+      auto [begin, end] = places.equal_range(i);
       for (auto place = begin; place != end; ++place)
-        update(*place->second);
-    };
-    update_behind(-1);
-    for (size_t i = 0; i < step.ops.size(); ++i) {
-      rewrite_.copy(step.ops[i]);
-      update_behind(static_cast<int64_t>(i));
+        gradient_is_ready(*place->second);
     }
+    update_clipped();
     Function updated = rewrite_.finish();
     std::erase_if(updated.results, is_gradient);
     updated.results.insert(updated.results.end(), results_.begin(), results_.end());
@@ -87,22 +86,59 @@ class Updates {
  private:
   Expr expr(ValueId value) { return {&rewrite_.builder(), value}; }
 
-  ValueId input(std::string_view name) {
+  // A scalar input of train_step as f32.
+  Expr input(std::string_view name) {
     const Parameter* parameter = rewrite_.from().find_parameter(name);
     if (!parameter)
       throw UserError("", fmt::format("@{} has no input %{}, which the optimizer reads",
                                       rewrite_.from().name, name));
-    return rewrite_(parameter->value);
+    return cast(expr(rewrite_(parameter->value)), DType::f32);
   }
 
-  void update(const Trainable& trainable) {
+  // What all updates share, appended before the first.
+  const std::vector<Expr>& scalars() {
+    if (scalars_.empty()) {
+      rewrite_.builder().loc.clear();
+      Expr step = input(kStep);
+      Expr learning_rate = scheduled(input(kLearningRate), step, input(kTotalSteps), options_);
+      scalars_ = rule_.scalars(learning_rate, step + 1, options_);
+    }
+    return scalars_;
+  }
+
+  void gradient_is_ready(const Trainable& trainable) {
     Builder& builder = rewrite_.builder();
     builder.phase = Phase::update;
     builder.loc = trainable.state->loc;
-    UpdateInput in{expr(rewrite_(trainable.value)),
-                   expr(rewrite_(trainable.gradient)),
-                   {},
-                   expr(input(kLearningRate))};
+    Expr gradient = expr(rewrite_(trainable.gradient));
+    if (options_.clip_value > 0)
+      gradient = max(min(gradient, options_.clip_value), -options_.clip_value);
+    if (options_.clip_norm > 0) {
+      Expr squares = sum_of_squares(cast(gradient, DType::f32));
+      sum_of_squares_ = sum_of_squares_ ? *sum_of_squares_ + squares : squares;
+      waiting_.push_back({&trainable, gradient});
+    } else {
+      update(trainable, gradient);
+    }
+  }
+
+  // Scales the gradients by min(1, clip_norm / (norm + 1e-6)), as torch.nn.utils.clip_grad_norm_.
+  void update_clipped() {
+    if (waiting_.empty())
+      return;
+    rewrite_.builder().loc.clear();
+    Expr norm = sqrt(*sum_of_squares_);
+    Expr scale = min(number(norm, options_.clip_norm) / (norm + 1e-6), 1);
+    for (const auto& [trainable, gradient] : waiting_)
+      update(*trainable, cast(scale, gradient.type().dtype) * gradient);
+  }
+
+  void update(const Trainable& trainable, Expr gradient) {
+    Builder& builder = rewrite_.builder();
+    UpdateInput in{expr(rewrite_(trainable.value)), gradient, {}, {}};
+    for (Expr scalar : scalars())
+      in.scalars.push_back(cast(scalar, trainable.state->type.dtype));
+    builder.loc = trainable.state->loc;
     std::vector<std::string> names;
     for (std::string_view suffix : rule_.state(options_)) {
       names.push_back(optimizer_state_name(*trainable.state, suffix));
@@ -126,6 +162,9 @@ class Updates {
   const OptimizerOptions& options_;
   const UpdateRule& rule_;
   Rewrite rewrite_;
+  std::vector<Expr> scalars_;
+  std::optional<Expr> sum_of_squares_;
+  std::vector<std::pair<const Trainable*, Expr>> waiting_;  // for the global norm
   std::vector<Result> results_;
 };
 
@@ -154,6 +193,7 @@ Module optimizer(const Module& module, const Options& options) {
   const Function* step = module.find_function(kTrainStep);
   if (!step || !options.train || !options.update)
     return module;
+  check_optimizer_options(options.optimizer);
   std::vector<Trainable> all = trainables(module, *step);
   if (all.empty())
     throw UserError("", fmt::format("`{}` has no trainable parameter", module.name))

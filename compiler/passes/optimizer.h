@@ -5,7 +5,8 @@
 // set to zero by init.
 //
 // An update stands right behind the op that completes its gradient and the last reader of its
-// parameter, so that the gradient's buffer lives for one kernel.
+// parameter, so that the gradient's buffer lives for one kernel. Only clipping by the global norm
+// makes all updates wait for all gradients; clipping by value comes before it.
 //
 // Changes nothing unless Options::train and Options::update are set.
 #include "compiler/options.h"

@@ -1,5 +1,8 @@
 #include "compiler/passes/update_rules.h"
 
+#include <cmath>
+#include <numbers>
+
 #include "ir/diagnostic.h"
 
 namespace gradc {
@@ -12,25 +15,88 @@ std::vector<std::string_view> sgd_state(const OptimizerOptions& options) {
                                : std::vector<std::string_view>{};
 }
 
+std::vector<Expr> sgd_scalars(Expr learning_rate, Expr, const OptimizerOptions&) {
+  return {learning_rate};
+}
+
+Expr with_l2_decay(const UpdateInput& in, const OptimizerOptions& options) {
+  if (options.weight_decay == 0)
+    return in.gradient;
+  return in.gradient + options.weight_decay * in.parameter;
+}
+
 // v' = momentum * v + g;  p' = p - lr * v', or with Nesterov p - lr * (g + momentum * v')
 UpdateOutput sgd(const UpdateInput& in, const OptimizerOptions& options) {
-  Expr direction = in.gradient;
-  if (options.weight_decay != 0)
-    direction = direction + options.weight_decay * in.parameter;
+  Expr direction = with_l2_decay(in, options);
   UpdateOutput out;
   if (options.momentum != 0) {
     Expr velocity = options.momentum * in.state[0] + direction;
     direction = options.nesterov ? direction + options.momentum * velocity : velocity;
     out.state = {velocity};
   }
-  out.parameter = in.parameter - in.learning_rate * direction;
+  Expr learning_rate = in.scalars[0];
+  out.parameter = in.parameter - learning_rate * direction;
   return out;
 }
 
+std::vector<std::string_view> adam_state(const OptimizerOptions&) {
+  return {"m", "v"};
+}
+
+// 1 - beta^t, from 0 for the first steps on without cancellation.
+Expr bias_correction(double beta, Expr t) {
+  if (beta == 0)
+    return number(t, 1);
+  return -apply(Opcode::expm1, std::log(beta) * t);
+}
+
+// lr, lr / (1 - beta1^t), sqrt(1 - beta2^t)
+std::vector<Expr> adam_scalars(Expr learning_rate, Expr t, const OptimizerOptions& options) {
+  return {learning_rate, learning_rate / bias_correction(options.beta1, t),
+          sqrt(bias_correction(options.beta2, t))};
+}
+
+// m' = m + (1 - beta1) * (g - m);  v' = beta2 * v + (1 - beta2) * g^2
+// p' = p - lr / (1 - beta1^t) * m' / (sqrt(v') / sqrt(1 - beta2^t) + epsilon)
+UpdateOutput adam_step(const UpdateInput& in, Expr parameter, Expr gradient,
+                       const OptimizerOptions& options) {
+  Expr m = in.state[0], v = in.state[1];
+  Expr step_size = in.scalars[1], root_correction = in.scalars[2];
+  m = m + (1 - options.beta1) * (gradient - m);
+  v = options.beta2 * v + (1 - options.beta2) * (gradient * gradient);
+  Expr denominator = sqrt(v) / root_correction + options.epsilon;
+  return {parameter - step_size * (m / denominator), {m, v}};
+}
+
+UpdateOutput adam(const UpdateInput& in, const OptimizerOptions& options) {
+  return adam_step(in, in.parameter, with_l2_decay(in, options), options);
+}
+
+// The decay acts on the parameter and not on the moments (Loshchilov & Hutter 2019).
+UpdateOutput adamw(const UpdateInput& in, const OptimizerOptions& options) {
+  Expr parameter = in.parameter, learning_rate = in.scalars[0];
+  if (options.weight_decay != 0)
+    parameter = (1 - options.weight_decay * learning_rate) * parameter;
+  return adam_step(in, parameter, in.gradient, options);
+}
+
 constexpr UpdateRule kRules[] = {
-    {"sgd", "Stochastic gradient descent with optional momentum and Nesterov's correction.",
-     sgd_state, sgd},
+    {"sgd",
+     "v = momentum * v + g, p = p - lr * v; with Nesterov p = p - lr * (g + momentum * v); "
+     "weight decay is added to g",
+     sgd_state, sgd_scalars, sgd},
+    {"adam",
+     "m and v average g and g^2, p = p - lr * m' / (sqrt(v') + epsilon) with the averages "
+     "corrected for their start at 0; weight decay is added to g",
+     adam_state, adam_scalars, adam},
+    {"adamw", "adam after p = p * (1 - lr * weight_decay)", adam_state, adam_scalars, adamw},
 };
+
+void check_range(std::string_view option, double value, bool in_range, std::string_view rule) {
+  if (!in_range)
+    throw UserError("", fmt::format("{} is {}; it must be {}", option, value, rule),
+                    Fault::command_line);
+}
 
 }  // namespace
 
@@ -40,6 +106,34 @@ std::span<const UpdateRule> update_rules() {
 
 const UpdateRule& update_rule(OptimizerKind kind) {
   return kRules[static_cast<size_t>(kind)];
+}
+
+Expr scheduled(Expr learning_rate, Expr step, Expr total_steps, const OptimizerOptions& options) {
+  auto warmup = static_cast<double>(options.warmup_steps);
+  if (options.warmup_steps > 0)
+    learning_rate = learning_rate * min((1 / warmup) * (step + 1), 1);
+  if (options.schedule == ScheduleKind::cosine) {
+    Expr progress = max(step + -warmup, 0) / max(total_steps + -warmup, 1);
+    Expr wave = apply(Opcode::cos, std::numbers::pi * min(progress, 1));
+    learning_rate = learning_rate * (0.5 * (wave + 1));
+  }
+  return learning_rate;
+}
+
+void check_optimizer_options(const OptimizerOptions& o) {
+  auto at_least_0 = [](double value) { return value >= 0 && std::isfinite(value); };
+  auto decay = [](double value) { return value >= 0 && value < 1; };
+  check_range("momentum", o.momentum, decay(o.momentum), "at least 0 and less than 1");
+  check_range("beta1", o.beta1, decay(o.beta1), "at least 0 and less than 1");
+  check_range("beta2", o.beta2, decay(o.beta2), "at least 0 and less than 1");
+  check_range("epsilon", o.epsilon, at_least_0(o.epsilon), "at least 0");
+  check_range("weight decay", o.weight_decay, at_least_0(o.weight_decay), "at least 0");
+  check_range("the clipping value", o.clip_value, at_least_0(o.clip_value), "at least 0");
+  check_range("the clipping norm", o.clip_norm, at_least_0(o.clip_norm), "at least 0");
+  check_range("the number of warm-up steps", static_cast<double>(o.warmup_steps),
+              o.warmup_steps >= 0, "at least 0");
+  check_range("momentum", o.momentum, !o.nesterov || o.momentum > 0,
+              "above 0 for Nesterov's correction");
 }
 
 }  // namespace gradc

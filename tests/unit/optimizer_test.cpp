@@ -4,7 +4,8 @@
 #include <catch2/catch.hpp>
 
 #include "compiler/passes/autodiff.h"
-#include "ir/eval.h"
+#include "ir/diagnostic.h"
+#include "tests/support/finite_differences.h"
 #include "tests/support/small_modules.h"
 
 using namespace gradc;
@@ -74,6 +75,84 @@ TEST_CASE("sgd with Nesterov momentum", "[optimizer]") {
 TEST_CASE("sgd with weight decay", "[optimizer]") {
   // g = -2 + 0.1 * 1
   check_path({.kind = OptimizerKind::sgd, .weight_decay = 0.1}, {1.19});
+}
+
+// The expected paths of Adam come from torch.optim's formulas in double precision.
+TEST_CASE("adam corrects its averages for their start at zero", "[optimizer]") {
+  check_path({.kind = OptimizerKind::adam}, {1.0999999995, 1.1998335133789073, 1.2993766071878863});
+}
+
+TEST_CASE("adam adds weight decay to the gradient, adamw does not", "[optimizer]") {
+  check_path({.kind = OptimizerKind::adam, .weight_decay = 0.5},
+             {1.0999999993333334, 1.1995877709680254, 1.2984137265345082});
+  check_path({.kind = OptimizerKind::adamw, .weight_decay = 0.5},
+             {1.0499999995, 1.0974260041910164, 1.142360634441395});
+}
+
+TEST_CASE("gradients are clipped by value and by their global norm", "[optimizer]") {
+  check_path({.kind = OptimizerKind::sgd, .clip_value = 0.5}, {1.05, 1.1, 1.15});
+  check_path({.kind = OptimizerKind::sgd, .clip_norm = 1},
+             {1.099999950000025, 1.1999998973684751, 1.2999998418129537});
+}
+
+TEST_CASE("the learning rate warms up and falls along a cosine", "[optimizer]") {
+  check_path({.kind = OptimizerKind::sgd, .schedule = ScheduleKind::cosine, .warmup_steps = 2},
+             {1.1, 1.29, 1.461, 1.5764250000000002, 1.6120143750000002});
+}
+
+TEST_CASE("the global norm spans all parameters and delays every update", "[optimizer]") {
+  Options options = training();
+  options.optimizer.clip_norm = 0.01;
+  Module module = optimizer(autodiff(parsed(kMlp), options), options);
+  verify(module);
+  const Function& step = module.function("train_step");
+  Inputs inputs = random_inputs(module, step);
+  input_named(step, inputs, "lr").data = {1};
+  State before = inputs.state;
+  eval(module, step, inputs.arguments, inputs.state);
+  double squares = 0;
+  for (const char* name : {"w1", "b1", "w2"})
+    for (size_t i = 0; i < before[name].data.size(); ++i)
+      squares += std::pow(before[name].data[i] - inputs.state[name].data[i], 2);
+  CHECK(std::sqrt(squares) == Approx(0.01).epsilon(1e-3));
+
+  auto definitions = defining_ops(step);
+  for (const Result& result : step.results)
+    if (!result.state.empty())
+      for (uint32_t i = definitions[result.value.index]->index; i < step.ops.size(); ++i)
+        CHECK(step.ops[i].phase == Phase::update);
+}
+
+TEST_CASE("options out of range are errors of the command line", "[optimizer]") {
+  auto error_of = [](const OptimizerOptions& options) {
+    try {
+      run_steps(options, 1);
+    } catch (const UserError& error) {
+      CHECK(error.fault() == Fault::command_line);
+      return std::string(error.what());
+    }
+    return std::string();
+  };
+  CHECK(error_of({.kind = OptimizerKind::sgd, .momentum = 1.5}) ==
+        "error: momentum is 1.5; it must be at least 0 and less than 1");
+  CHECK(error_of({.kind = OptimizerKind::sgd, .nesterov = true}) ==
+        "error: momentum is 0; it must be above 0 for Nesterov's correction");
+  CHECK(error_of({.beta2 = 1}) == "error: beta2 is 1; it must be at least 0 and less than 1");
+  CHECK(error_of({.weight_decay = -0.1}) == "error: weight decay is -0.1; it must be at least 0");
+}
+
+TEST_CASE("scalars are cast to the element type of a parameter", "[optimizer]") {
+  std::string text = kParabola;
+  for (std::string name : {"@w: ", "%w: ", "%x: "})
+    text.replace(text.find(name + "f32"), name.size() + 3, name + "f64");
+  for (size_t at; (at = text.find("dtype=f32")) != std::string::npos;)
+    text.replace(at, 9, "dtype=f64");
+  for (std::string name : {"%half", "%square", "%a", "%b", "%loss"})
+    text.replace(text.find(name + ": f32"), name.size() + 5, name + ": f64");
+  for (OptimizerKind kind : {OptimizerKind::sgd, OptimizerKind::adam, OptimizerKind::adamw}) {
+    Options options = training(kind);
+    verify(optimizer(autodiff(parsed(text), options), options));
+  }
 }
 
 TEST_CASE("an update stands behind its gradient and the last reader of its parameter",
