@@ -9,6 +9,7 @@
 #include "compiler/passes/optimizer.h"
 #include "compiler/passes/simplify.h"
 #include "compiler/passes/simplify_rules.h"
+#include "compiler/passes/unroll.h"
 #include "compiler/passes/update_rules.h"
 #include "ir/diagnostic.h"
 #include "ir/verify.h"
@@ -19,6 +20,7 @@ namespace {
 // After import, and before lowering and code generation, which do not make a Module.
 constexpr Pass kPasses[] = {
     {"simplify", simplify, "what the importer wrote carelessly costs nothing later"},
+    {"unroll", unroll, "loops become straight-line code, which every later pass knows"},
     {"autodiff", autodiff, "appends the backward pass: gradients are ops like all others"},
     {"optimizer", optimizer, "the update of the parameters is part of the compiled step"},
     {"expand", expand, "composites become primitives, which is all that fuse knows"},
@@ -27,6 +29,7 @@ constexpr Pass kPasses[] = {
 
 constexpr PassOrder kOrder[] = {
     {"simplify", "autodiff", "an op that is gone needs no gradient"},
+    {"unroll", "autodiff", "one copy per trip has its own gradient, and none of the loop's"},
     {"autodiff", "optimizer", "updates read the results grad/<parameter>"},
     {"autodiff", "expand", "a composite's own gradient rule saves memory or digits"},
     {"autodiff", "simplify", "rules compute gradients that nobody asked for"},

@@ -3,4 +3,5 @@ gradc_test(passes_test LIBS gradc_compiler SOURCES
   unit/expand_test.cpp
   unit/optimizer_test.cpp
   unit/pipeline_test.cpp
-  unit/simplify_test.cpp)
+  unit/simplify_test.cpp
+  unit/unroll_test.cpp)

@@ -47,6 +47,25 @@ forward:
 }
 )";
 
+// h = tanh(h w + x[t]) for three rows of x; results: the last h, and h w + x[t] of each.
+inline const std::string kRecurrent = R"(module @recurrent
+param @w: f32[2,2]
+
+func @cell(%h: f32[2], %x: f32[2], %w: f32[2,2]) {
+forward:
+  %p: f32[2] = dot(%h, %w) {batch_a=[], batch_b=[], sum_a=[0], sum_b=[0]} loc "cell:2"
+  %a: f32[2] = add(%p, %x)
+  %h.next: f32[2] = tanh(%a)
+  return %h.next, %a
+}
+
+entry @infer(%x: f32[3,2], %h0: f32[2], %w: f32[2,2] = @w) {
+forward:
+  %last: f32[2], %all: f32[3,2] = scan @cell(%h0, %x, %w) {carries=1, sequences=1, trips=3}
+  return last=%last, all=%all
+}
+)";
+
 inline Module parsed(const std::string& text) {
   Module module = parse_module(text, "test.ir");
   verify(module);
