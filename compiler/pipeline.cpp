@@ -6,6 +6,7 @@
 #include "compiler/check.h"
 #include "compiler/passes/autodiff.h"
 #include "compiler/passes/expand.h"
+#include "compiler/passes/fuse.h"
 #include "compiler/passes/optimizer.h"
 #include "compiler/passes/simplify.h"
 #include "compiler/passes/simplify_rules.h"
@@ -25,6 +26,7 @@ constexpr Pass kPasses[] = {
     {"optimizer", optimizer, "the update of the parameters is part of the compiled step"},
     {"expand", expand, "composites become primitives, which is all that fuse knows"},
     {"simplify", simplify, "removes gradients that nobody asked for and what expand repeats"},
+    {"fuse", fuse, "groups ops into kernels: from here on entries only call kernels"},
 };
 
 constexpr PassOrder kOrder[] = {
@@ -34,6 +36,8 @@ constexpr PassOrder kOrder[] = {
     {"autodiff", "expand", "a composite's own gradient rule saves memory or digits"},
     {"autodiff", "simplify", "rules compute gradients that nobody asked for"},
     {"expand", "simplify", "expansions repeat each other's work"},
+    {"expand", "fuse", "fuse knows primitives only"},
+    {"simplify", "fuse", "a dead op would become a kernel"},
 };
 
 // `before` has a row above the last row of `after`.

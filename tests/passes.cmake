@@ -1,6 +1,7 @@
-gradc_test(passes_test LIBS gradc_compiler SOURCES
+gradc_test(passes_test LIBS gradc_compiler gradc_test_support SOURCES
   unit/autodiff_test.cpp
   unit/expand_test.cpp
+  unit/fuse_test.cpp
   unit/optimizer_test.cpp
   unit/pipeline_test.cpp
   unit/simplify_test.cpp

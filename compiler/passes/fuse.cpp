@@ -1,0 +1,365 @@
+#include "compiler/passes/fuse.h"
+
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include "compiler/kernel.h"
+#include "compiler/passes/fuse_groups.h"
+#include "ir/print.h"
+#include "ir/rewrite.h"
+
+namespace gradc {
+namespace {
+
+// Whether an op that reads the old content of `state` needs the value that will replace it.
+bool old_content_read_after(const Function& function, const Result& result) {
+  std::vector<bool> after(function.values.size()), old(function.values.size());
+  after[result.value.index] = true;
+  for (const Parameter& parameter : function.parameters)
+    old[parameter.value.index] = parameter.state == result.state;
+  for (const Op& op : function.ops) {
+    bool reads_old = false, reads_new = false;
+    for (ValueId operand : op.operands) {
+      reads_old |= old[operand.index];
+      reads_new |= after[operand.index];
+    }
+    if (reads_old && reads_new)
+      return true;
+    for (ValueId value : op.results) {
+      after[value.index] = after[value.index] || reads_new;
+      old[value.index] = reads_old && def(op).kernel == KernelClass::view;
+    }
+  }
+  return false;
+}
+
+// Gives each result an op of its own, not a view, that no other result has.
+Function with_own_producers(const Function& function) {
+  std::vector<std::optional<OpId>> definitions = defining_ops(function);
+  Rewrite rewrite(function);
+  for (const Op& op : function.ops)
+    rewrite.copy(op);
+  std::set<ValueId> taken;
+  std::vector<ValueId> own(function.results.size());
+  auto give = [&](size_t i) {
+    const Result& result = function.results[i];
+    std::optional<OpId> op = definitions[result.value.index];
+    bool computed = op && def(function.ops[op->index]).kernel != KernelClass::view;
+    bool in_time = result.state.empty() || !old_content_read_after(function, result);
+    if (computed && in_time && taken.insert(result.value).second) {
+      own[i] = rewrite(result.value);
+      return;
+    }
+    rewrite.builder().phase = result.state.empty() ? Phase::forward : Phase::update;
+    own[i] = rewrite.builder().op(Opcode::copy, {rewrite(result.value)}, {},
+                                  function[result.value].name);
+  };
+  for (bool tied : {true, false})
+    for (size_t i = 0; i < own.size(); ++i)
+      if (tied == !function.results[i].state.empty())
+        give(i);
+  for (size_t i = 0; i < own.size(); ++i)
+    rewrite.builder().result(own[i], function.results[i].name, function.results[i].state);
+  return std::move(rewrite.to());
+}
+
+// A kernel being made, and what it is called with.
+struct KernelDraft {
+  Function function;
+  std::vector<ValueId> operands, results;  // of the call, in the entry
+};
+
+class KernelMaker {
+ public:
+  KernelMaker(const Function& entry, const Grouping& grouping)
+      : entry_(entry), grouping_(grouping), definitions_(defining_ops(entry)) {
+    find_escaping();
+  }
+
+  KernelDraft make(size_t group_index) {
+    const Group& group = grouping_.groups[group_index];
+    KernelDraft draft;
+    draft.function.kind = FunctionKind::kernel;
+    Builder builder(draft.function);
+    std::map<ValueId, ValueId> inside;  // entry's value -> kernel's
+    for (uint32_t op : group.ops) {
+      for (ValueId operand : entry_.ops[op].operands)
+        add_operand(builder, draft, inside, static_cast<int>(group_index), operand);
+      add_op(builder, inside, entry_.ops[op]);
+    }
+    for (uint32_t op : group.ops)
+      for (ValueId result : entry_.ops[op].results)
+        if (escaping_[result.index]) {
+          builder.result(inside.at(result));
+          draft.results.push_back(result);
+        }
+    set_attributes(draft, group);
+    return draft;
+  }
+
+ private:
+  // Values that are read outside of the group that makes them.
+  void find_escaping() {
+    escaping_.resize(entry_.values.size());
+    for (const Result& result : entry_.results)
+      escaping_[result.value.index] = true;
+    for (uint32_t i = 0; i < entry_.ops.size(); ++i)
+      if (!grouping_.repeated[i])
+        for (const Read& read : grouping_.reads[i])
+          if (group_of(read.value) != grouping_.group_of[i])
+            escaping_[read.value.index] = true;
+  }
+
+  int group_of(ValueId value) const {
+    std::optional<OpId> op = definitions_[value.index];
+    return op ? grouping_.group_of[op->index] : -1;
+  }
+
+  // Makes `value` known inside of the kernel if it comes from outside or from a repeated op.
+  void add_operand(Builder& builder, KernelDraft& draft, std::map<ValueId, ValueId>& inside,
+                   int group, ValueId value) {
+    std::optional<OpId> op = definitions_[value.index];
+    if (inside.contains(value) || (op && grouping_.group_of[op->index] == group))
+      return;
+    if (op && grouping_.repeated[op->index]) {
+      for (ValueId operand : entry_.ops[op->index].operands)
+        add_operand(builder, draft, inside, group, operand);
+      add_op(builder, inside, entry_.ops[op->index]);
+      return;
+    }
+    inside[value] = builder.parameter(entry_.type(value), entry_[value].name);
+    draft.operands.push_back(value);
+  }
+
+  void add_op(Builder& builder, std::map<ValueId, ValueId>& inside, const Op& op) {
+    std::vector<ValueId> operands;
+    for (ValueId operand : op.operands)
+      operands.push_back(inside.at(operand));
+    builder.phase = op.phase;
+    builder.loc = op.loc;
+    std::vector<ValueId> results = builder.op_multi(op.code, operands, op.attrs);
+    for (size_t i = 0; i < results.size(); ++i) {
+      builder.set_name(results[i], entry_[op.results[i]].name);
+      inside[op.results[i]] = results[i];
+    }
+  }
+
+  void set_attributes(KernelDraft& draft, const Group& group) {
+    Attrs& attrs = draft.function.attrs;
+    attrs.set("class", std::string(name_of(group.shape.kind)));
+    if (group.shape.kind == KernelClass::reduce) {
+      attrs.set("axes", group.shape.axes);
+      attrs.set("domain", group.shape.dims);
+    }
+    std::vector<int64_t> pairs = in_place_pairs(draft, group);
+    if (!pairs.empty())
+      attrs.set("inplace", pairs);
+  }
+
+  // An operand may give its bytes to a result of its type when it is only read where that result is
+  // written: in a map anywhere, in a reduction on the level of rows.
+  std::vector<int64_t> in_place_pairs(const KernelDraft& draft, const Group& group) {
+    std::vector<int64_t> pairs;
+    bool folds = group.shape.kind == KernelClass::reduce;
+    if (!folds && group.shape.kind != KernelClass::map)
+      return pairs;
+    Dims place = folds ? group.shape.rows() : group.shape.dims;
+    for (size_t i = 0; i < draft.operands.size(); ++i) {
+      if (!read_only_at(draft.operands[i], group, place))
+        continue;
+      for (size_t j = 0; j < draft.results.size(); ++j)
+        if (entry_.type(draft.results[j]) == entry_.type(draft.operands[i])) {
+          pairs.push_back(static_cast<int64_t>(i));
+          pairs.push_back(static_cast<int64_t>(j));
+        }
+    }
+    return pairs;
+  }
+
+  bool read_only_at(ValueId value, const Group& group, const Dims& place) {
+    if (entry_.type(value).dims != place)
+      return false;
+    for (uint32_t i : group.ops) {
+      const Op& op = entry_.ops[i];
+      for (const Read& read : grouping_.reads[i]) {
+        if (read.value != value)
+          continue;
+        bool same_place =
+            read.map && *read.map == *identity_map(static_cast<int64_t>(place.size()));
+        if (!same_place || def(op).kernel != KernelClass::map ||
+            entry_.type(op.results[0]).dims != place)
+          return false;
+      }
+    }
+    return true;
+  }
+
+  const Function& entry_;
+  const Grouping& grouping_;
+  std::vector<std::optional<OpId>> definitions_;
+  std::vector<bool> escaping_;  // by value
+};
+
+// Equal kernels get one name: this is what makes two of them equal.
+std::string fingerprint(const Function& kernel) {
+  Function bare = kernel;
+  bare.name.clear();
+  for (Value& value : bare.values)
+    value.name = "v";
+  for (Op& op : bare.ops)
+    op.loc.clear();
+  return print(bare);
+}
+
+// For people: the first kinds of work in the kernel, without data movement.
+std::string describe(const Function& kernel) {
+  std::vector<std::string> words;
+  for (const Op& op : kernel.ops) {
+    std::string word(def(op).name);
+    if ((flops_of(kernel, op) > 0 || kernel.ops.size() == 1) && words.size() < 4 &&
+        std::find(words.begin(), words.end(), word) == words.end())
+      words.push_back(word);
+  }
+  return words.empty() ? std::string(def(kernel.ops.back()).name)
+                       : fmt::format("{}", fmt::join(words, "_"));
+}
+
+class Fuser {
+ public:
+  explicit Fuser(const Module& module) : module_(module) {
+    to_.name = module.name;
+    to_.states = module.states;
+  }
+
+  Module run() {
+    std::vector<Function> entries;
+    for (const Function& function : module_.functions)
+      if (function.kind == FunctionKind::entry)
+        entries.push_back(entry(with_own_producers(function)));
+    for (Function& function : entries)
+      to_.functions.push_back(std::move(function));
+    return std::move(to_);
+  }
+
+ private:
+  Function entry(const Function& from) {
+    Grouping grouping = group_ops(from);
+    KernelMaker maker(from, grouping);
+    Rewrite rewrite(from);
+    for (size_t i = 0; i < grouping.groups.size(); ++i) {
+      const Group& group = grouping.groups[i];
+      if (group.shape.kind == KernelClass::view)
+        rewrite.copy(from.ops[group.ops[0]]);
+      else
+        call(rewrite, group, maker.make(i));
+    }
+    detach_clobbered_state(rewrite);
+    return rewrite.finish();
+  }
+
+  void call(Rewrite& rewrite, const Group& group, const KernelDraft& draft) {
+    const Function& from = rewrite.from();
+    rewrite.at(main_op(from, group));
+    if (group.shape.update)
+      rewrite.builder().phase = Phase::update;
+    std::vector<Type> types;
+    for (ValueId result : draft.results)
+      types.push_back(from.type(result));
+    std::vector<ValueId> results = rewrite.builder().call(
+        Opcode::call, kernel_named(draft.function), rewrite(draft.operands), types);
+    for (size_t i = 0; i < results.size(); ++i) {
+      rewrite.builder().set_name(results[i], from[draft.results[i]].name);
+      rewrite.map(draft.results[i], results[i]);
+    }
+  }
+
+  // The op that a kernel is known by: its dearest.
+  static const Op& main_op(const Function& function, const Group& group) {
+    return function
+        .ops[*std::max_element(group.ops.begin(), group.ops.end(), [&](uint32_t a, uint32_t b) {
+          return flops_of(function, function.ops[a]) < flops_of(function, function.ops[b]);
+        })];
+  }
+
+  std::string kernel_named(const Function& kernel) {
+    auto [known, fresh] = kernels_.try_emplace(fingerprint(kernel));
+    if (fresh) {
+      Function named = kernel;
+      std::string base = describe(kernel);
+      int ordinal = ++ordinals_[base];
+      known->second = named.name = fmt::format("{}_{}", base, ordinal);
+      to_.functions.push_back(std::move(named));
+    }
+    return known->second;
+  }
+
+  // A kernel that writes state and reads its old content elsewhere than at the element being
+  // written computes into the arena; a copy follows.
+  void detach_clobbered_state(Rewrite& rewrite) {
+    Function& entry = rewrite.to();
+    std::map<std::string, std::set<ValueId>> old_content = contents_of_state(entry);
+    std::vector<std::optional<OpId>> definitions = defining_ops(entry);
+    for (const Result& result : rewrite.from().results) {
+      ValueId value = rewrite(result.value);
+      if (result.state.empty() ||
+          !clobbers(entry.ops[definitions[value.index]->index], old_content[result.state], value))
+        continue;
+      Function copy;
+      copy.kind = FunctionKind::kernel;
+      Builder inside(copy);
+      inside.result(inside.op(Opcode::copy, {inside.parameter(entry.type(value), "x")}));
+      copy.attrs.set("class", std::string(name_of(KernelClass::map)));
+      copy.attrs.set("inplace", std::vector<int64_t>{0, 0});
+      rewrite.builder().phase = Phase::update;
+      Type type = entry.type(value);
+      rewrite.map(result.value,
+                  rewrite.builder().call(Opcode::call, kernel_named(copy), {value}, {&type, 1})[0]);
+    }
+  }
+
+  // By state tensor: the values that are its content before the step, views included.
+  static std::map<std::string, std::set<ValueId>> contents_of_state(const Function& entry) {
+    std::map<std::string, std::set<ValueId>> contents;
+    for (const Parameter& parameter : entry.parameters)
+      if (!parameter.state.empty())
+        contents[parameter.state].insert(parameter.value);
+    for (const Op& op : entry.ops)
+      if (def(op).kernel == KernelClass::view)
+        for (auto& [unused, values] : contents)
+          if (values.contains(op.operands[0]))
+            values.insert(op.results[0]);
+    return contents;
+  }
+
+  bool clobbers(const Op& call, const std::set<ValueId>& old_content, ValueId value) const {
+    const Function& kernel = to_.function(call.callee);
+    std::vector<int64_t> pairs;
+    if (kernel.attrs.has("inplace"))
+      pairs = kernel.attrs.integers("inplace");
+    for (size_t i = 0; i < call.operands.size(); ++i) {
+      if (!old_content.contains(call.operands[i]))
+        continue;
+      bool allowed = false;
+      for (size_t k = 0; k < pairs.size(); k += 2)
+        allowed |= pairs[k] == static_cast<int64_t>(i) &&
+                   call.results[static_cast<size_t>(pairs[k + 1])] == value;
+      if (!allowed)
+        return true;
+    }
+    return false;
+  }
+
+  const Module& module_;
+  Module to_;
+  std::map<std::string, std::string> kernels_;  // fingerprint -> name
+  std::map<std::string, int> ordinals_;
+};
+
+}  // namespace
+
+Module fuse(const Module& module, const Options&) {
+  return Fuser(module).run();
+}
+
+}  // namespace gradc

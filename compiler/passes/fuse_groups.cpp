@@ -1,0 +1,377 @@
+#include "compiler/passes/fuse_groups.h"
+
+#include <algorithm>
+#include <map>
+#include <queue>
+#include <set>
+
+namespace gradc {
+namespace {
+
+// Bounds the code size of a kernel.
+constexpr size_t kMostOps = 200;
+// A second sweep over a domain pays while a row of it stays in cache; with fewer rows than this it
+// does not.
+constexpr int64_t kFewestRows = 4;
+
+// A set of ops as bits.
+class OpSet {
+ public:
+  explicit OpSet(size_t ops) : words_((ops + 63) / 64) {}
+  void insert(uint32_t op) { words_[op / 64] |= uint64_t{1} << (op % 64); }
+  bool contains(uint32_t op) const { return words_[op / 64] >> (op % 64) & 1; }
+  void insert_all(const OpSet& other) {
+    for (size_t i = 0; i < words_.size(); ++i)
+      words_[i] |= other.words_[i];
+  }
+
+ private:
+  std::vector<uint64_t> words_;
+};
+
+bool costs_nothing(const Function& function, const Op& op) {
+  if (def(op).kernel != KernelClass::map || flops_of(function, op) != 0 || op.results.size() != 1)
+    return false;
+  int64_t read = 0;
+  for (ValueId operand : op.operands)
+    read += function.type(operand).elements();
+  return op.operands.empty() || read < function.type(op.results[0]).elements();
+}
+
+// Ops that cost nothing, unless someone needs their result in memory.
+std::vector<bool> repeated_ops(const Function& function,
+                               const std::vector<std::optional<OpId>>& definitions) {
+  std::vector<bool> repeated;
+  for (const Op& op : function.ops)
+    repeated.push_back(costs_nothing(function, op));
+  auto materialize = [&](ValueId value) {
+    if (definitions[value.index])
+      repeated[definitions[value.index]->index] = false;
+  };
+  for (const Op& op : function.ops)
+    if (def(op).kernel != KernelClass::map && def(op).kernel != KernelClass::reduce)
+      for (ValueId operand : op.operands)
+        materialize(operand);
+  for (const Result& result : function.results)
+    materialize(result.value);
+  return repeated;
+}
+
+std::vector<Read> reads_of(const Function& function,
+                           const std::vector<std::optional<OpId>>& definitions,
+                           const std::vector<bool>& repeated, const Op& op) {
+  std::vector<AxisMap> maps(op.operands.size());
+  if (def(op).kernel == KernelClass::reduce)
+    maps[0] = identity_map(function.type(op.operands[0]).rank());
+  else if (def(op).kernel == KernelClass::map)
+    maps = operand_accesses(function, op);
+  std::vector<Read> reads;
+  for (size_t i = 0; i < op.operands.size(); ++i) {
+    std::optional<OpId> producer = definitions[op.operands[i].index];
+    if (!producer || !repeated[producer->index]) {
+      reads.push_back({op.operands[i], maps[i]});
+      continue;
+    }
+    for (const Read& read :
+         reads_of(function, definitions, repeated, function.ops[producer->index]))
+      reads.push_back({read.value, compose(maps[i], read.map)});
+  }
+  return reads;
+}
+
+// Whether an op serves nothing but updates of state: then it must not sit in a kernel that may run
+// again.
+std::vector<bool> update_ops(const Function& function) {
+  std::vector<bool> needed(function.values.size());
+  for (const Result& result : function.results)
+    if (result.state.empty())
+      needed[result.value.index] = true;
+  std::vector<bool> update(function.ops.size());
+  for (size_t i = function.ops.size(); i-- > 0;) {
+    const Op& op = function.ops[i];
+    bool serves_others = std::any_of(op.results.begin(), op.results.end(),
+                                     [&](ValueId result) { return needed[result.index]; });
+    update[i] = op.phase == Phase::update || !serves_others;
+    if (serves_others)
+      for (ValueId operand : op.operands)
+        needed[operand.index] = true;
+  }
+  return update;
+}
+
+// A common loop nest of two kernels, if there is one.
+std::optional<KernelShape> common_shape(const KernelShape& a, const KernelShape& b) {
+  if (a.update != b.update)
+    return std::nullopt;
+  if (a.kind == KernelClass::map && b.kind != KernelClass::map)
+    return common_shape(b, a);
+  if (b.kind == KernelClass::map) {
+    bool fits = a.dims == b.dims || (a.kind == KernelClass::reduce && a.rows() == b.dims);
+    bool mergeable = a.kind == KernelClass::map || a.kind == KernelClass::reduce ||
+                     (a.kind == KernelClass::contract && !a.update);
+    return fits && mergeable ? std::optional(a) : std::nullopt;
+  }
+  bool same_fold = a.kind == KernelClass::reduce && b.kind == KernelClass::reduce &&
+                   a.dims == b.dims && a.axes == b.axes;
+  return same_fold ? std::optional(a) : std::nullopt;
+}
+
+// Whether `reader`, in a kernel of this shape, may read a value of `dims` made in the same kernel.
+bool passes_within(const KernelShape& shape, const Dims& dims, const Op& reader,
+                   const Dims& reader_dims, const AxisMap& map) {
+  if (!map)
+    return false;
+  bool same_place = *map == *identity_map(static_cast<int64_t>(dims.size()));
+  if (shape.kind != KernelClass::reduce)
+    return dims == shape.dims && reader_dims == shape.dims && same_place;
+  bool reader_in_domain = def(reader).kernel == KernelClass::reduce || reader_dims == shape.dims;
+  if (dims == shape.dims)
+    return reader_in_domain && same_place;
+  if (!reader_in_domain)
+    return same_place;
+  auto rank = static_cast<int64_t>(shape.dims.size());
+  return *map == other_axes(shape.axes, rank) && element_count(dims) >= kFewestRows;
+}
+
+class Grouper {
+ public:
+  explicit Grouper(const Function& function)
+      : function_(function),
+        definitions_(defining_ops(function)),
+        repeated_(repeated_ops(function, definitions_)),
+        updates_(update_ops(function)),
+        parent_(function.ops.size()),
+        groups_(function.ops.size()),
+        predecessors_(function.ops.size()) {
+    for (uint32_t i = 0; i < parent_.size(); ++i)
+      parent_[i] = i;
+    for (const Op& op : function.ops)
+      reads_.push_back(reads_of(function, definitions_, repeated_, op));
+  }
+
+  Grouping run() {
+    add_dependencies();
+    std::vector<uint32_t> order = execution_order();
+    ancestors_.assign(function_.ops.size(), OpSet(function_.ops.size()));
+    for (uint32_t op : order) {
+      start(op);
+      for (uint32_t candidate : candidates(op))
+        if (find(candidate) != find(op))
+          try_merge(find(candidate), find(op));
+    }
+    return finish();
+  }
+
+ private:
+  uint32_t find(uint32_t op) const {
+    while (parent_[op] != op)
+      op = parent_[op];
+    return op;
+  }
+
+  // The op whose memory a value is: through views to where it was computed.
+  std::optional<uint32_t> source(ValueId value) const {
+    std::optional<OpId> op = definitions_[value.index];
+    return op ? std::optional(op->index) : std::nullopt;
+  }
+
+  // Reads, and writes of state that must wait for the readers of its old content.
+  void add_dependencies() {
+    std::map<std::string, std::vector<uint32_t>> readers;  // by state
+    std::map<uint32_t, std::string> state_of;  // value index -> state it is, or is a view of
+    for (const Parameter& parameter : function_.parameters)
+      if (!parameter.state.empty())
+        state_of[parameter.value.index] = parameter.state;
+    for (uint32_t i = 0; i < function_.ops.size(); ++i) {
+      if (repeated_[i])
+        continue;
+      for (const Read& read : reads_[i]) {
+        if (std::optional<uint32_t> producer = source(read.value))
+          predecessors_[i].insert(*producer);
+        auto state = state_of.find(read.value.index);
+        if (state == state_of.end())
+          continue;
+        readers[state->second].push_back(i);
+        if (def(function_.ops[i]).kernel == KernelClass::view)
+          state_of[function_.ops[i].results[0].index] = state->second;
+      }
+    }
+    for (const Result& result : function_.results)
+      if (!result.state.empty())
+        for (uint32_t reader : readers[result.state])
+          if (reader != *source(result.value))
+            predecessors_[*source(result.value)].insert(reader);
+  }
+
+  // List order, except where a write of state had to wait.
+  std::vector<uint32_t> execution_order() const {
+    std::vector<int> waiting(function_.ops.size());
+    std::vector<std::vector<uint32_t>> successors(function_.ops.size());
+    std::priority_queue<uint32_t, std::vector<uint32_t>, std::greater<>> ready;
+    for (uint32_t i = 0; i < waiting.size(); ++i) {
+      waiting[i] = static_cast<int>(predecessors_[i].size());
+      for (uint32_t predecessor : predecessors_[i])
+        successors[predecessor].push_back(i);
+      if (!repeated_[i] && waiting[i] == 0)
+        ready.push(i);
+    }
+    std::vector<uint32_t> order;
+    while (!ready.empty()) {
+      order.push_back(ready.top());
+      ready.pop();
+      for (uint32_t successor : successors[order.back()])
+        if (--waiting[successor] == 0)
+          ready.push(successor);
+    }
+    auto repeats = static_cast<size_t>(std::count(repeated_.begin(), repeated_.end(), true));
+    GRADC_CHECK(order.size() + repeats == function_.ops.size(),
+                "@{}: a write of state and a reader of its old content wait for each other",
+                function_.name);
+    return order;
+  }
+
+  void start(uint32_t i) {
+    const Op& op = function_.ops[i];
+    const OpDef& record = def(op);
+    KernelShape shape{record.kernel, function_.type(op.results[0]).dims, {}, updates_[i]};
+    if (record.kernel == KernelClass::reduce) {
+      shape.dims = function_.type(op.operands[0]).dims;
+      shape.axes = op.attrs.integers("axes");
+    }
+    groups_[i] = {std::move(shape), {i}};
+    for (uint32_t predecessor : predecessors_[i]) {
+      uint32_t group = find(predecessor);
+      ancestors_[i].insert_all(ancestors_[group]);
+      for (uint32_t member : groups_[group].ops)
+        ancestors_[i].insert(member);
+    }
+    started_.push_back(i);
+  }
+
+  // Groups that op i reads from: folds first (they save a sweep over memory), then contractions,
+  // then maps.
+  std::vector<uint32_t> candidates(uint32_t i) const {
+    auto preference = [](KernelClass kind) {
+      return kind == KernelClass::reduce ? 0 : kind == KernelClass::contract ? 1 : 2;
+    };
+    std::set<std::pair<int, uint32_t>> found;
+    for (const Read& read : reads_[i])
+      if (std::optional<uint32_t> producer = source(read.value))
+        found.insert({preference(groups_[find(*producer)].shape.kind), find(*producer)});
+    std::vector<uint32_t> result;
+    for (const auto& [unused, group] : found)
+      result.push_back(group);
+    return result;
+  }
+
+  bool reads_pass(const KernelShape& shape, const Group& producer, const Group& consumer) const {
+    for (uint32_t i : consumer.ops) {
+      const Op& reader = function_.ops[i];
+      for (const Read& read : reads_[i]) {
+        std::optional<uint32_t> made_by = source(read.value);
+        if (made_by && find(*made_by) == find(producer.ops[0]) &&
+            !passes_within(shape, function_.type(read.value).dims, reader,
+                           function_.type(reader.results[0]).dims, read.map))
+          return false;
+      }
+    }
+    return true;
+  }
+
+  // Whether a path leads from group a through a third group to group b.
+  bool detour(uint32_t a, uint32_t b) const {
+    for (uint32_t member : groups_[b].ops)
+      for (uint32_t predecessor : predecessors_[member]) {
+        uint32_t between = find(predecessor);
+        if (between != a && between != b && ancestors_[between].contains(a))
+          return true;
+      }
+    return false;
+  }
+
+  void try_merge(uint32_t a, uint32_t b) {
+    std::optional<KernelShape> shape = common_shape(groups_[a].shape, groups_[b].shape);
+    if (!shape || groups_[a].ops.size() + groups_[b].ops.size() > kMostOps ||
+        !reads_pass(*shape, groups_[a], groups_[b]) ||
+        !reads_pass(*shape, groups_[b], groups_[a]) || detour(a, b) || detour(b, a))
+      return;
+    std::vector<uint32_t> merged;
+    std::merge(groups_[a].ops.begin(), groups_[a].ops.end(), groups_[b].ops.begin(),
+               groups_[b].ops.end(), std::back_inserter(merged));
+    ancestors_[a].insert_all(ancestors_[b]);
+    parent_[b] = a;
+    groups_[a] = {*shape, std::move(merged)};
+    groups_[b].ops.clear();
+    // Whoever came after one of the two now comes after both.
+    for (uint32_t i : started_) {
+      uint32_t group = find(i);
+      if (group != i || group == a ||
+          !(ancestors_[group].contains(a) || ancestors_[group].contains(b)))
+        continue;
+      ancestors_[group].insert_all(ancestors_[a]);
+      for (uint32_t member : groups_[a].ops)
+        ancestors_[group].insert(member);
+    }
+  }
+
+  // Groups in an order of execution: as soon as all they read is there, the one whose last op comes
+  // first.
+  Grouping finish() const {
+    std::map<uint32_t, std::set<uint32_t>> successors;
+    std::map<uint32_t, size_t> waiting;
+    std::set<std::pair<uint32_t, uint32_t>> ready;  // (last op, group)
+    for (uint32_t i : started_) {
+      if (find(i) != i)
+        continue;
+      std::set<uint32_t> before;
+      for (uint32_t member : groups_[i].ops)
+        for (uint32_t predecessor : predecessors_[member])
+          if (find(predecessor) != i)
+            before.insert(find(predecessor));
+      for (uint32_t group : before)
+        successors[group].insert(i);
+      waiting[i] = before.size();
+      if (before.empty())
+        ready.insert({groups_[i].ops.back(), i});
+    }
+    Grouping grouping{repeated_, {}, std::vector<int>(function_.ops.size(), -1), reads_};
+    while (!ready.empty()) {
+      uint32_t group = ready.begin()->second;
+      ready.erase(ready.begin());
+      for (uint32_t member : groups_[group].ops)
+        grouping.group_of[member] = static_cast<int>(grouping.groups.size());
+      grouping.groups.push_back(groups_[group]);
+      for (uint32_t successor : successors[group])
+        if (--waiting[successor] == 0)
+          ready.insert({groups_[successor].ops.back(), successor});
+    }
+    GRADC_CHECK(grouping.groups.size() == waiting.size(), "@{}: kernels wait for each other",
+                function_.name);
+    return grouping;
+  }
+
+  const Function& function_;
+  std::vector<std::optional<OpId>> definitions_;
+  std::vector<bool> repeated_, updates_;
+  std::vector<std::vector<Read>> reads_;  // by op
+  std::vector<uint32_t> parent_;  // union-find over ops
+  std::vector<Group> groups_;  // by representative op
+  std::vector<std::set<uint32_t>> predecessors_;  // by op: ops that must come before
+  std::vector<OpSet> ancestors_;  // by representative: all ops that must come before
+  std::vector<uint32_t> started_;
+};
+
+}  // namespace
+
+Dims KernelShape::rows() const {
+  Dims rows;
+  for (int64_t axis : other_axes(axes, static_cast<int64_t>(dims.size())))
+    rows.push_back(dims[static_cast<size_t>(axis)]);
+  return rows;
+}
+
+Grouping group_ops(const Function& function) {
+  return Grouper(function).run();
+}
+
+}  // namespace gradc

@@ -1,0 +1,42 @@
+#pragma once
+// Which ops of an entry become one kernel. fuse.h says by what rules; fuse.cpp makes the kernels.
+#include <cstdint>
+#include <vector>
+
+#include "compiler/passes/access.h"
+#include "ir/op_def.h"
+
+namespace gradc {
+
+// The loop nest that a kernel is.
+struct KernelShape {
+  KernelClass kind = KernelClass::map;
+  Dims dims;  // map: the iteration space; reduce: the domain; contract: the result
+  std::vector<int64_t> axes;  // reduce: the folded ones
+  bool update = false;  // whether it changes state that outlives the step
+
+  Dims rows() const;  // dims without axes
+};
+
+struct Group {
+  KernelShape shape;
+  std::vector<uint32_t> ops;  // indices into Function::ops, rising
+};
+
+// A value that an op reads, looking through repeated ops, and how its indices follow from the op's
+// position.
+struct Read {
+  ValueId value;
+  AxisMap map;
+};
+
+struct Grouping {
+  std::vector<bool> repeated;  // by op: inside of each kernel that reads it, in no group
+  std::vector<Group> groups;  // in an order of execution; views are groups of one op
+  std::vector<int> group_of;  // by op; -1 for repeated ones
+  std::vector<std::vector<Read>> reads;  // by op
+};
+
+Grouping group_ops(const Function& function);
+
+}  // namespace gradc

@@ -1,0 +1,169 @@
+#include "compiler/passes/fuse.h"
+
+#include <catch2/catch.hpp>
+#include <set>
+#include <string>
+
+#include "compiler/passes/expand.h"
+#include "compiler/passes/simplify.h"
+#include "ir/eval.h"
+#include "ir/op_def.h"
+#include "ir/parse.h"
+#include "ir/print.h"
+#include "ir/verify.h"
+#include "tests/support/random_module.h"
+
+using namespace gradc;
+
+namespace {
+
+// An entry of an MLP layer with its softmax, as `expand` leaves it.
+const std::string kSoftmax = R"(module @m
+param @b: f32[5]
+
+entry @infer(%x: f32[8,3], %w: f32[3,5], %b: f32[5] = @b) {
+forward:
+  %z: f32[8,5] = dot(%x, %w) {batch_a=[], batch_b=[], sum_a=[1], sum_b=[0]}
+  %b.all: f32[8,5] = broadcast(%b) {axes=[1], shape=[8,5]}
+  %a: f32[8,5] = add(%z, %b.all)
+  %m: f32[8] = reduce_max(%a) {axes=[1]}
+  %m.all: f32[8,5] = broadcast(%m) {axes=[0], shape=[8,5]}
+  %c: f32[8,5] = sub(%a, %m.all)
+  %e: f32[8,5] = exp(%c)
+  %s: f32[8] = reduce_sum(%e) {axes=[1]}
+  %s.all: f32[8,5] = broadcast(%s) {axes=[0], shape=[8,5]}
+  %y: f32[8,5] = div(%e, %s.all)
+  return y=%y
+}
+)";
+
+Module fused(const std::string& text) {
+  Module module = parse_module(text, "t.ir");
+  verify(module);
+  std::string before = print(module);
+  Module result = fuse(module, {});
+  verify(result);
+  CHECK(print(module) == before);
+  return result;
+}
+
+std::vector<std::string> callees(const Module& module, const std::string& entry) {
+  std::vector<std::string> names;
+  for (const Op& op : module.function(entry).ops)
+    if (!op.callee.empty())
+      names.push_back(op.callee);
+  return names;
+}
+
+std::string entry_text(const std::string& parameters, const std::string& body) {
+  return "module @m\nparam @w: f32[4]\nentry @e(" + parameters + ") {\n" + body + "}\n";
+}
+
+}  // namespace
+
+TEST_CASE("a dense layer with softmax becomes a product with its bias and one reduction",
+          "[fuse]") {
+  Module module = fused(kSoftmax);
+  CHECK(callees(module, "infer") ==
+        std::vector<std::string>{"dot_add_1", "reduce_max_sub_exp_reduce_sum_1"});
+  const Function& product = module.function("dot_add_1");
+  CHECK(product.attrs.string("class") == "contract");
+  CHECK(product.results.size() == 1);
+  const Function& softmax = module.function("reduce_max_sub_exp_reduce_sum_1");
+  CHECK(softmax.attrs.string("class") == "reduce");
+  CHECK(softmax.attrs.integers("axes") == std::vector<int64_t>{1});
+}
+
+TEST_CASE("equal kernels become one function", "[fuse]") {
+  Module module =
+      fused(entry_text("%x: f32[4], %y: f32[4]",
+                       "  %a: f32[4] = tanh(%x)\n  %b: f32[4] = tanh(%y)\n  return a=%a, b=%b\n"));
+  CHECK(callees(module, "e") == std::vector<std::string>{"tanh_1", "tanh_1"});
+}
+
+TEST_CASE("an elementwise chain is one kernel that may run in place", "[fuse]") {
+  Module module = fused(entry_text(
+      "%x: f32[4]", "  %a: f32[4] = tanh(%x)\n  %b: f32[4] = mul(%a, %x)\n  return %b\n"));
+  REQUIRE(callees(module, "e").size() == 1);
+  CHECK(module.functions[0].attrs.integers("inplace") == std::vector<int64_t>{0, 0});
+}
+
+TEST_CASE("a value that is read elsewhere than where it is written goes through memory", "[fuse]") {
+  Module module = fused(
+      entry_text("%x: f32[4,4]",
+                 "  %a: f32[4,4] = tanh(%x)\n  %t: f32[4,4] = transpose(%a) {permutation=[1,0]}\n"
+                 "  %b: f32[4,4] = add(%t, %a)\n  return %b\n"));
+  CHECK(callees(module, "e").size() == 2);
+}
+
+TEST_CASE("a merge that would need a third kernel in between is left undone", "[fuse]") {
+  // %s depends on %a through a product, so %b cannot join the kernel of %a.
+  Module module = fused(
+      entry_text("%x: f32[4,4]",
+                 "  %a: f32[4,4] = tanh(%x)\n"
+                 "  %s: f32[4,4] = dot(%a, %x) {batch_a=[], batch_b=[], sum_a=[1], sum_b=[0]}\n"
+                 "  %t: f32[4,4] = transpose(%s) {permutation=[1,0]}\n"
+                 "  %b: f32[4,4] = add(%a, %t)\n  return %b\n"));
+  CHECK(callees(module, "e").size() == 3);
+}
+
+TEST_CASE("every result has a kernel of its own", "[fuse]") {
+  Module module =
+      fused(entry_text("%x: f32[4]", "  %a: f32[4] = tanh(%x)\n  return %x, %a, again=%a\n"));
+  const Function& entry = module.function("e");
+  std::vector<std::optional<OpId>> definitions = defining_ops(entry);
+  std::set<ValueId> values;
+  for (const Result& result : entry.results) {
+    CHECK(definitions[result.value.index].has_value());
+    CHECK(values.insert(result.value).second);
+  }
+}
+
+TEST_CASE("a write of state comes after the readers of its old content", "[fuse]") {
+  Module module = fused(
+      entry_text("%x: f32[4], %w: f32[4] = @w",
+                 "  %n: f32[4] = tanh(%x)\n  %y: f32[4] = mul(%w, %w)\n  return y=%y, %n -> @w\n"));
+  const Function& entry = module.function("e");
+  REQUIRE(entry.ops.size() == 2);
+  CHECK(entry.ops[1].results[0] == entry.results[1].value);
+  CHECK(entry.ops[1].phase == Phase::update);
+}
+
+TEST_CASE("a state whose reader needs its new content is written by a copy", "[fuse]") {
+  Module module = fused(entry_text(
+      "%x: f32[4], %w: f32[4] = @w",
+      "  %n: f32[4] = add(%w, %x)\n  %y: f32[4] = mul(%n, %w)\n  return y=%y, %n -> @w\n"));
+  const Function& entry = module.function("e");
+  CHECK(entry.ops.back().callee == "copy_1");
+  CHECK(entry.ops.back().results[0] == entry.results[1].value);
+}
+
+TEST_CASE("a state that is permuted by its own update goes through the arena", "[fuse]") {
+  Module module = fused(
+      "module @m\nparam @w: f32[4,4]\nentry @e(%w: f32[4,4] = @w) {\n"
+      "  %n: f32[4,4] = transpose(%w) {permutation=[1,0]}\n  return %n -> @w\n}\n");
+  CHECK(callees(module, "e") == std::vector<std::string>{"transpose_1", "copy_1"});
+}
+
+TEST_CASE("fused random modules evaluate to the same bits", "[fuse][property]") {
+  size_t kernels = 0, ops = 0;
+  for (uint64_t seed = 0; seed < 250; ++seed) {
+    INFO("seed " << seed);
+    test::RandomModule random = test::random_module(seed);
+    Module primitives = simplify(expand(random.module, {}), {});
+    Module result = fuse(primitives, {});
+    verify(result);
+    const Function& before = primitives.function("main");
+    const Function& after = result.function("main");
+    State state;
+    std::vector<Tensor> expected = eval(primitives, before, random.arguments, state);
+    std::vector<Tensor> actual = eval(result, after, random.arguments, state);
+    REQUIRE(actual.size() == expected.size());
+    for (size_t i = 0; i < actual.size(); ++i)
+      CHECK(std::equal(actual[i].data.begin(), actual[i].data.end(), expected[i].data.begin(),
+                       [](double x, double y) { return x == y || (x != x && y != y); }));
+    kernels += callees(result, "main").size();
+    ops += before.ops.size();
+  }
+  CHECK(kernels * 2 < ops);
+}
