@@ -1,6 +1,10 @@
 gradc_test(plan_test LIBS gradc_plan SOURCES
+  support/exact_plan.cpp
   support/planning_entries.cpp
   unit/plan_checker_test.cpp
+  unit/plan_floor_test.cpp
   unit/plan_offsets_test.cpp
+  unit/plan_recompute_test.cpp
+  unit/plan_report_test.cpp
   unit/plan_storage_test.cpp
   unit/plan_test.cpp)

@@ -1,0 +1,56 @@
+#include "compiler/plan/recompute.h"
+
+#include <vector>
+
+#include "compiler/plan/peak_cutter.h"
+#include "compiler/plan/segments.h"
+
+namespace gradc {
+namespace {
+
+class Fitter {
+ public:
+  Fitter(const Problem& problem, int64_t budget) : problem_(problem), budget_(budget) {}
+
+  void try_from(const Schedule& start, double cost_weight) {
+    CutOptions options{.budget = budget_, .cost_weight = cost_weight};
+    if (best_)
+      options.cost_limit = best_cost_;
+    if (std::optional<Schedule> cut = cut_peaks(problem_, start, options))
+      keep(undo_needless(problem_, std::move(*cut), budget_));
+  }
+
+  std::optional<Schedule> best() && { return std::move(best_); }
+
+ private:
+  void keep(Schedule schedule) {
+    int64_t cost = evaluate(problem_, schedule).cost;
+    if (best_ && cost >= best_cost_)
+      return;
+    best_ = std::move(schedule);
+    best_cost_ = cost;
+  }
+
+  const Problem& problem_;
+  int64_t budget_;
+  std::optional<Schedule> best_;
+  int64_t best_cost_ = 0;
+};
+
+}  // namespace
+
+std::optional<Schedule> fit_into(const Problem& problem, const Schedule& order, int64_t budget) {
+  if (evaluate(problem, order).peak <= budget)
+    return order;
+  if (kernel_floor(problem).bytes > budget)
+    return std::nullopt;
+  Fitter fitter(problem, budget);
+  for (double cost_weight : {1.0, 0.7, 1.5})
+    fitter.try_from(order, cost_weight);
+  for (int segments : {2, 3, 4, 5, 6, 8, 11, 16, 23, 32})
+    if (std::optional<Schedule> start = checkpoint_segments(problem, order, segments))
+      fitter.try_from(*start, 1.0);
+  return std::move(fitter).best();
+}
+
+}  // namespace gradc

@@ -1,0 +1,147 @@
+#include "compiler/plan/report.h"
+
+#include <algorithm>
+#include <map>
+#include <numeric>
+#include <tuple>
+
+#include "compiler/kernel.h"
+#include "compiler/plan/cost.h"
+#include "compiler/plan/problem.h"
+#include "compiler/plan/storage.h"
+#include "ir/op_def.h"
+#include "ir/print.h"
+
+namespace gradc {
+namespace {
+
+std::vector<Lifetime> lifetimes_of(const Module& module, const Function& entry, int threads) {
+  constexpr int kNone = -1;
+  std::vector<Storage> storage = storage_of(module, entry);
+  std::vector<std::string> names = unique_names(entry);
+  std::vector<Lifetime> lifetimes;
+  std::vector<int> of_value(entry.values.size(), kNone);  // views have that of their operand
+  for (int i = 0; i < static_cast<int>(entry.ops.size()); ++i) {
+    const Op& op = entry.ops[i];
+    if (def(op).kernel == KernelClass::view) {
+      of_value[op.result().index] = of_value[op.operand(0).index];
+      continue;
+    }
+    for (ValueId operand : op.operands)
+      if (int lifetime = of_value[operand.index]; lifetime != kNone)
+        lifetimes[lifetime].last = i;
+    for (ValueId result : op.results)
+      if (storage[result.index].region == Region::arena) {
+        of_value[result.index] = static_cast<int>(lifetimes.size());
+        lifetimes.push_back({"%" + names[result.index], aligned(entry.type(result).bytes()),
+                             entry[result].offset.value_or(0), i, i});
+      }
+    if (int64_t bytes = scratch_bytes(module.function(op.callee), threads))
+      lifetimes.push_back(
+          {"scratch of @" + op.callee, bytes, op.attrs.integer_or("scratch_at", 0), i, i});
+  }
+  return lifetimes;
+}
+
+// Where a result starts at the bytes of an operand that is read for the last time, they count once.
+std::vector<int64_t> live_bytes_of(const std::vector<Lifetime>& lifetimes, size_t ops) {
+  std::vector<std::vector<const Lifetime*>> ending(ops);
+  for (const Lifetime& lifetime : lifetimes)
+    ending[lifetime.last].push_back(&lifetime);
+  std::vector<int64_t> live(ops + 1);
+  for (const Lifetime& made : lifetimes) {
+    live[made.first] += made.bytes;
+    live[made.last + 1] -= made.bytes;
+    for (const Lifetime* operand : ending[made.first])
+      if (operand->first < made.first && operand->offset == made.offset)
+        live[made.first] -= std::min(operand->bytes, made.bytes),
+            live[made.first + 1] += std::min(operand->bytes, made.bytes);
+  }
+  std::partial_sum(live.begin(), live.end(), live.begin());
+  live.pop_back();
+  return live;
+}
+
+void add_work(MemoryReport& report, const Module& module, const Function& entry,
+              const CostTable& costs) {
+  std::vector<bool> recomputed = recomputed_ops(entry);
+  for (size_t i = 0; i < entry.ops.size(); ++i) {
+    const Op& op = entry.ops[i];
+    if (def(op).kernel == KernelClass::view)
+      continue;
+    Work& work = recomputed[i]                 ? report.recomputed
+                 : op.phase == Phase::forward  ? report.forward
+                 : op.phase == Phase::backward ? report.backward
+                                               : report.update;
+    const Function& kernel = module.function(op.callee);
+    for (const Op& inner : kernel.ops)
+      work.flops += flops_of(kernel, inner);
+    work.nanoseconds += cost_of_call(module, entry, op, costs);
+  }
+}
+
+}  // namespace
+
+double MemoryReport::overhead() const {
+  int64_t base = forward.nanoseconds + backward.nanoseconds + update.nanoseconds;
+  return base == 0 ? 0 : static_cast<double>(recomputed.nanoseconds) / static_cast<double>(base);
+}
+
+MemoryReport memory_report(const Module& module, const Function& planned, const Options& options) {
+  MemoryReport report;
+  report.arena_bytes = planned.arena_bytes.value_or(0);
+  report.lifetimes = lifetimes_of(module, planned, options.threads);
+  report.live_bytes = live_bytes_of(report.lifetimes, planned.ops.size());
+  if (!report.live_bytes.empty()) {
+    auto most = std::max_element(report.live_bytes.begin(), report.live_bytes.end());
+    report.peak_bytes = *most;
+    report.peak_op = static_cast<int>(most - report.live_bytes.begin());
+  }
+  report.floor_bytes = kernel_floor(make_problem(module, planned, options)).bytes;
+  report.state_bytes = state_bytes(module);
+  for (const Parameter& parameter : planned.parameters)
+    if (parameter.state.empty())
+      report.input_bytes += planned.type(parameter.value).bytes();
+  for (const Result& result : planned.results)
+    if (result.state.empty())
+      report.output_bytes += planned.type(result.value).bytes();
+  add_work(report, module, planned, cost_table(options.cpu));
+  return report;
+}
+
+std::vector<Lifetime> holders_at(const MemoryReport& report, int op) {
+  std::vector<Lifetime> holders;
+  for (const Lifetime& lifetime : report.lifetimes)
+    if (lifetime.first <= op && op <= lifetime.last && lifetime.bytes > 0)
+      holders.push_back(lifetime);
+  std::stable_sort(holders.begin(), holders.end(),
+                   [](const Lifetime& a, const Lifetime& b) { return a.bytes > b.bytes; });
+  return holders;
+}
+
+std::vector<bool> recomputed_ops(const Function& entry) {
+  using Key = std::tuple<Opcode, std::string, std::vector<ValueId>, Attrs>;
+  std::map<Key, const Op*> first_runs;
+  std::vector<ValueId> first_made(entry.values.size());
+  for (uint32_t i = 0; i < entry.values.size(); ++i)
+    first_made[i] = {i};
+  std::vector<bool> returned(entry.values.size()), recomputed;
+  for (const Result& result : entry.results)
+    returned[result.value.index] = true;
+  for (const Op& op : entry.ops) {
+    bool view = def(op).kernel == KernelClass::view;
+    Key key{op.code, op.callee, {}, view ? op.attrs : Attrs{}};
+    for (ValueId operand : op.operands)
+      std::get<2>(key).push_back(first_made[operand.index]);
+    bool kept = std::any_of(op.results.begin(), op.results.end(),
+                            [&](ValueId result) { return returned[result.index]; });
+    auto [first, fresh] = first_runs.try_emplace(std::move(key), &op);
+    bool again = !fresh && !kept;
+    recomputed.push_back(again && !view);
+    for (size_t r = 0; again && r < op.results.size(); ++r)
+      first_made[op.results[r].index] = first->second->results[r];
+  }
+  return recomputed;
+}
+
+}  // namespace gradc

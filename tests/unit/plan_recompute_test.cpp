@@ -1,0 +1,190 @@
+#include <algorithm>
+#include <catch2/catch.hpp>
+#include <chrono>
+
+#include "../support/exact_plan.h"
+#include "../support/planning_entries.h"
+#include "compiler/plan/order.h"
+#include "compiler/plan/plan.h"
+#include "compiler/plan/recompute.h"
+#include "compiler/plan/report.h"
+#include "ir/diagnostic.h"
+#include "ir/parse.h"
+#include "ir/verify.h"
+
+using namespace gradc;
+using namespace gradc_test;
+
+namespace {
+
+double seconds_since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+}  // namespace
+
+TEST_CASE("under a budget the same is computed, within it, and more bytes never cost time",
+          "[recompute]") {
+  int planned = 0, refused = 0, recomputing = 0;
+  for (uint32_t seed = 0; seed < 200; ++seed) {
+    Module module = random_entry(seed);
+    Outcome expected = run_entry(module);
+    int64_t free = *entry_of(plan(module, {})).arena_bytes;
+    double last_overhead = 1e9;
+    int64_t floor = kernel_floor(make_problem(module, entry_of(module), {})).bytes;
+    for (int percent : {0, 20, 40, 60, 80, 100}) {
+      CAPTURE(seed, percent);
+      Options options{.memory = floor + (free - floor) * percent / 100};
+      try {
+        Module fitted = plan(module, options);
+        verify(fitted);
+        CHECK(*entry_of(fitted).arena_bytes <= *options.memory);
+        Outcome outcome = run_entry(fitted);
+        for (size_t i = 0; i < expected.results.size(); ++i)
+          CHECK(outcome.results[i].data == expected.results[i].data);
+        MemoryReport report = memory_report(fitted, entry_of(fitted), options);
+        CHECK(report.peak_bytes <= report.arena_bytes);
+        CHECK(report.floor_bytes <= report.peak_bytes);
+        CHECK(report.overhead() <= last_overhead);
+        last_overhead = report.overhead();
+        ++planned;
+        recomputing += report.recomputed.nanoseconds > 0;
+      } catch (const UserError& error) {
+        CHECK(error.fault() == Fault::impossible_budget);
+        CHECK(last_overhead == 1e9);
+        ++refused;
+      }
+    }
+  }
+  CAPTURE(planned, recomputing, refused);
+  CHECK(planned > 700);
+  CHECK(recomputing > 350);
+  CHECK(refused > 0);
+}
+
+TEST_CASE("tiny problems: nearly as cheap as the optimum", "[recompute]") {
+  int possible = 0, found = 0;
+  double optimal = 0, ours = 0;
+  for (uint32_t seed = 0; seed < 300; ++seed) {
+    Problem problem = random_problem(seed, 5 + static_cast<int>(seed % 4));
+    Schedule order = order_kernels(problem);
+    Usage usage = evaluate(problem, order);
+    int64_t floor = kernel_floor(problem).bytes;
+    for (int64_t budget = floor; budget <= usage.peak; budget += 128) {
+      CAPTURE(seed, budget);
+      std::optional<int64_t> least = exact_cost(problem, budget);
+      std::optional<Schedule> schedule = fit_into(problem, order, budget);
+      possible += least.has_value();
+      if (!schedule)
+        continue;
+      ++found;
+      Usage fitted = evaluate(problem, *schedule);
+      CHECK(fitted.peak <= budget);
+      REQUIRE(least.has_value());
+      CHECK(fitted.cost >= *least);
+      optimal += static_cast<double>(*least) / static_cast<double>(usage.cost) - 1;
+      ours += static_cast<double>(fitted.cost) / static_cast<double>(usage.cost) - 1;
+    }
+  }
+  CAPTURE(possible, found, ours / found, optimal / found);
+  CHECK(possible > 400);
+  CHECK(found >= 0.98 * possible);  // what is missing needs another order
+  CHECK(ours <= 1.01 * optimal);
+}
+
+TEST_CASE("deep chains are planned in no time", "[recompute]") {
+  constexpr int64_t kElements = 1024, kBytes = 4 * kElements;
+  // Kernels: one forward, two backward and one update a layer, and the loss.
+  struct Chain {
+    int layers;
+    int64_t kept;  // of the layers' activations the budget has room for
+    double overhead, seconds;
+  };
+  for (auto [layers, kept, overhead, seconds] :
+       {Chain{64, 20, 0.18, 1}, Chain{64, 7, 0.76, 1}, Chain{1250, 400, 0.17, 15}}) {
+    CAPTURE(layers, kept);
+    Module module = chain_entry(layers, kElements, true);
+    Options options{.memory = kept * kBytes};
+    auto start = std::chrono::steady_clock::now();
+    Module planned = plan(module, options);
+#ifdef NDEBUG  // sanitizers and debug builds are slow for reasons of their own
+    CHECK(seconds_since(start) < seconds);
+#endif
+    CHECK(*entry_of(planned).arena_bytes <= *options.memory);
+    CHECK(memory_report(planned, entry_of(planned), options).overhead() < overhead);
+  }
+}
+
+TEST_CASE("an impossible budget is refused with what would do", "[recompute]") {
+  Module module = chain_entry(16, 1024, true);
+  auto error_of = [&](const Options& options) {
+    try {
+      plan(module, options);
+    } catch (const UserError& error) {
+      CHECK(error.fault() == Fault::impossible_budget);
+      return std::string(error.what());
+    }
+    return std::string();
+  };
+  const std::string least = "16384";
+  CHECK(error_of({.memory = std::stoll(least)}) == "");
+  std::string text = error_of({.memory = 8192});
+  INFO(text);
+  CHECK(text.starts_with("error: @train_step needs an arena of " + least +
+                         " bytes, but 8192 are allowed\n"));
+  CHECK(text.find("note: no plan can do with less than 12288, which @k0 giving %d.w16 needs") !=
+        std::string::npos);
+  CHECK(text.find("at the peak of that plan: %") != std::string::npos);
+  CHECK(text.ends_with("help: allow --memory " + least));
+  // With the state, the input and the loss.
+  int64_t others = 16 * 4096 + 4096 + 64;
+  CHECK(error_of({.memory_total = others + std::stoll(least)}) == "");
+  text = error_of({.memory_total = others + 8192});
+  INFO(text);
+  CHECK(text.find("8192 are allowed\nnote: of --memory-total, state, inputs and outputs take " +
+                  std::to_string(others)) != std::string::npos);
+  CHECK(text.ends_with("help: allow --memory-total " + std::to_string(others + 16384)));
+  CHECK(error_of({.memory_total = 100}).find("but 0 are allowed") != std::string::npos);
+}
+
+TEST_CASE("a rerun leaves results and state alone", "[recompute]") {
+  // %y is an output, %mean a running statistic: the rerun for %h writes neither.
+  Module module = parse_module(R"(module @m
+buffer @mean: f32[16]
+kernel @split(%x: f32[256]) with {class="map"} {
+  %h: f32[256] = tanh(%x)
+  %y: f32[256] = neg(%x)
+  %rows: f32[16,16] = reshape(%x) {shape=[16,16]}
+  %mean: f32[16] = reduce_sum(%rows) {axes=[1]}
+  return %h, %y, %mean
+}
+kernel @big(%x: f32[256]) with {class="custom", workspace=3072} {
+  %y: f32[256] = tanh(%x)
+  return %y
+}
+kernel @add(%a: f32[256], %b: f32[256]) with {class="map"} {
+  %y: f32[256] = add(%a, %b)
+  return %y
+}
+entry @f(%x: f32[256]) {
+forward:
+  %h: f32[256], %y: f32[256], %mean: f32[16] = call @split(%x)
+  %a: f32[256] = call @big(%x)
+  %b: f32[256] = call @add(%a, %h)
+backward:
+  %c: f32[256] = call @big(%b)
+  %z: f32[256] = call @add(%c, %h)
+  return %y, %mean -> @mean, %z
+}
+)",
+                               "t.ir");
+  verify(module);
+  Options options{.memory = 5 * 1024};
+  Module planned = plan(module, options);
+  const Function& entry = entry_of(planned);
+  std::vector<bool> recomputed = recomputed_ops(entry);
+  CHECK(std::count(recomputed.begin(), recomputed.end(), true) == 1);
+  Outcome expected = run_entry(module), outcome = run_entry(planned);
+  CHECK(outcome.results[2].data == expected.results[2].data);
+  CHECK(outcome.state.at("mean").data == expected.state.at("mean").data);
+}
