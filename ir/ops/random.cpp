@@ -45,7 +45,9 @@ Scalar element_random_uniform(loop::ElementContext& c) {
   auto exclusive_or = [&](Scalar x, Scalar y) { return b.binary(Code::bit_xor, x, y); };
   Scalar seed = c.at(0, {}), step = c.at(1, {});
   Scalar key[2] = {low(seed), high(seed)};
-  Scalar counter[4] = {low(c.linear()), high(c.linear()), low(step),
+  bool is_short = c.result_type().elements() >> 32 == 0;
+  Scalar counter[4] = {low(c.linear()), is_short ? word_constant(b, 0) : high(c.linear()),
+                       low(step),
                        word_constant(b, static_cast<uint32_t>(c.attrs().integer("stream")))};
   for (int round = 0; round < kPhiloxRounds; ++round) {
     Scalar multiplier_0 = word_constant(b, kPhiloxMultipliers[0]);

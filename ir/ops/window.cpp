@@ -1,29 +1,12 @@
 // Sums and maxima over sliding windows. The attributes have one entry for each of x's last axes:
 // [2,2] slides over the last two of [N,C,H,W], [2,2,1] over H and W of [N,H,W,C]. Windows that
 // reach over the border see nothing there.
+#include "ir/ops/window.h"
+
 #include <algorithm>
-#include <limits>
 #include <optional>
 
-#include "ir/ops/rules.h"
-
 namespace gradc::ops {
-
-using loop::Code;
-using loop::Scalar;
-
-namespace {
-
-// One axis. Window o covers the positions o * stride - low + k for 0 <= k < window. Element i of x
-// is at position i * dilation.
-struct WindowAxis {
-  int64_t size = 1, window = 1, stride = 1, low = 0, high = 0, dilation = 1;  // base_dilation
-  int64_t spread() const { return (size - 1) * dilation + 1; }
-  int64_t result_size() const { return (spread() + low + high - window) / stride + 1; }
-  // How many elements of x a window can hold.
-  int64_t elements() const { return (window + dilation - 1) / dilation; }
-};
-using WindowAxes = std::vector<WindowAxis>;  // of x, the leading axes with windows of 1
 
 WindowAxes window_axes(const Type& x, const Attrs& a) {
   WindowAxes axes;
@@ -40,6 +23,16 @@ WindowAxes window_axes(const Type& x, const Attrs& a) {
   }
   return axes;
 }
+
+WindowAxis transposed(const WindowAxis& axis) {
+  WindowAxis result{axis.result_size(),         axis.window, axis.dilation,
+                    axis.window - 1 - axis.low, 0,           axis.stride};
+  int64_t covered = result.spread() + result.low;
+  result.high = std::max<int64_t>(0, axis.spread() + axis.window - 1 - covered);
+  return result;
+}
+
+namespace {
 
 void check_window_axis(size_t i, const WindowAxis& axis) {
   if (axis.window < 1 || axis.stride < 1 || axis.dilation < 1)
@@ -164,16 +157,6 @@ int64_t flops_window_max(std::span<const Type> x, std::span<const Type>, const A
   return windows * window;
 }
 
-// The windows with the roles of stride and dilation exchanged: element i of x is covered by the
-// windows that are elements of this axis's window i. So the gradient of a window sum is one.
-WindowAxis transposed(const WindowAxis& axis) {
-  WindowAxis result{axis.result_size(),         axis.window, axis.dilation,
-                    axis.window - 1 - axis.low, 0,           axis.stride};
-  int64_t covered = result.spread() + result.low;
-  result.high = std::max<int64_t>(0, axis.spread() + axis.window - 1 - covered);
-  return result;
-}
-
 void vjp_window_sum(Vjp& g) {
   WindowAxes axes = window_axes(g.x_type(), g.attrs());
   size_t count = g.attrs().integers("window").size();
@@ -192,136 +175,6 @@ void vjp_window_sum(Vjp& g) {
   if (dilated)
     attrs.set("base_dilation", dilation);
   g.add(0, g.b.op(Opcode::window_sum, {g.dy()}, attrs));
-}
-
-// Index in x of the first element of window `at` that may exist: ceil((at * stride - low) /
-// dilation), by a division of numbers that are not negative.
-Scalar first_index(loop::Builder& b, Scalar at, const WindowAxis& axis) {
-  Scalar position = b.mul(at, b.index(axis.stride));
-  if (axis.dilation == 1)
-    return b.sub(position, b.index(axis.low));
-  int64_t before = (axis.low + axis.dilation - 1) / axis.dilation;
-  int64_t rounding = before * axis.dilation - axis.low + axis.dilation - 1;
-  Scalar index = b.div(b.add(position, b.index(rounding)), b.index(axis.dilation));
-  return b.sub(index, b.index(before));
-}
-
-// The smallest and the largest that first_index can be.
-std::pair<int64_t, int64_t> first_index_range(const WindowAxis& axis) {
-  auto ceil_div = [](int64_t x, int64_t y) { return x > 0 ? (x + y - 1) / y : -(-x / y); };
-  int64_t last = (axis.result_size() - 1) * axis.stride - axis.low;
-  return {ceil_div(-axis.low, axis.dilation), ceil_div(last, axis.dilation)};
-}
-
-// Calls f(guard, indices in x, number in the window) for each element that the window at `position`
-// can hold, in row-major order. The calls are fixed: where the guard, which adds to `outer`, does
-// not hold, there is no element.
-template <typename F>
-void for_each_element(loop::ElementContext& c, const WindowAxes& axes,
-                      std::span<const Scalar> position, const Guard& outer, F f) {
-  Dims counts;
-  std::vector<Scalar> first;
-  for (size_t i = 0; i < axes.size(); ++i) {
-    counts.push_back(axes[i].elements());
-    first.push_back(first_index(c.b, position[i], axes[i]));
-  }
-  for (int64_t n = 0; n < element_count(counts); ++n) {
-    Dims step = unravel(n, counts);
-    std::vector<Scalar> indices;
-    Guard guard = outer;
-    for (size_t i = 0; i < axes.size(); ++i) {
-      const WindowAxis& axis = axes[i];
-      indices.push_back(c.b.add(first[i], c.b.index(step[i])));
-      auto [least, most] = first_index_range(axis);
-      guard.require_range(indices[i], 0, axis.size, least + step[i], most + step[i]);
-      // Only the last step can pass the window's end, and only if dilation does not divide it.
-      if (step[i] == counts[i] - 1 && axis.window % axis.dilation != 0) {
-        Scalar end = c.b.add(c.b.mul(position[i], c.b.index(axis.stride)),
-                             c.b.index(axis.window - axis.low));
-        Scalar at = c.b.mul(indices[i], c.b.index(axis.dilation));
-        guard.require(c.b.compare(Code::less, at, end));
-      }
-    }
-    f(guard, indices, n);
-  }
-}
-
-Scalar element_window_sum(loop::ElementContext& c) {
-  Scalar zero = c.b.constant(c.result_type().dtype, 0);
-  std::optional<Scalar> sum;
-  for_each_element(c, window_axes(c.operand_type(0), c.attrs()), c.position(), Guard(c),
-                   [&](Guard& guard, std::span<const Scalar> indices, int64_t) {
-                     Scalar x = guard.read(0, indices, zero);
-                     sum = sum ? c.b.add(*sum, x) : x;
-                   });
-  return *sum;
-}
-
-Scalar lowest(loop::ElementContext& c) {
-  return c.b.constant(c.operand_type(0).dtype, -std::numeric_limits<double>::infinity());
-}
-
-Scalar element_window_max(loop::ElementContext& c) {
-  Scalar outside = lowest(c);
-  std::optional<Scalar> best;
-  for_each_element(c, window_axes(c.operand_type(0), c.attrs()), c.position(), Guard(c),
-                   [&](Guard& guard, std::span<const Scalar> indices, int64_t) {
-                     Scalar x = guard.read(0, indices, outside);
-                     best = best ? c.b.max(*best, x) : x;
-                   });
-  return *best;
-}
-
-Scalar element_window_max_gather(loop::ElementContext& c) {
-  Scalar outside = lowest(c), best = outside, value = c.b.constant(c.result_type().dtype, 0);
-  for_each_element(c, window_axes(c.operand_type(0), c.attrs()), c.position(), Guard(c),
-                   [&](Guard& guard, std::span<const Scalar> indices, int64_t) {
-                     Scalar x = guard.read(0, indices, outside);
-                     Scalar larger = c.b.compare(Code::less, best, x);
-                     best = c.b.select(larger, x, best);
-                     value = c.b.select(larger, guard.read(1, indices, value), value);
-                   });
-  return value;
-}
-
-// The number, in the window at `window`, of the position asked for.
-Scalar number_in_window(loop::ElementContext& c, const WindowAxes& axes,
-                        std::span<const Scalar> window) {
-  Scalar number = c.b.index(0);
-  for (size_t i = 0; i < axes.size(); ++i) {
-    Scalar begin = c.b.mul(window[i], c.b.index(axes[i].stride));
-    Scalar offset = c.b.sub(c.b.add(c.position()[i], c.b.index(axes[i].low)), begin);
-    number = c.b.add(c.b.mul(number, c.b.index(axes[i].window)), offset);
-  }
-  return c.b.convert(number, DType::i32);
-}
-
-// For each window that covers this element: dy if this is its first maximum. If windows do not
-// overlap (stride >= window), that is one window.
-Scalar element_window_max_scatter(loop::ElementContext& c) {
-  WindowAxes axes = window_axes(c.operand_type(0), c.attrs()), covering;
-  for (const WindowAxis& axis : axes)
-    covering.push_back(transposed(axis));
-  Scalar outside = lowest(c), zero = c.b.constant(c.result_type().dtype, 0);
-  std::optional<Scalar> sum;
-  for_each_element(
-      c, covering, c.position(), Guard(c),
-      [&](Guard& exists, std::span<const Scalar> window, int64_t) {
-        Scalar best = outside, best_number = c.b.constant(DType::i32, 0);
-        for_each_element(c, axes, window, exists,
-                         [&](Guard& guard, std::span<const Scalar> indices, int64_t number) {
-                           Scalar x = guard.read(0, indices, outside);
-                           Scalar larger = c.b.compare(Code::less, best, x);
-                           best = c.b.select(larger, x, best);
-                           best_number = c.b.select(
-                               larger, c.b.constant(DType::i32, static_cast<double>(number)),
-                               best_number);
-                         });
-        Scalar chosen = c.b.compare(Code::equal, best_number, number_in_window(c, axes, window));
-        Scalar share = c.b.select(chosen, exists.read(1, window, zero), zero);
-        sum = sum ? c.b.add(*sum, share) : share;
-      });
-  return *sum;
 }
 
 constexpr AttrDefs kWindowAttrs = {{"high", AttrKind::integers},
