@@ -12,6 +12,7 @@
 #include "ir/verify.h"
 #include "tests/support/feed.h"
 #include "tests/support/gradient.h"
+#include "tests/support/window_examples.h"
 
 using namespace gradc;
 using namespace gradc::test;
@@ -156,6 +157,26 @@ TEST_CASE("every gradient has a gradient", "[ops][gradient]") {
     if (sum_up(gradient, feed, arguments))
       CHECK(gradient_error(gradient, arguments, feed) < kTolerance);
   });
+}
+
+TEST_CASE("windows of all kinds have gradients", "[ops][gradient]") {
+  Feed feed(7);
+  for (int i = 0; i < 200; ++i) {
+    Example example = random_window(feed);
+    if (i % 2) {
+      example.code = Opcode::window_sum;
+      example.attrs.set("base_dilation", std::vector{1 + feed.below(4)});
+    }
+    INFO(def(example.code).name << to_string(example.operands[0]) << to_string(example.attrs));
+    Feed values(8);
+    std::vector<Tensor> arguments = operands_for(example, values);
+    Function function = function_of(example);
+    REQUIRE(sum_up(function, values, arguments));
+    CHECK(gradient_error(function, arguments, values) < kTolerance);
+    Function gradient = gradient_function(function);
+    REQUIRE(sum_up(gradient, values, arguments));
+    CHECK(gradient_error(gradient, arguments, values) < kTolerance);
+  }
 }
 
 TEST_CASE("stop_gradient has a gradient of zero", "[ops][gradient]") {
