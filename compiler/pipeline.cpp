@@ -12,6 +12,7 @@
 #include "compiler/passes/simplify_rules.h"
 #include "compiler/passes/unroll.h"
 #include "compiler/passes/update_rules.h"
+#include "compiler/plan/plan.h"
 #include "ir/diagnostic.h"
 #include "ir/verify.h"
 
@@ -27,6 +28,7 @@ constexpr Pass kPasses[] = {
     {"expand", expand, "composites become primitives, which is all that fuse knows"},
     {"simplify", simplify, "removes gradients that nobody asked for and what expand repeats"},
     {"fuse", fuse, "groups ops into kernels: from here on entries only call kernels"},
+    {"plan", plan, "gives every byte its place, and recomputes what a budget has no room for"},
 };
 
 constexpr PassOrder kOrder[] = {
@@ -38,6 +40,7 @@ constexpr PassOrder kOrder[] = {
     {"expand", "simplify", "expansions repeat each other's work"},
     {"expand", "fuse", "fuse knows primitives only"},
     {"simplify", "fuse", "a dead op would become a kernel"},
+    {"fuse", "plan", "only what passes between kernels takes memory"},
 };
 
 // `before` has a row above the last row of `after`.
