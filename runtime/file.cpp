@@ -21,30 +21,6 @@ std::string errno_text(const char* what) {
   return std::string(what) + ": " + std::strerror(errno);
 }
 
-struct Descriptor {
-  int value;
-  ~Descriptor() {
-    if (value >= 0)
-      close(value);
-  }
-};
-
-// Reads until `size` bytes are there or the file ends; the bytes read, or -1.
-ssize_t read_fully(int descriptor, std::byte* to, size_t size) {
-  size_t done = 0;
-  while (done < size) {
-    ssize_t n = read(descriptor, to + done, std::min(size - done, kPiece));
-    if (n < 0 && errno == EINTR)
-      continue;
-    if (n < 0)
-      return -1;
-    if (n == 0)
-      break;
-    done += static_cast<size_t>(n);
-  }
-  return static_cast<ssize_t>(done);
-}
-
 // What a symbolic link points to is replaced, not the link.
 std::string follow_links(const std::string& path) {
   char resolved[PATH_MAX];
@@ -59,40 +35,68 @@ std::string directory_of(const std::string& path) {
 // Makes a rename in the directory durable. Some file systems cannot sync a directory (EINVAL), some
 // directories may be written to but not opened (EACCES): the file itself is complete either way.
 bool sync_directory(const std::string& directory) {
-  Descriptor descriptor{open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
-  if (descriptor.value < 0)
+  int descriptor = open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (descriptor < 0)
     return errno == EACCES;
-  return fsync(descriptor.value) == 0 || errno == EINVAL;
+  bool synced = fsync(descriptor) == 0 || errno == EINVAL;
+  close(descriptor);
+  return synced;
 }
 
 }  // namespace
 
-FileBytes read_file(const std::string& path, uint64_t limit) {
-  auto failed = [&](gradc_status code, const std::string& message) {
-    FileBytes file;
-    file.status = {code, path, message};
-    return file;
-  };
+InputFile::InputFile(const std::string& path) : path_(path) {
   // Without O_NONBLOCK, opening a pipe that nobody writes to would wait for ever.
-  Descriptor descriptor{open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)};
+  descriptor_ = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   struct stat about;
-  if (descriptor.value < 0 || fstat(descriptor.value, &about) != 0)
-    return failed(GRADC_IO_ERROR, errno_text("cannot open"));
-  if (!S_ISREG(about.st_mode))
-    return failed(GRADC_IO_ERROR, S_ISDIR(about.st_mode) ? "is a directory, a file is needed"
-                                                         : "is not a regular file");
-  auto size = static_cast<uint64_t>(about.st_size);
-  if (size > limit)
-    return failed(GRADC_BAD_FILE, "has " + std::to_string(size) + " bytes, at most " +
-                                      std::to_string(limit) + " are read");
+  if (descriptor_ < 0 || fstat(descriptor_, &about) != 0)
+    status_ = {GRADC_IO_ERROR, path, errno_text("cannot open")};
+  else if (!S_ISREG(about.st_mode))
+    status_ = {
+        GRADC_IO_ERROR, path,
+        S_ISDIR(about.st_mode) ? "is a directory, a file is needed" : "is not a regular file"};
+  else
+    size_ = static_cast<uint64_t>(about.st_size);
+}
+
+InputFile::~InputFile() {
+  if (descriptor_ >= 0)
+    close(descriptor_);
+}
+
+FileStatus InputFile::read(uint64_t offset, std::span<std::byte> to) const {
+  while (!to.empty()) {
+    ssize_t n =
+        pread(descriptor_, to.data(), std::min(to.size(), kPiece), static_cast<off_t>(offset));
+    if (n < 0 && errno == EINTR)
+      continue;
+    if (n < 0)
+      return {GRADC_IO_ERROR, path_, errno_text("cannot read")};
+    if (n == 0)
+      return {GRADC_IO_ERROR, path_, "cannot read: it became shorter meanwhile"};
+    to = to.subspan(static_cast<size_t>(n));
+    offset += static_cast<uint64_t>(n);
+  }
+  return {};
+}
+
+FileBytes read_file(const std::string& path, uint64_t limit) {
+  InputFile input(path);
   FileBytes file;
-  file.data.reset(new (std::nothrow) std::byte[size]);
-  if (!file.data)
-    return failed(GRADC_OUT_OF_MEMORY, "no memory for " + std::to_string(size) + " bytes");
-  ssize_t n = read_fully(descriptor.value, file.data.get(), size);
-  if (n < 0)
-    return failed(GRADC_IO_ERROR, errno_text("cannot read"));
-  file.size = static_cast<size_t>(n);
+  file.status = input.status();
+  if (!file.status.ok())
+    return file;
+  if (input.size() > limit) {
+    file.status = {GRADC_BAD_FILE, path,
+                   "has " + std::to_string(input.size()) + " bytes, at most " +
+                       std::to_string(limit) + " are read"};
+    return file;
+  }
+  file.size = static_cast<size_t>(input.size());
+  file.data.reset(new (std::nothrow) std::byte[file.size]);
+  file.status = file.data ? input.read(0, {file.data.get(), file.size})
+                          : FileStatus{GRADC_OUT_OF_MEMORY, path,
+                                       "no memory for " + std::to_string(file.size) + " bytes"};
   return file;
 }
 

@@ -20,6 +20,26 @@ struct FileStatus {
   std::string text() const { return path + ": " + message; }
 };
 
+// A regular file, open for reading at any place. Errors that opening met are in status().
+class InputFile {
+ public:
+  explicit InputFile(const std::string& path);
+  ~InputFile();
+  InputFile(const InputFile&) = delete;
+  InputFile& operator=(const InputFile&) = delete;
+
+  const FileStatus& status() const { return status_; }
+  uint64_t size() const { return size_; }
+  // Fills `to` with the bytes from `offset` on; that many must be there.
+  FileStatus read(uint64_t offset, std::span<std::byte> to) const;
+
+ private:
+  std::string path_;
+  int descriptor_ = -1;
+  uint64_t size_ = 0;
+  FileStatus status_;
+};
+
 struct FileBytes {
   FileStatus status;
   std::unique_ptr<std::byte[]> data;

@@ -204,7 +204,8 @@ TEST_CASE("wrong archives are refused with the reason", "[npz]") {
   std::string missing = directory.file("none.npz"), folder = directory.file("");
   CHECK(user_error([&] { read_npz(missing); }) ==
         missing + ": error: cannot open: No such file or directory");
-  CHECK(user_error([&] { read_npz(folder); }) == folder + ": error: is not a regular file");
+  CHECK(user_error([&] { read_npz(folder); }) ==
+        folder + ": error: is a directory, a file is needed");
 }
 
 TEST_CASE("no damaged .npz file crashes", "[npz]") {

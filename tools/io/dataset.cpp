@@ -8,10 +8,10 @@
 #include <utility>
 
 #include "ir/diagnostic.h"
-#include "runtime/file.h"
 #include "tools/io/elements.h"
 #include "tools/io/idx.h"
 #include "tools/io/npz.h"
+#include "tools/io/require.h"
 
 namespace gradc {
 namespace {
@@ -121,8 +121,7 @@ Dataset open_text(const std::string& path, std::span<const SampleInput> inputs) 
                                 "takes {} inputs",
                                 inputs.size()));
   FileBytes file = read_file(path);
-  if (!file.status.ok())
-    throw UserError(path, file.status.message);
+  require(file.status);
   Field text;
   text.data =
       std::make_shared<const std::vector<std::byte>>(file.bytes().begin(), file.bytes().end());

@@ -7,9 +7,9 @@
 #include <span>
 
 #include "ir/diagnostic.h"
-#include "runtime/file.h"
 #include "runtime/safetensors.h"
 #include "tools/io/inflate.h"
+#include "tools/io/require.h"
 
 namespace gradc {
 namespace {
@@ -84,8 +84,7 @@ int64_t big_endian(std::span<const std::byte> bytes) {
 
 NamedArray read_idx(const std::string& path) {
   FileBytes file = read_file(path);
-  if (!file.status.ok())
-    throw UserError(path, file.status.message);
+  require(file.status);
   Source source(file.bytes(), path);
   std::vector<std::byte> magic = source.read(4);
   std::optional<DType> dtype = dtype_of(magic[2]);

@@ -3,10 +3,9 @@
 #include <filesystem>
 #include <string_view>
 
-#include "ir/diagnostic.h"
-#include "runtime/file.h"
 #include "tools/io/elements.h"
 #include "tools/io/npy.h"
+#include "tools/io/require.h"
 #include "tools/io/zip.h"
 
 namespace gradc {
@@ -16,8 +15,7 @@ constexpr std::string_view kSuffix = ".npy";
 
 NamedArray read_npy(const std::string& path) {
   FileBytes file = read_file(path);
-  if (!file.status.ok())
-    throw UserError(path, file.status.message);
+  require(file.status);
   std::string name = std::filesystem::path(path).stem();
   return parse_npy(name, {file.bytes().begin(), file.bytes().end()}, path);
 }

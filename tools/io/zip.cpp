@@ -1,19 +1,15 @@
 #include "tools/io/zip.h"
 
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
 #include <zlib.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
 #include <limits>
 #include <set>
 #include <utility>
 
 #include "ir/diagnostic.h"
 #include "tools/io/inflate.h"
+#include "tools/io/require.h"
 
 namespace gradc {
 namespace {
@@ -75,7 +71,8 @@ struct Record {
 // lacks one.
 bool apply_zip64(Fields extra, ZipMember& member) {
   uint64_t* wanted[] = {&member.size, &member.compressed_size, &member.header_offset};
-  if (std::none_of(std::begin(wanted), std::end(wanted), [](uint64_t* v) { return *v == kIn64; }))
+  if (std::none_of(std::begin(wanted), std::end(wanted),
+                   [](const uint64_t* v) { return *v == kIn64; }))
     return true;
   for (uint64_t at = 0; extra.covers(at, 4);) {
     uint16_t tag = extra.u16(at), size = extra.u16(at + 2);
@@ -108,24 +105,9 @@ uint32_t checksum(std::span<const std::byte> bytes, uint32_t before = 0) {
 
 }  // namespace
 
-ZipReader::ZipReader(std::string path) : path_(std::move(path)) {
-  descriptor_ = open(path_.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-  struct stat about;
-  if (descriptor_ < 0 || fstat(descriptor_, &about) != 0)
-    throw UserError(path_, fmt::format("cannot open: {}", std::strerror(errno)));
-  try {
-    if (!S_ISREG(about.st_mode))
-      throw UserError(path_, "is not a regular file");
-    size_ = static_cast<uint64_t>(about.st_size);
-    read_directory(find_directory());
-  } catch (...) {
-    close(descriptor_);
-    throw;
-  }
-}
-
-ZipReader::~ZipReader() {
-  close(descriptor_);
+ZipReader::ZipReader(const std::string& path) : path_(path), file_(path) {
+  require(file_.status());
+  read_directory(find_directory());
 }
 
 void ZipReader::damaged(const std::string& what) const {
@@ -133,25 +115,17 @@ void ZipReader::damaged(const std::string& what) const {
 }
 
 std::vector<std::byte> ZipReader::bytes_at(uint64_t offset, uint64_t size) const {
-  if (offset > size_ || size > size_ - offset)
-    damaged(fmt::format("it points to bytes {} to {}, but has {}", offset, offset + size, size_));
+  if (offset > file_.size() || size > file_.size() - offset)
+    damaged(fmt::format("it points to bytes {} to {}, but has {}", offset, offset + size,
+                        file_.size()));
   std::vector<std::byte> bytes(size);
-  for (uint64_t done = 0; done < size;) {
-    ssize_t n =
-        pread(descriptor_, bytes.data() + done, size - done, static_cast<off_t>(offset + done));
-    if (n < 0 && errno == EINTR)
-      continue;
-    if (n <= 0)
-      throw UserError(path_,
-                      fmt::format("cannot read: {}", n < 0 ? std::strerror(errno) : "it shrank"));
-    done += static_cast<uint64_t>(n);
-  }
+  require(file_.read(offset, bytes));
   return bytes;
 }
 
 ZipReader::Directory ZipReader::find_directory() const {
-  uint64_t tail_size = std::min(size_, kEndSize + kMaxComment);
-  std::vector<std::byte> tail = bytes_at(size_ - tail_size, tail_size);
+  uint64_t tail_size = std::min(file_.size(), kEndSize + kMaxComment);
+  std::vector<std::byte> tail = bytes_at(file_.size() - tail_size, tail_size);
   Fields fields(tail);
   for (uint64_t at = tail_size; at-- > 0;) {
     if (!fields.covers(at, kEndSize) || fields.u32(at) != kEndRecord)
@@ -159,7 +133,7 @@ ZipReader::Directory ZipReader::find_directory() const {
     Fields end = fields.sub(at, kEndSize);
     Directory directory = {end.u32(16), end.u32(12), end.u16(10)};
     if (directory.offset == kIn64 || directory.size == kIn64 || directory.count == kMaxMembers)
-      return zip64_directory(size_ - tail_size + at - kLocatorSize);
+      return zip64_directory(file_.size() - tail_size + at - kLocatorSize);
     return directory;
   }
   damaged("it has no directory at its end");
@@ -279,9 +253,7 @@ void ZipWriter::commit() {
   end.u32(kEndRecord).u16(0).u16(0).u16(members_.size()).u16(members_.size());
   end.u32(offset_ - begin).u32(begin).u16(0);
   write(end.bytes);
-  FileStatus status = file_.commit();
-  if (!status.ok())
-    throw UserError(status.path, status.message);
+  require(file_.commit());
 }
 
 }  // namespace gradc

@@ -3,7 +3,6 @@
 // zip64.
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <span>
 #include <string>
 #include <vector>
@@ -23,8 +22,7 @@ struct ZipMember {
 // Reads members one at a time, so that memory holds no more than one of them twice.
 class ZipReader {
  public:
-  explicit ZipReader(std::string path);
-  ~ZipReader();
+  explicit ZipReader(const std::string& path);
   const std::vector<ZipMember>& members() const { return members_; }
   // The member's bytes, decompressed and checked against its checksum.
   std::vector<std::byte> read(const ZipMember& member) const;
@@ -41,8 +39,7 @@ class ZipReader {
   [[noreturn]] void damaged(const std::string& what) const;
 
   std::string path_;
-  int descriptor_ = -1;
-  uint64_t size_ = 0;
+  InputFile file_;
   std::vector<ZipMember> members_;
 };
 
