@@ -68,6 +68,26 @@ bool remove_unused(std::vector<Instr>& body, std::vector<bool>& used) {
 
 }  // namespace
 
+namespace {
+
+int64_t bytes_in(const Kernel& kernel, Space space) {
+  int64_t bytes = 0;
+  for (const Buffer& buffer : kernel.buffers)
+    if (buffer.space == space)
+      bytes += (buffer.elements * byte_size(buffer.dtype) + 63) / 64 * 64;
+  return bytes;
+}
+
+}  // namespace
+
+int64_t workspace_bytes(const Kernel& kernel) {
+  return bytes_in(kernel, Space::workspace);
+}
+
+int64_t scratch_bytes(const Kernel& kernel) {
+  return bytes_in(kernel, Space::scratch);
+}
+
 void remove_unused(Kernel& kernel) {
   std::vector<bool> used(kernel.regs.size());
   remove_unused(kernel.body, used);

@@ -119,6 +119,10 @@ struct Kernel {
   std::vector<Instr> body;
 };
 
+// Bytes of the workspace, and of one thread's scratch; each buffer starts at a multiple of 64.
+int64_t workspace_bytes(const Kernel& kernel);
+int64_t scratch_bytes(const Kernel& kernel);
+
 // Drops instructions that nothing reads.
 void remove_unused(Kernel& kernel);
 

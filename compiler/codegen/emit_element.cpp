@@ -1,0 +1,203 @@
+// Instructions of the loop IR on one element, or on one vector of elements.
+#include "compiler/codegen/arithmetic.h"
+#include "compiler/codegen/kernel_emitter.h"
+#include "ir/diagnostic.h"
+
+namespace gradc::codegen {
+
+using llvm::Value;
+using loop::Code;
+using loop::Instr;
+
+llvm::Type* KernelEmitter::vector_type(llvm::Type* element) const {
+  return llvm::FixedVectorType::get(element, static_cast<unsigned>(lanes_));
+}
+
+llvm::Align KernelEmitter::alignment(uint32_t buffer) const {
+  return llvm::Align(static_cast<uint64_t>(byte_size(kernel_.buffers[buffer].dtype)));
+}
+
+void KernelEmitter::define(uint32_t reg, Value* scalar) {
+  values_[reg] = {.scalar = scalar, .block = block_.number};
+}
+
+void KernelEmitter::define_vector(uint32_t reg, size_t vector, Value* value) {
+  if (values_[reg].block != block_.number || values_[reg].vectors.size() != block_.vectors)
+    values_[reg] = {.vectors = std::vector<Value*>(block_.vectors), .block = block_.number};
+  values_[reg].vectors[vector] = value;
+}
+
+// All lanes of a uniform value. What comes from outside of the vector loop is spread there, once.
+Value* KernelEmitter::splat_of(Lanes& lanes) {
+  if (lanes.splat)
+    return lanes.splat;
+  if (auto* constant = llvm::dyn_cast<llvm::Constant>(lanes.scalar))
+    return llvm::ConstantVector::getSplat(
+        llvm::ElementCount::getFixed(static_cast<unsigned>(lanes_)), constant);
+  auto here = b_.saveIP();
+  llvm::Instruction* end = block_.outside->getTerminator();
+  if (lanes.block == 0 && end)
+    b_.SetInsertPoint(end);
+  lanes.splat = b_.CreateVectorSplat(static_cast<unsigned>(lanes_), lanes.scalar);
+  b_.restoreIP(here);
+  return lanes.splat;
+}
+
+Value* KernelEmitter::vector(uint32_t reg, size_t u) {
+  Lanes& lanes = values_[reg];
+  LaneShape shape = this->shape(reg);
+  if (shape.kind == LaneShape::uniform) {
+    if (!lanes.splat)
+      splats_.push_back(reg);
+    return splat_of(lanes);
+  }
+  if (shape.kind == LaneShape::affine) {
+    lanes.vectors.resize(block_.vectors);
+    if (!lanes.vectors[u]) {
+      std::vector<llvm::Constant*> offsets;
+      for (int64_t lane = 0; lane < lanes_; ++lane)
+        offsets.push_back(b_.getInt64(
+            static_cast<uint64_t>((static_cast<int64_t>(u) * lanes_ + lane) * shape.step)));
+      lanes.vectors[u] =
+          b_.CreateAdd(b_.CreateVectorSplat(static_cast<unsigned>(lanes_), lanes.scalar),
+                       llvm::ConstantVector::get(offsets));
+    }
+  }
+  return lanes.vectors[u];
+}
+
+Value* KernelEmitter::active_lanes(size_t u) {
+  if (u + 1 < block_.vectors || block_.last_lanes == lanes_)
+    return nullptr;
+  std::vector<llvm::Constant*> bits;
+  for (int64_t lane = 0; lane < lanes_; ++lane)
+    bits.push_back(b_.getInt1(lane < block_.last_lanes));
+  return llvm::ConstantVector::get(bits);
+}
+
+Value* KernelEmitter::mask_of(Value* active, Value* condition) {
+  return active && condition ? b_.CreateAnd(active, condition) : active ? active : condition;
+}
+
+Value* KernelEmitter::address(uint32_t buffer, Value* index) {
+  llvm::Type* type = memory_type(b_.getContext(), kernel_.buffers[buffer].dtype);
+  return b_.CreateInBoundsGEP(type, buffers_[buffer], index);
+}
+
+// One address per lane.
+Value* KernelEmitter::addresses(uint32_t buffer, uint32_t index, size_t u) {
+  LaneShape shape = this->shape(index);
+  if (shape.kind != LaneShape::affine)
+    return address(buffer, vector(index, u));
+  llvm::Type* type = memory_type(b_.getContext(), kernel_.buffers[buffer].dtype);
+  std::vector<llvm::Constant*> offsets;
+  for (int64_t lane = 0; lane < lanes_; ++lane)
+    offsets.push_back(
+        b_.getInt64(static_cast<uint64_t>((static_cast<int64_t>(u) * lanes_ + lane) * shape.step)));
+  return b_.CreateGEP(type, address(buffer, scalar(index)), llvm::ConstantVector::get(offsets));
+}
+
+// Where the condition fails, the first element of the buffer is read and dropped.
+Value* KernelEmitter::scalar_load(const Instr& instr) {
+  DType dtype = kernel_.buffers[instr.buffer].dtype;
+  llvm::Type* type = memory_type(b_.getContext(), dtype);
+  bool conditional = instr.code == Code::load_if;
+  Value* index = scalar(instr.operands[conditional ? 1 : 0]);
+  if (conditional)
+    index = b_.CreateSelect(scalar(instr.operands[0]), index, b_.getInt64(0));
+  Value* x = b_.CreateAlignedLoad(type, address(instr.buffer, index), alignment(instr.buffer));
+  x = from_memory(b_, dtype, x);
+  return conditional ? b_.CreateSelect(scalar(instr.operands[0]), x, scalar(instr.operands[2])) : x;
+}
+
+void KernelEmitter::emit_scalar(const Instr& instr) {
+  if (instr.code == Code::store) {
+    DType dtype = kernel_.buffers[instr.buffer].dtype;
+    b_.CreateAlignedStore(to_memory(b_, dtype, scalar(instr.operands[1])),
+                          address(instr.buffer, scalar(instr.operands[0])),
+                          alignment(instr.buffer));
+    return;
+  }
+  uint32_t reg = instr.results[0];
+  llvm::Type* type = register_type(b_.getContext(), instr.dtype);
+  if (instr.code == Code::constant) {
+    define(reg, is_float(instr.dtype)
+                    ? llvm::cast<Value>(llvm::ConstantFP::get(type, instr.real))
+                    : llvm::ConstantInt::get(type, static_cast<uint64_t>(instr.integer), true));
+  } else if (instr.code == Code::load || instr.code == Code::load_if) {
+    define(reg, scalar_load(instr));
+  } else {
+    std::vector<Value*> x;
+    for (uint32_t operand : instr.operands)
+      x.push_back(scalar(operand));
+    DType operand = kernel_.regs[instr.operands.back()];
+    define(reg, emit_arithmetic(b_, instr.code, instr.dtype, operand, x));
+  }
+}
+
+void KernelEmitter::emit_vector(const Instr& instr, size_t u) {
+  if (instr.code == Code::store)
+    return store_vector(instr, u);
+  uint32_t reg = instr.results[0];
+  if (instr.code == Code::load || instr.code == Code::load_if)
+    return define_vector(reg, u, load_vector(instr, u));
+  std::vector<Value*> x;
+  for (uint32_t operand : instr.operands)
+    x.push_back(vector(operand, u));
+  DType operand = kernel_.regs[instr.operands.back()];
+  define_vector(reg, u, emit_arithmetic(b_, instr.code, instr.dtype, operand, x));
+}
+
+Value* KernelEmitter::load_vector(const Instr& instr, size_t u) {
+  DType dtype = kernel_.buffers[instr.buffer].dtype;
+  llvm::Type* type = vector_type(memory_type(b_.getContext(), dtype));
+  bool conditional = instr.code == Code::load_if;
+  uint32_t index = instr.operands[conditional ? 1 : 0];
+  LaneShape shape = this->shape(index);
+  Value* mask = mask_of(active_lanes(u), conditional ? vector(instr.operands[0], u) : nullptr);
+  Value* nothing = llvm::Constant::getNullValue(type);
+  llvm::Align align = alignment(instr.buffer);
+  Value* x = nullptr;
+  if (shape.kind == LaneShape::uniform) {
+    // Only the condition varies: one element, read if a lane wants it.
+    Value* wanted = b_.CreateOrReduce(mask);
+    Value* at = b_.CreateSelect(wanted, scalar(index), b_.getInt64(0));
+    Value* one = b_.CreateAlignedLoad(type->getScalarType(), address(instr.buffer, at), align);
+    x = b_.CreateVectorSplat(static_cast<unsigned>(lanes_), one);
+  } else if (shape == LaneShape{LaneShape::affine, 1}) {
+    Value* at =
+        b_.CreateConstInBoundsGEP1_64(type->getScalarType(), address(instr.buffer, scalar(index)),
+                                      u * static_cast<uint64_t>(lanes_));
+    x = mask ? b_.CreateMaskedLoad(type, at, align, mask, nothing)
+             : llvm::cast<Value>(b_.CreateAlignedLoad(type, at, align));
+  } else {
+    x = b_.CreateMaskedGather(type, addresses(instr.buffer, index, u), align, mask, nothing);
+  }
+  x = from_memory(b_, dtype, x);
+  if (!conditional)
+    return x;
+  return b_.CreateSelect(vector(instr.operands[0], u), x, vector(instr.operands[2], u));
+}
+
+void KernelEmitter::store_vector(const Instr& instr, size_t u) {
+  DType dtype = kernel_.buffers[instr.buffer].dtype;
+  LaneShape shape = this->shape(instr.operands[0]);
+  GRADC_CHECK(shape.kind != LaneShape::uniform, "lanes of @{} store to one element of %{}",
+              kernel_.name, kernel_.buffers[instr.buffer].name);
+  Value* x = to_memory(b_, dtype, vector(instr.operands[1], u));
+  Value* mask = active_lanes(u);
+  llvm::Align align = alignment(instr.buffer);
+  if (shape == LaneShape{LaneShape::affine, 1}) {
+    Value* at = b_.CreateConstInBoundsGEP1_64(x->getType()->getScalarType(),
+                                              address(instr.buffer, scalar(instr.operands[0])),
+                                              u * static_cast<uint64_t>(lanes_));
+    if (mask)
+      b_.CreateMaskedStore(x, at, align, mask);
+    else
+      b_.CreateAlignedStore(x, at, align);
+    return;
+  }
+  b_.CreateMaskedScatter(x, addresses(instr.buffer, instr.operands[0], u), align, mask);
+}
+
+}  // namespace gradc::codegen

@@ -1,0 +1,257 @@
+#include "compiler/codegen/kernel_emitter.h"
+
+#include <algorithm>
+#include <cstddef>
+
+#include "compiler/codegen/arithmetic.h"
+#include "compiler/codegen/counted_loop.h"
+#include "compiler/codegen/target_machine.h"
+#include "compiler/kernel.h"
+#include "ir/diagnostic.h"
+#include "runtime/gradc_runtime.h"
+
+namespace gradc::codegen {
+
+using llvm::Value;
+using loop::Code;
+using loop::Instr;
+using loop::LoopKind;
+using loop::Space;
+
+KernelEmitter::KernelEmitter(llvm::Module& module, const loop::Kernel& kernel, const Target& target)
+    : module_(module),
+      kernel_(kernel),
+      target_(target),
+      b_(module.getContext()),
+      lanes_(target.lanes_f32()),
+      values_(kernel.regs.size()) {}
+
+llvm::Function* KernelEmitter::emit(const std::string& symbol) {
+  size_t tensors = 0;
+  for (const loop::Buffer& buffer : kernel_.buffers)
+    tensors += buffer.space == Space::operand || buffer.space == Space::result;
+  std::vector<llvm::Type*> types(tensors + 2, b_.getPtrTy());
+  auto* function = llvm::Function::Create(llvm::FunctionType::get(b_.getVoidTy(), types, false),
+                                          llvm::Function::InternalLinkage, symbol, module_);
+  context_ = function->getArg(0);
+  std::vector<Value*> pointers;
+  for (size_t i = 1; i < types.size(); ++i)
+    pointers.push_back(function->getArg(static_cast<unsigned>(i)));
+  open_function(function, pointers, b_.getInt32(0));
+  emit_body(kernel_.body);
+  b_.CreateRetVoid();
+  return function;
+}
+
+void KernelEmitter::open_function(llvm::Function* function, std::span<Value* const> pointers,
+                                  Value* worker) {
+  set_target_attributes(*function, target_);
+  b_.SetInsertPoint(llvm::BasicBlock::Create(module_.getContext(), "entry", function));
+  pointers_.assign(pointers.begin(), pointers.end());
+  Value* memory = pointers_.back();
+  Value* scratch_start =
+      b_.CreateAdd(b_.getInt64(static_cast<uint64_t>(loop::workspace_bytes(kernel_))),
+                   b_.CreateMul(b_.CreateZExt(worker, b_.getInt64Ty()),
+                                b_.getInt64(static_cast<uint64_t>(loop::scratch_bytes(kernel_)))));
+  buffers_.clear();
+  size_t tensors = 0;
+  int64_t workspace = 0, scratch = 0;
+  for (const loop::Buffer& buffer : kernel_.buffers) {
+    int64_t bytes = aligned(buffer.elements * byte_size(buffer.dtype));
+    if (buffer.space == Space::operand || buffer.space == Space::result) {
+      buffers_.push_back(pointers_[tensors++]);
+    } else if (buffer.space == Space::workspace) {
+      buffers_.push_back(
+          b_.CreateConstInBoundsGEP1_64(b_.getInt8Ty(), memory, static_cast<uint64_t>(workspace)));
+      workspace += bytes;
+    } else {
+      Value* offset = b_.CreateAdd(scratch_start, b_.getInt64(static_cast<uint64_t>(scratch)));
+      buffers_.push_back(b_.CreateInBoundsGEP(b_.getInt8Ty(), memory, offset));
+      scratch += bytes;
+    }
+  }
+}
+
+void KernelEmitter::emit_body(const std::vector<Instr>& body) {
+  std::span<const Instr> rest(body);
+  while (!rest.empty()) {
+    auto structured = std::find_if(rest.begin(), rest.end(), [](const Instr& instr) {
+      return instr.code == Code::loop || instr.code == Code::tile ||
+             instr.code == Code::transpose || instr.code == Code::yield;
+    });
+    auto length = static_cast<size_t>(structured - rest.begin());
+    emit_run(rest.first(length));
+    if (structured == rest.end() || structured->code == Code::yield)
+      return;
+    emit_structured(*structured);
+    rest = rest.subspan(length + 1);
+  }
+}
+
+// Straight code, one vector after the other: few values are alive at once, and the loads of a
+// vector come before its stores.
+void KernelEmitter::emit_run(std::span<const Instr> run) {
+  for (size_t vector = 0; vector < block_.vectors; ++vector)
+    for (const Instr& instr : run) {
+      bool varies = instr.results.empty() ? block_.number != 0
+                                          : shape(instr.results[0]).kind == LaneShape::varying;
+      if (varies)
+        emit_vector(instr, vector);
+      else if (vector == 0)
+        emit_scalar(instr);
+    }
+}
+
+void KernelEmitter::emit_structured(const Instr& instr) {
+  GRADC_CHECK(instr.code == Code::loop, "{} in @{}", name_of(instr.code), kernel_.name);
+  switch (instr.kind) {
+    case LoopKind::serial:
+      return emit_serial(instr);
+    case LoopKind::unrolled:
+      return emit_unrolled(instr);
+    case LoopKind::vector:
+      return emit_vector_loop(instr);
+    case LoopKind::parallel:
+      return emit_parallel(instr);
+  }
+}
+
+// The LLVM values behind registers: one of a uniform register, one per vector of a varying one. A
+// value takes the shape of the register in `like` that it becomes.
+std::vector<Value*> KernelEmitter::flatten(std::span<const uint32_t> regs,
+                                           std::span<const uint32_t> like) {
+  std::vector<Value*> flat;
+  for (size_t i = 0; i < regs.size(); ++i) {
+    if (shape(like[i]).kind == LaneShape::uniform)
+      flat.push_back(scalar(regs[i]));
+    else
+      for (size_t u = 0; u < block_.vectors; ++u)
+        flat.push_back(vector(regs[i], u));
+  }
+  return flat;
+}
+
+void KernelEmitter::unflatten(std::span<const uint32_t> regs, std::span<Value* const> flat) {
+  size_t next = 0;
+  for (uint32_t reg : regs) {
+    if (shape(reg).kind == LaneShape::uniform)
+      define(reg, flat[next++]);
+    else
+      for (size_t u = 0; u < block_.vectors; ++u)
+        define_vector(reg, u, flat[next++]);
+  }
+}
+
+void KernelEmitter::emit_serial(const Instr& instr) {
+  std::span<const uint32_t> carries = std::span(instr.params).subspan(1);
+  auto body = [&](Value* i, std::span<Value* const> values) {
+    define(instr.params[0], i);
+    unflatten(carries, values);
+    emit_body(instr.body);
+    return carries.empty() ? std::vector<Value*>{} : flatten(instr.body.back().operands, carries);
+  };
+  std::vector<Value*> last =
+      emit_counted_loop(b_, instr.extent, 1, flatten(instr.operands, carries), body);
+  unflatten(instr.results, last);
+}
+
+void KernelEmitter::emit_unrolled(const Instr& instr) {
+  std::span<const uint32_t> carries = std::span(instr.params).subspan(1);
+  std::vector<Value*> values = flatten(instr.operands, carries);
+  for (int64_t i = 0; i < instr.extent; ++i) {
+    define(instr.params[0], b_.getInt64(static_cast<uint64_t>(i)));
+    unflatten(carries, values);
+    emit_body(instr.body);
+    if (!carries.empty())
+      values = flatten(instr.body.back().operands, carries);
+  }
+  unflatten(instr.results, values);
+}
+
+// The body becomes a function `void body(void* data, int64_t begin, int64_t end, int32_t worker)`;
+// `data` is an array of the kernel's pointers.
+void KernelEmitter::emit_parallel(const Instr& instr) {
+  llvm::Type* number = b_.getInt64Ty();
+  auto* body = llvm::Function::Create(
+      llvm::FunctionType::get(b_.getVoidTy(), {b_.getPtrTy(), number, number, b_.getInt32Ty()},
+                              false),
+      llvm::Function::InternalLinkage, b_.GetInsertBlock()->getParent()->getName() + ".part",
+      module_);
+  call_parallel_for(instr, body);
+  auto outer = std::tuple(values_, buffers_, pointers_, b_.saveIP());
+  values_.assign(kernel_.regs.size(), {});
+
+  auto* entry = llvm::BasicBlock::Create(module_.getContext(), "load", body);
+  b_.SetInsertPoint(entry);
+  std::vector<Value*> pointers;
+  for (size_t i = 0; i < pointers_.size(); ++i)
+    pointers.push_back(b_.CreateLoad(
+        b_.getPtrTy(), b_.CreateConstInBoundsGEP1_64(b_.getPtrTy(), body->getArg(0), i)));
+  open_function(body, pointers, body->getArg(3));
+  b_.SetInsertPoint(entry);
+  b_.CreateBr(entry->getNextNode());
+  b_.SetInsertPoint(entry->getNextNode());
+  emit_captured(instr);
+  emit_loop(b_, body->getArg(1), body->getArg(2), 1, {}, [&](Value* i, std::span<Value* const>) {
+    define(instr.params[0], i);
+    emit_body(instr.body);
+    return std::vector<Value*>{};
+  });
+  b_.CreateRetVoid();
+  llvm::IRBuilderBase::InsertPoint at;
+  std::tie(values_, buffers_, pointers_, at) = std::move(outer);
+  b_.restoreIP(at);
+}
+
+void KernelEmitter::call_parallel_for(const Instr& instr, llvm::Function* body) {
+  llvm::BasicBlock& entry = b_.GetInsertBlock()->getParent()->getEntryBlock();
+  llvm::IRBuilder<> at_entry(&entry, entry.begin());
+  Value* data = at_entry.CreateAlloca(b_.getPtrTy(), b_.getInt64(pointers_.size()), "data");
+  for (size_t i = 0; i < pointers_.size(); ++i)
+    b_.CreateStore(pointers_[i], b_.CreateConstInBoundsGEP1_64(b_.getPtrTy(), data, i));
+  auto field = [&](size_t offset) {
+    return b_.CreateLoad(b_.getPtrTy(),
+                         b_.CreateConstInBoundsGEP1_64(b_.getInt8Ty(), context_, offset));
+  };
+  Value* parallel_for = field(offsetof(gradc_context, parallel_for));
+  Value* pool = field(offsetof(gradc_context, pool));
+  auto* type = llvm::FunctionType::get(
+      b_.getVoidTy(), {b_.getPtrTy(), b_.getInt64Ty(), b_.getPtrTy(), b_.getPtrTy()}, false);
+  b_.CreateCall(type, parallel_for,
+                {pool, b_.getInt64(static_cast<uint64_t>(instr.extent)), body, data});
+}
+
+// Computes again, in a parallel loop's function, what its body reads of the kernel's outermost
+// instructions. They have no effects; what a loop of the kernel found reaches another loop through
+// memory only.
+void KernelEmitter::emit_captured(const Instr& instr) {
+  std::vector<bool> needed(kernel_.regs.size());
+  auto mark = [&](auto& self, const Instr& user) -> void {
+    for (uint32_t operand : user.operands)
+      needed[operand] = true;
+    for (const Instr& inner : user.body)
+      self(self, inner);
+  };
+  mark(mark, instr);
+  auto end = std::find_if(kernel_.body.begin(), kernel_.body.end(),
+                          [&](const Instr& other) { return &other == &instr; });
+  GRADC_CHECK(end != kernel_.body.end(), "a parallel loop of @{} is not outermost", kernel_.name);
+  auto is_needed = [&](const Instr& other) {
+    return std::any_of(other.results.begin(), other.results.end(),
+                       [&](uint32_t reg) { return needed[reg]; });
+  };
+  for (auto other = end; other != kernel_.body.begin();) {
+    --other;
+    if (!is_needed(*other))
+      continue;
+    GRADC_CHECK(!has_effect(*other), "a parallel loop of @{} reads the result of a loop",
+                kernel_.name);
+    for (uint32_t operand : other->operands)
+      needed[operand] = true;
+  }
+  for (auto other = kernel_.body.begin(); other != end; ++other)
+    if (is_needed(*other))
+      emit_scalar(*other);
+}
+
+}  // namespace gradc::codegen

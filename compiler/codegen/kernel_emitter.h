@@ -1,0 +1,101 @@
+#pragma once
+// Loop IR to LLVM IR: one kernel, one function
+//
+//   void kernel(const gradc_context*, const void* operand..., void* result..., void* memory)
+//
+// where `memory` holds the workspace buffers and then each thread's scratch buffers. A vector loop
+// runs all lanes of a few vectors at once ("single program, multiple data"): what is the same in
+// all lanes stays scalar, and the last vector is masked where the extent does not fill it.
+#include <llvm/IR/IRBuilder.h>
+#include <llvm/IR/Module.h>
+
+#include <span>
+#include <string>
+#include <vector>
+
+#include "compiler/codegen/lane_shapes.h"
+#include "compiler/target.h"
+#include "ir/loop.h"
+
+namespace gradc::codegen {
+
+class KernelEmitter {
+ public:
+  KernelEmitter(llvm::Module& module, const loop::Kernel& kernel, const Target& target);
+  llvm::Function* emit(const std::string& symbol);
+
+ private:
+  // A register. Which members are set follows from its shape.
+  struct Lanes {
+    llvm::Value* scalar = nullptr;  // uniform: the value; affine: that of the first lane
+    std::vector<llvm::Value*> vectors;  // varying: one per vector in flight; affine: when asked for
+    llvm::Value* splat = nullptr;  // uniform: when asked for
+    uint64_t block = 0;  // the vector block it was computed in; 0 outside
+  };
+  // The lanes that run at once: `vectors` vectors, of which the last has `last_lanes` lanes to do.
+  struct VectorBlock {
+    uint64_t number = 0;  // 0: scalar code
+    size_t vectors = 1;
+    int64_t last_lanes = 0;
+    const std::vector<LaneShape>* shapes = nullptr;
+    llvm::BasicBlock* outside = nullptr;  // ends before the vector loop begins
+  };
+
+  // kernel_emitter.cpp: functions, bodies, loops
+  void open_function(llvm::Function* function, std::span<llvm::Value* const> pointers,
+                     llvm::Value* worker);
+  void emit_body(const std::vector<loop::Instr>& body);
+  void emit_run(std::span<const loop::Instr> run);
+  void emit_serial(const loop::Instr& instr);
+  void emit_unrolled(const loop::Instr& instr);
+  void emit_parallel(const loop::Instr& instr);
+  void emit_structured(const loop::Instr& instr);
+  void call_parallel_for(const loop::Instr& instr, llvm::Function* body);
+  void emit_captured(const loop::Instr& instr);
+  std::vector<llvm::Value*> flatten(std::span<const uint32_t> regs, std::span<const uint32_t> like);
+  void unflatten(std::span<const uint32_t> regs, std::span<llvm::Value* const> values);
+
+  // emit_vector_loop.cpp
+  void emit_vector_loop(const loop::Instr& instr);
+  std::vector<std::vector<llvm::Value*>> emit_vector_block(
+      const loop::Instr& instr, llvm::Value* first, size_t vectors, int64_t last_lanes,
+      std::vector<std::vector<llvm::Value*>> carries);
+  llvm::Value* folded(loop::Code fold, DType dtype, std::vector<llvm::Value*> vectors);
+  llvm::Value* combine(loop::Code fold, DType dtype, llvm::Value* x, llvm::Value* y);
+
+  // emit_element.cpp: instructions on one element or one vector of them
+  void emit_scalar(const loop::Instr& instr);
+  void emit_vector(const loop::Instr& instr, size_t vector);
+  llvm::Value* load_vector(const loop::Instr& instr, size_t vector);
+  void store_vector(const loop::Instr& instr, size_t vector);
+  llvm::Value* scalar_load(const loop::Instr& instr);
+  llvm::Value* address(uint32_t buffer, llvm::Value* index);
+  llvm::Value* addresses(uint32_t buffer, uint32_t index, size_t vector);
+  llvm::Value* active_lanes(size_t vector);  // null: all
+  llvm::Value* mask_of(llvm::Value* active, llvm::Value* condition);
+  llvm::Value* scalar(uint32_t reg) const { return values_[reg].scalar; }
+  llvm::Value* vector(uint32_t reg, size_t vector);
+  llvm::Value* splat_of(Lanes& lanes);
+  LaneShape shape(uint32_t reg) const {
+    return block_.number ? (*block_.shapes)[reg] : LaneShape{};
+  }
+  void define(uint32_t reg, llvm::Value* scalar);
+  void define_vector(uint32_t reg, size_t vector, llvm::Value* value);
+  llvm::Type* vector_type(llvm::Type* element) const;
+  llvm::Align alignment(uint32_t buffer) const;
+
+  llvm::Module& module_;
+  const loop::Kernel& kernel_;
+  const Target& target_;
+  llvm::IRBuilder<> b_;
+  int64_t lanes_;
+  std::vector<Lanes> values_;  // by register
+  std::vector<llvm::Value*> buffers_;
+  std::vector<llvm::Value*> pointers_;  // of the kernel: operands, results, memory
+  llvm::Value* context_ = nullptr;
+  VectorBlock block_;
+  uint64_t vector_blocks_ = 0;
+  std::vector<uint32_t> splats_;  // registers whose splat is set
+};
+
+}  // namespace gradc::codegen

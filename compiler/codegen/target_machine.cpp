@@ -1,0 +1,126 @@
+#include "compiler/codegen/target_machine.h"
+
+#include <llvm/MC/TargetRegistry.h>
+#include <llvm/Support/TargetSelect.h>
+#include <llvm/TargetParser/AArch64TargetParser.h>
+#include <llvm/TargetParser/Host.h>
+#include <llvm/TargetParser/Triple.h>
+#include <llvm/TargetParser/X86TargetParser.h>
+
+#include <algorithm>
+#include <mutex>
+#include <vector>
+
+#include "ir/diagnostic.h"
+
+namespace gradc {
+namespace {
+
+llvm::Triple host_triple() {
+  return llvm::Triple(llvm::sys::getDefaultTargetTriple());
+}
+
+// Features, as LLVM names them, that code for the CPU may use.
+std::vector<std::string> features_of(const std::string& cpu) {
+  std::vector<std::string> names;
+  if (host_triple().isX86()) {
+    llvm::SmallVector<llvm::StringRef> known;
+    llvm::X86::getFeaturesForCPU(cpu, known);
+    for (llvm::StringRef name : known)
+      names.push_back(name.str());
+  } else {
+    names.push_back("neon");
+  }
+  return names;
+}
+
+std::vector<std::string> host_features() {
+  std::vector<std::string> names;
+  for (const auto& feature : llvm::sys::getHostCPUFeatures())
+    if (feature.second)
+      names.push_back(feature.first().str());
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+std::vector<std::string> known_cpus() {
+  llvm::SmallVector<llvm::StringRef> names;
+  if (host_triple().isX86())
+    llvm::X86::fillValidCPUArchList(names, true);
+  else
+    llvm::AArch64::fillValidCPUArchList(names);
+  std::vector<std::string> result = {"native"};
+  for (llvm::StringRef name : names)
+    result.push_back(name.str());
+  return result;
+}
+
+void check_known(const std::string& cpu) {
+  std::vector<std::string> names = known_cpus();
+  if (std::find(names.begin(), names.end(), cpu) != names.end())
+    return;
+  UserError error("", fmt::format("unknown CPU `{}`", cpu), Fault::command_line);
+  std::string nearest = nearest_name(cpu, names);
+  throw nearest.empty() ? error.with_help("x86-64-v3 runs on most machines, `native` is this one")
+                        : error.with_help(fmt::format("did you mean `{}`?", nearest));
+}
+
+void initialize_llvm() {
+  static std::once_flag once;
+  std::call_once(once, [] {
+    llvm::InitializeNativeTarget();
+    llvm::InitializeNativeTargetAsmPrinter();
+  });
+}
+
+}  // namespace
+
+Target target_for(const std::string& cpu) {
+  check_known(cpu);
+  Target target;
+  bool native = cpu == "native";
+  target.cpu = native ? llvm::sys::getHostCPUName().str() : cpu;
+  std::vector<std::string> features = native ? host_features() : features_of(cpu);
+  auto has = [&](std::string_view name) {
+    return std::find(features.begin(), features.end(), name) != features.end();
+  };
+  for (const std::string& name : features)
+    target.features += (target.features.empty() ? "+" : ",+") + name;
+  bool wide = has("avx512f") && has("avx512vl") && has("avx512bw") && has("avx512dq");
+  target.vector_bytes = wide ? 64 : has("avx2") ? 32 : 16;
+  target.vector_registers = wide || has("neon") ? 32 : 16;
+  return target;
+}
+
+std::string required_features(const Target& target) {
+  std::string names;
+  for (char c : target.features)
+    if (c != '+')
+      names += c == ',' ? ' ' : c;
+  return names;
+}
+
+std::unique_ptr<llvm::TargetMachine> make_target_machine(const Target& target) {
+  initialize_llvm();
+  std::string triple = host_triple().str(), error;
+  const llvm::Target* found = llvm::TargetRegistry::lookupTarget(triple, error);
+  GRADC_CHECK(found, "{}", error);
+  llvm::TargetOptions options;
+  options.AllowFPOpFusion = llvm::FPOpFusion::Strict;
+  std::unique_ptr<llvm::TargetMachine> machine(
+      found->createTargetMachine(triple, target.cpu, target.features, options, llvm::Reloc::PIC_,
+                                 std::nullopt, llvm::CodeGenOptLevel::Default));
+  GRADC_CHECK(machine, "no target machine for {}", triple);
+  return machine;
+}
+
+void set_target_attributes(llvm::Function& function, const Target& target) {
+  std::string bits = std::to_string(8 * target.vector_bytes);
+  function.addFnAttr("target-cpu", target.cpu);
+  function.addFnAttr("target-features", target.features);
+  function.addFnAttr("prefer-vector-width", bits);
+  function.addFnAttr("min-legal-vector-width", bits);
+  function.setDoesNotThrow();
+}
+
+}  // namespace gradc

@@ -1,0 +1,337 @@
+#include "compiler/codegen/vector_math.h"
+
+#include <llvm/IR/Module.h>
+
+#include <array>
+#include <cmath>
+#include <limits>
+
+#include "ir/diagnostic.h"
+
+namespace gradc::codegen {
+namespace {
+
+using llvm::Value;
+using loop::Code;
+
+constexpr double kLog2e = 1.44269504088896340736;
+// ln 2 in two parts; the first has few enough bits that n * kLn2High is exact for |n| < 2^9.
+constexpr double kLn2High = 0.693145751953125, kLn2Low = 1.42860682030941723212e-6;
+
+// Polynomials, lowest power first. All were fitted for the least largest relative error.
+// (e^r - 1 - r) / r^2 for |r| <= ln 2 / 2
+constexpr double kExp[] = {4.999999343e-01, 1.666652040e-01, 4.166839083e-02, 8.368745320e-03,
+                           1.381453790e-03};
+// (tanh x - x) / x^3 in x^2 for |x| <= 0.6
+constexpr double kTanh[] = {-3.333329800e-01, 1.333192410e-01, -5.378382803e-02, 2.079596459e-02,
+                            -5.895150290e-03};
+// erf x / x in x^2 for |x| <= 1
+constexpr double kErfSmall[] = {1.128379166e+00,  -3.761262582e-01, 1.128358515e-01,
+                                -2.685381187e-02, 5.188327555e-03,  -8.010192475e-04,
+                                7.853857560e-05};
+// log(1 - erf x) for 1 <= x <= 4
+constexpr double kErfLarge[] = {
+    1.024785390e-04,  -1.129075419e+00, -6.345119651e-01, -1.065164203e-01, 2.344062417e-02,
+    -3.129875545e-03, 1.406418552e-05,  8.538710607e-05,  -1.534156520e-05, 9.572876910e-07};
+// (log(1 + f) - f + f^2 / 2) / f^3 for sqrt(1/2) <= 1 + f < sqrt(2)
+constexpr double kLog[] = {3.333333171e-01, -2.500082106e-01, 2.000122667e-01, -1.662335648e-01,
+                           1.420176247e-01, -1.316019507e-01, 1.276155034e-01, -7.634429838e-02};
+// (sin r - r) / r^3 and (cos r - 1 + r^2 / 2) / r^4 in r^2 for |r| <= pi / 4 (Cephes, sinf.c)
+constexpr double kSin[] = {-1.6666654611e-1, 8.3321608736e-3, -1.9515295891e-4};
+constexpr double kCos[] = {4.166664568298827e-2, -1.388731625493765e-3, 2.443315711809948e-5};
+
+class MathEmitter {
+ public:
+  MathEmitter(llvm::IRBuilder<>& builder, llvm::Type* type)
+      : b(builder), real_(type), integer_(type->getWithNewType(builder.getInt32Ty())) {}
+
+  Value* exp(Value* x) { return or_nan(x, exp_in_range(clamp(x, -104, 89))); }
+
+  // log x = k ln 2 + log(1 + f) with x = 2^k (1 + f)
+  Value* log(Value* x) {
+    Value* tiny = less(x, real(1.17549435e-38));  // denormals are scaled up first
+    Value* scaled = b.CreateSelect(tiny, mul(x, real(8388608)), x);
+    Value* bits = b.CreateBitCast(scaled, integer_);
+    Value* k = b.CreateAShr(b.CreateSub(bits, integer(0x3f3504f3)), 23);
+    Value* one_plus_f = b.CreateBitCast(b.CreateSub(bits, b.CreateShl(k, 23)), real_);
+    Value* exponent = sub(b.CreateSIToFP(k, real_), b.CreateSelect(tiny, real(23), real(0)));
+    Value* y = log_of_sum(sub(one_plus_f, real(1)), exponent);
+    y = b.CreateSelect(b.CreateFCmpOEQ(x, real(0)), real(-infinity()), y);
+    y = b.CreateSelect(less(x, real(0)), real(nan()), y);
+    y = b.CreateSelect(b.CreateFCmpOEQ(x, real(infinity())), x, y);
+    return or_nan(x, y);
+  }
+
+  // tanh x = 1 - 2 / (e^2x + 1) away from 0
+  Value* tanh(Value* x) {
+    Value *magnitude = abs(x), *square = mul(x, x);
+    Value* small = fma(mul(square, x), polynomial(kTanh, square), x);
+    Value* e = exp_in_range(clamp(add(magnitude, magnitude), 0, 88));
+    Value* large = sub(real(1), b.CreateFDiv(real(2), add(e, real(1))));
+    Value* y = b.CreateSelect(less(magnitude, real(0.6)), small, copy_sign(large, x));
+    return or_nan(x, y);
+  }
+
+  // e^x / (1 + e^x) for x < 0, 1 / (1 + e^-x) else: no overflow
+  Value* sigmoid(Value* x) {
+    Value* e = exp_in_range(clamp(negate(abs(x)), -104, 0));
+    Value* numerator = b.CreateSelect(less(x, real(0)), e, real(1));
+    return or_nan(x, b.CreateFDiv(numerator, add(real(1), e)));
+  }
+
+  Value* erf(Value* x) {
+    Value *magnitude = abs(x), *square = mul(x, x);
+    Value* small = mul(x, polynomial(kErfSmall, square));
+    Value* e = exp_in_range(polynomial(kErfLarge, clamp(magnitude, 0, 4)));
+    Value* large = copy_sign(sub(real(1), e), x);
+    return or_nan(x, b.CreateSelect(less(magnitude, real(1)), small, large));
+  }
+
+  // e^x - 1 = 2^n (e^r - 1) + (2^n - 1), halved so that 2^128 does not occur.
+  Value* expm1(Value* x) {
+    Reduced reduced = reduce(clamp(x, -20, 89));
+    Value* half = power_of_two(b.CreateSub(reduced.n, integer(1)));
+    Value* y = fma(reduced.expm1, half, sub(half, real(0.5)));
+    y = b.CreateSelect(b.CreateFCmpOEQ(x, real(0)), x, add(y, y));  // keeps -0
+    return or_nan(x, y);
+  }
+
+  // log(1 + x) = log(u) + (x - (u - 1)) / u with u = 1 + x rounded
+  Value* log1p(Value* x) {
+    Value* u = add(real(1), x);
+    Value* lost = b.CreateFDiv(sub(x, sub(u, real(1))), u);
+    Value* y = add(log(u), lost);
+    y = b.CreateSelect(b.CreateFCmpOEQ(x, real(-1)), real(-infinity()), y);
+    y = b.CreateSelect(b.CreateFCmpOEQ(x, real(infinity())), x, y);
+    return b.CreateSelect(b.CreateFCmpOEQ(x, real(0)), x, y);
+  }
+
+  // x = n pi/2 + r; bits 0 and 1 of n choose sine or cosine of r and the sign.
+  Value* sine(Value* x, int quadrant) {
+    Value* n = round(mul(x, real(0.63661977236758134308)));
+    Value* r = fma(n, real(-1.57079637050628662109375), x);
+    r = fma(n, real(4.37113900018624283e-8), r);
+    r = fma(n, real(1.71512451306168e-15), r);
+    r = clamp(r, -0.8, 0.8);  // where n is too large to be exact
+    n = clamp(n, -1e9, 1e9);
+    Value* turns = b.CreateAdd(b.CreateFPToSI(n, integer_), integer(quadrant));
+    Value* square = mul(r, r);
+    Value* sin_r = fma(mul(square, r), polynomial(kSin, square), r);
+    Value* cos_r =
+        fma(mul(square, square), polynomial(kCos, square), fma(square, real(-0.5), real(1)));
+    Value* odd = b.CreateICmpNE(b.CreateAnd(turns, integer(1)), integer(0));
+    Value* sign = b.CreateShl(b.CreateAnd(turns, integer(2)), 30);
+    Value* y = b.CreateBitCast(b.CreateSelect(odd, cos_r, sin_r), integer_);
+    y = b.CreateBitCast(b.CreateXor(y, sign), real_);
+    if (quadrant == 0)
+      y = b.CreateSelect(b.CreateFCmpOEQ(x, real(0)), x, y);  // keeps -0
+    return b.CreateSelect(less(abs(x), real(infinity())), y, real(nan()));
+  }
+
+  // x^y = 2^(y log2 |x|) in double precision, whose error is far below half a unit of f32.
+  Value* pow(Value* x, Value* y) {
+    Value* magnitude = abs(x);
+    llvm::Type* wide = real_->getWithNewType(b.getDoubleTy());
+    MathEmitter d(b, wide);
+    Value* exponent = d.clamp(
+        d.mul(b.CreateFPExt(y, wide), d.log2_wide(b.CreateFPExt(magnitude, wide))), -160, 160);
+    Value* result = b.CreateFPTrunc(d.exp2_wide(exponent), real_);
+    return pow_special_cases(x, y, magnitude, result);
+  }
+
+ private:
+  static double infinity() { return std::numeric_limits<double>::infinity(); }
+  static double nan() { return std::numeric_limits<double>::quiet_NaN(); }
+
+  llvm::Constant* real(double value) { return llvm::ConstantFP::get(real_, value); }
+  llvm::Constant* integer(int64_t value) {
+    return llvm::ConstantInt::get(integer_, static_cast<uint64_t>(value), true);
+  }
+  Value* add(Value* x, Value* y) { return b.CreateFAdd(x, y); }
+  Value* sub(Value* x, Value* y) { return b.CreateFSub(x, y); }
+  Value* mul(Value* x, Value* y) { return b.CreateFMul(x, y); }
+  Value* fma(Value* x, Value* y, Value* z) {
+    return b.CreateIntrinsic(llvm::Intrinsic::fma, {real_}, {x, y, z});
+  }
+  Value* negate(Value* x) { return b.CreateFNeg(x); }
+  Value* abs(Value* x) { return b.CreateUnaryIntrinsic(llvm::Intrinsic::fabs, x); }
+  Value* round(Value* x) { return b.CreateUnaryIntrinsic(llvm::Intrinsic::roundeven, x); }
+  Value* copy_sign(Value* x, Value* sign) { return b.CreateCopySign(x, sign); }
+  Value* less(Value* x, Value* y) { return b.CreateFCmpOLT(x, y); }
+  // NaN becomes `low`.
+  Value* clamp(Value* x, double low, double high) {
+    x = b.CreateSelect(b.CreateFCmpOGT(x, real(low)), x, real(low));
+    return b.CreateSelect(b.CreateFCmpOLT(x, real(high)), x, real(high));
+  }
+  Value* or_nan(Value* x, Value* y) { return b.CreateSelect(b.CreateFCmpUNO(x, x), x, y); }
+
+  Value* polynomial(std::span<const double> c, Value* x) {
+    Value* sum = real(c.back());
+    for (size_t i = c.size() - 1; i-- > 0;)
+      sum = fma(sum, x, real(c[i]));
+    return sum;
+  }
+
+  // 2^n for n in [-126, 127]
+  Value* power_of_two(Value* n) {
+    return b.CreateBitCast(b.CreateShl(b.CreateAdd(n, integer(127)), 23), real_);
+  }
+
+  struct Reduced {
+    Value* n;
+    Value* expm1;  // e^r - 1
+  };
+  Reduced reduce(Value* x) {
+    Value* n = round(mul(x, real(kLog2e)));
+    Value* r = fma(n, real(-kLn2High), x);
+    r = fma(n, real(-kLn2Low), r);
+    return {b.CreateFPToSI(n, integer_), fma(mul(r, r), polynomial(kExp, r), r)};
+  }
+
+  // For -104 <= x <= 89; 2^n in two factors, for results that are denormal or infinite.
+  Value* exp_in_range(Value* x) {
+    Reduced reduced = reduce(x);
+    Value* first = b.CreateAShr(reduced.n, 1);
+    Value* second = b.CreateSub(reduced.n, first);
+    Value* e = add(reduced.expm1, real(1));
+    return mul(mul(e, power_of_two(first)), power_of_two(second));
+  }
+
+  // log(1 + f) + k ln 2; ln 2 in two parts, k times the first is exact.
+  Value* log_of_sum(Value* f, Value* k) {
+    Value* square = mul(f, f);
+    Value* y = mul(square, mul(f, polynomial(kLog, f)));
+    y = fma(k, real(-2.12194440e-4), y);
+    y = fma(square, real(-0.5), y);
+    return fma(k, real(0.693359375), add(f, y));
+  }
+
+  // For x = 2^k m of type double with m in [sqrt(1/2), sqrt(2)): k + 2 artanh((m - 1) / (m + 1)) /
+  // ln 2. Zero, infinity and NaN give some number.
+  Value* log2_wide(Value* x) {
+    llvm::Type* bits_type = real_->getWithNewType(b.getInt64Ty());
+    auto bits_of = [&](uint64_t value) { return llvm::ConstantInt::get(bits_type, value); };
+    Value* bits = b.CreateBitCast(x, bits_type);
+    Value* k = b.CreateAShr(b.CreateSub(bits, bits_of(0x3fe6a09e667f3bcd)), 52);
+    Value* m = b.CreateBitCast(b.CreateSub(bits, b.CreateShl(k, 52)), real_);
+    Value* s = b.CreateFDiv(sub(m, real(1)), add(m, real(1)));
+    std::array<double, 7> series;
+    for (size_t i = 0; i < series.size(); ++i)
+      series[i] = 2 * kLog2e / static_cast<double>(2 * i + 1);
+    Value* k32 = b.CreateTrunc(k, real_->getWithNewType(b.getInt32Ty()));
+    return fma(s, polynomial(series, mul(s, s)), b.CreateSIToFP(k32, real_));
+  }
+
+  // 2^x of type double for |x| <= 160
+  Value* exp2_wide(Value* x) {
+    Value* n = round(x);
+    std::array<double, 12> series = {1};
+    for (size_t i = 1; i < series.size(); ++i)
+      series[i] = series[i - 1] / kLog2e / static_cast<double>(i);
+    Value* fraction = polynomial(series, sub(x, n));
+    llvm::Type* bits_type = real_->getWithNewType(b.getInt64Ty());
+    Value* k = b.CreateSExt(b.CreateFPToSI(n, real_->getWithNewType(b.getInt32Ty())), bits_type);
+    Value* biased = b.CreateAdd(k, llvm::ConstantInt::get(bits_type, 1023));
+    return mul(fraction, b.CreateBitCast(b.CreateShl(biased, 52), real_));
+  }
+
+  // What C's pow says about zeros, infinities, NaN and negative x.
+  Value* pow_special_cases(Value* x, Value* y, Value* magnitude, Value* result) {
+    Value* y_is_whole = b.CreateFCmpOEQ(round(y), y);
+    Value* half = mul(y, real(0.5));
+    Value* y_is_odd = b.CreateAnd(y_is_whole, b.CreateFCmpUNE(round(half), half));
+    Value* y_is_negative = less(y, real(0));
+    Value* zero_or_infinite = b.CreateOr(b.CreateFCmpOEQ(magnitude, real(0)),
+                                         b.CreateFCmpOEQ(magnitude, real(infinity())));
+    auto zero_if = [&](Value* vanishes) {
+      return b.CreateSelect(vanishes, real(0), real(infinity()));
+    };
+    Value* y_is_infinite = b.CreateFCmpOEQ(abs(y), real(infinity()));
+    Value* below_one = b.CreateXor(less(magnitude, real(1)), y_is_negative);
+    result =
+        b.CreateSelect(b.CreateOr(zero_or_infinite, y_is_infinite), zero_if(below_one), result);
+    Value* x_is_negative = b.CreateICmpSLT(b.CreateBitCast(x, integer_), integer(0));
+    Value* no_number =
+        b.CreateAnd(b.CreateAnd(x_is_negative, b.CreateNot(y_is_whole)),
+                    b.CreateAnd(b.CreateNot(zero_or_infinite), b.CreateNot(y_is_infinite)));
+    result = b.CreateSelect(no_number, real(nan()), result);
+    result = b.CreateSelect(b.CreateAnd(x_is_negative, y_is_odd), negate(result), result);
+    result = b.CreateSelect(b.CreateFCmpUNO(x, y), real(nan()), result);
+    Value* is_one = b.CreateOr(b.CreateFCmpOEQ(y, real(0)), b.CreateFCmpOEQ(x, real(1)));
+    is_one = b.CreateOr(is_one, b.CreateAnd(y_is_infinite, b.CreateFCmpOEQ(magnitude, real(1))));
+    return b.CreateSelect(is_one, real(1), result);
+  }
+
+  llvm::IRBuilder<>& b;
+  llvm::Type* real_;
+  llvm::Type* integer_;
+};
+
+struct Function {
+  Code code;
+  const char* libm;
+  Value* (*emit)(MathEmitter& math, std::span<Value* const> x);
+};
+
+constexpr Function kFunctions[] = {
+    {Code::exp, "exp", [](MathEmitter& m, std::span<Value* const> x) { return m.exp(x[0]); }},
+    {Code::log, "log", [](MathEmitter& m, std::span<Value* const> x) { return m.log(x[0]); }},
+    {Code::sin, "sin", [](MathEmitter& m, std::span<Value* const> x) { return m.sine(x[0], 0); }},
+    {Code::cos, "cos", [](MathEmitter& m, std::span<Value* const> x) { return m.sine(x[0], 1); }},
+    {Code::tanh, "tanh", [](MathEmitter& m, std::span<Value* const> x) { return m.tanh(x[0]); }},
+    {Code::sigmoid, "", [](MathEmitter& m, std::span<Value* const> x) { return m.sigmoid(x[0]); }},
+    {Code::erf, "erf", [](MathEmitter& m, std::span<Value* const> x) { return m.erf(x[0]); }},
+    {Code::expm1, "expm1", [](MathEmitter& m, std::span<Value* const> x) { return m.expm1(x[0]); }},
+    {Code::log1p, "log1p", [](MathEmitter& m, std::span<Value* const> x) { return m.log1p(x[0]); }},
+    {Code::pow, "pow", [](MathEmitter& m, std::span<Value* const> x) { return m.pow(x[0], x[1]); }},
+};
+
+const Function* find(Code code) {
+  for (const Function& function : kFunctions)
+    if (function.code == code)
+      return &function;
+  return nullptr;
+}
+
+// A call of libm for each lane.
+Value* call_libm(llvm::IRBuilder<>& b, const char* name, std::span<Value* const> x) {
+  std::vector<llvm::Type*> types(x.size(), b.getDoubleTy());
+  llvm::FunctionCallee function = b.GetInsertBlock()->getModule()->getOrInsertFunction(
+      name, llvm::FunctionType::get(b.getDoubleTy(), types, false));
+  auto* vector = llvm::dyn_cast<llvm::FixedVectorType>(x[0]->getType());
+  if (!vector)
+    return b.CreateCall(function, llvm::ArrayRef(x.data(), x.size()));
+  Value* result = llvm::PoisonValue::get(vector);
+  for (unsigned lane = 0; lane < vector->getNumElements(); ++lane) {
+    std::vector<Value*> arguments;
+    for (Value* operand : x)
+      arguments.push_back(b.CreateExtractElement(operand, lane));
+    result = b.CreateInsertElement(result, b.CreateCall(function, arguments), lane);
+  }
+  return result;
+}
+
+}  // namespace
+
+bool is_math(Code code) {
+  return find(code) != nullptr;
+}
+
+Value* emit_math(llvm::IRBuilder<>& b, Code code, std::span<Value* const> x) {
+  const Function* function = find(code);
+  GRADC_CHECK(function, "{} is not a function", loop::name_of(code));
+  llvm::Type* type = x[0]->getType();
+  if (type->getScalarType()->isFloatTy()) {
+    MathEmitter math(b, type);
+    return function->emit(math, x);
+  }
+  if (code == Code::sigmoid) {
+    Value* minus_x = b.CreateFNeg(x[0]);
+    Value* e = call_libm(b, "exp", {&minus_x, 1});
+    Value* one = llvm::ConstantFP::get(type, 1);
+    return b.CreateFDiv(one, b.CreateFAdd(one, e));
+  }
+  return call_libm(b, function->libm, x);
+}
+
+}  // namespace gradc::codegen
