@@ -35,6 +35,17 @@ Function expand_once(const Function& function, bool (*wanted)(const OpDef&)) {
   return rewrite.finish();
 }
 
+// Behind autodiff the op says nothing any more.
+Function without_stop_gradient(const Function& function) {
+  Rewrite rewrite(function);
+  for (const Op& op : function.ops)
+    if (op.code == Opcode::stop_gradient)
+      rewrite.map(op.result(), rewrite(op.operand(0)));
+    else
+      rewrite.copy(op);
+  return rewrite.finish();
+}
+
 }  // namespace
 
 Function expand_where(const Function& function, bool (*wanted)(const OpDef& op)) {
@@ -48,8 +59,8 @@ Function expand_where(const Function& function, bool (*wanted)(const OpDef& op))
 Module expand(const Module& module, const Options&) {
   Module expanded = module;
   for (Function& function : expanded.functions)
-    function =
-        expand_where(function, [](const OpDef& op) { return op.kernel == KernelClass::composite; });
+    function = without_stop_gradient(expand_where(
+        function, [](const OpDef& op) { return op.kernel == KernelClass::composite; }));
   return expanded;
 }
 

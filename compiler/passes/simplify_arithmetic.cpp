@@ -1,5 +1,7 @@
 // Rules on the arithmetic of elements. x + 0 = x maps -0 to -0 where the sum is +0; nothing else
 // changes any bit.
+#include <cmath>
+
 #include "compiler/passes/simplify_rules.h"
 
 namespace gradc {
@@ -51,9 +53,45 @@ std::optional<ValueId> multiply_by_minus_one(Site& s) {
   return x ? std::optional(s.emit(Opcode::neg, {*x}, {})) : std::nullopt;
 }
 
-std::optional<ValueId> negate_twice(Site& s) {
-  const Op* inner = s.producer(s.x(), Opcode::neg);
+// For functions that are their own inverse.
+std::optional<ValueId> undo(Site& s) {
+  const Op* inner = s.producer(s.x(), s.op().code);
   return inner ? std::optional(inner->operand(0)) : std::nullopt;
+}
+
+std::optional<ValueId> divide_by_one(Site& s) {
+  return first_when_second_is(s, 1);
+}
+
+// The reciprocal of a power of two is exact, and both forms round the same number.
+std::optional<ValueId> divide_by_power_of_two(Site& s) {
+  std::optional<double> divisor = s.number(s.x(1));
+  int exponent = 0;
+  if (!divisor || std::abs(std::frexp(*divisor, &exponent)) != 0.5 || std::abs(exponent) > 100)
+    return std::nullopt;
+  ValueId factor = s.constant(s.type(s.x(1)), 1 / *divisor);
+  return s.emit(Opcode::mul, {s.x(0), factor}, {});
+}
+
+std::optional<ValueId> first_power(Site& s) {
+  return first_when_second_is(s, 1);
+}
+
+std::optional<ValueId> square(Site& s) {
+  if (s.number(s.x(1)) != 2)
+    return std::nullopt;
+  return s.emit(Opcode::mul, {s.x(0), s.x(0)}, {});
+}
+
+std::optional<ValueId> select_known(Site& s) {
+  if (s.x(1) == s.x(2))
+    return s.x(1);
+  std::optional<double> condition = s.number(s.x(0));
+  return condition ? std::optional(s.x(*condition != 0 ? 1 : 2)) : std::nullopt;
+}
+
+std::optional<ValueId> cast_to_same(Site& s) {
+  return s.type(s.x()) == s.result_type() ? std::optional(s.x()) : std::nullopt;
 }
 
 std::optional<ValueId> add_negated(Site& s) {
@@ -76,13 +114,20 @@ std::optional<ValueId> subtract_negated(Site& s) {
 constexpr SimplifyRule kRules[] = {
     {Opcode::add, "x + 0 = x", add_zero},
     {Opcode::add, "x + -y = x - y", add_negated},
-    {Opcode::sub, "x - 0 = x", subtract_zero},
-    {Opcode::sub, "0 - x = -x", subtract_from_zero},
-    {Opcode::sub, "x - -y = x + y", subtract_negated},
+    {Opcode::cast, "cast(x) = x, to its own element type", cast_to_same},
+    {Opcode::div, "x / 1 = x", divide_by_one},
+    {Opcode::div, "x / 2^k = x * 2^-k", divide_by_power_of_two},
+    {Opcode::logical_not, "not not x = x", undo},
     {Opcode::mul, "x * 1 = x", multiply_by_one},
     {Opcode::mul, "x * -1 = -x", multiply_by_minus_one},
     {Opcode::mul, "x * 0 = 0, integers only", multiply_integer_by_zero},
-    {Opcode::neg, "-(-x) = x", negate_twice},
+    {Opcode::neg, "-(-x) = x", undo},
+    {Opcode::pow, "pow(x, 1) = x", first_power},
+    {Opcode::pow, "pow(x, 2) = x * x", square},
+    {Opcode::select, "select(c, x, y) = x or y, when c is constant or x is y", select_known},
+    {Opcode::sub, "x - 0 = x", subtract_zero},
+    {Opcode::sub, "0 - x = -x", subtract_from_zero},
+    {Opcode::sub, "x - -y = x + y", subtract_negated},
 };
 
 }  // namespace

@@ -30,9 +30,12 @@ std::optional<double> evaluate(const Op& op, std::span<const Type> operands,
   return uniform(eval_op(Module{}, op, tensors, {&result, 1})[0]);
 }
 
-// Whether the op has the shape rule of arithmetic: all operands and the result are of one type.
+// Whether each element depends on the elements at its place alone. Ops that tell places apart have
+// axes or sizes among their attributes.
 bool is_elementwise(const OpDef& record, std::span<const Type> operands, const Type& result) {
-  return record.kernel == KernelClass::map && record.infer == def(Opcode::add).infer &&
+  return record.kernel == KernelClass::map &&
+         std::all_of(record.attrs.begin(), record.attrs.end(),
+                     [](const AttrDef& attr) { return attr.kind == AttrKind::dtype; }) &&
          std::all_of(operands.begin(), operands.end(),
                      [&](const Type& type) { return type.dims == result.dims; });
 }
@@ -65,16 +68,28 @@ std::optional<ValueId> fold(Site& s) {
   return folded ? std::optional(s.constant(result, *folded)) : std::nullopt;
 }
 
-std::optional<ValueId> move_constant(Site& s) {
-  std::optional<double> number = s.number(s.x());
-  return number ? std::optional(s.constant(s.result_type(), *number)) : std::nullopt;
+std::optional<ValueId> move_constants(Site& s) {
+  std::optional<double> first = s.number(s.x());
+  for (ValueId operand : s.op().operands)
+    if (!first || s.number(operand) != first ||
+        std::signbit(*s.number(operand)) != std::signbit(*first))
+      return std::nullopt;
+  return s.constant(s.result_type(), *first);
+}
+
+std::optional<ValueId> pad_constant(Site& s) {
+  return s.number(s.x()) == s.attrs().real("value") ? move_constants(s) : std::nullopt;
 }
 
 constexpr SimplifyRule kRules[] = {
-    {Opcode::broadcast, "broadcast(constant) = constant", move_constant},
-    {Opcode::reshape, "reshape(constant) = constant", move_constant},
-    {Opcode::transpose, "transpose(constant) = constant", move_constant},
-    {std::nullopt, "op(constants) = constant, when all elements are equal and finite", fold},
+    {Opcode::broadcast, "broadcast(c) = c, c constant", move_constants},
+    {Opcode::concat, "concat(c, c) = c, c constant", move_constants},
+    {Opcode::pad, "pad(c) = c, c constant and equal to the padding", pad_constant},
+    {Opcode::reshape, "reshape(c) = c, c constant", move_constants},
+    {Opcode::reverse, "reverse(c) = c, c constant", move_constants},
+    {Opcode::slice, "slice(c) = c, c constant", move_constants},
+    {Opcode::transpose, "transpose(c) = c, c constant", move_constants},
+    {std::nullopt, "f(c, d) = e, when e is constant and finite", fold},
 };
 
 }  // namespace

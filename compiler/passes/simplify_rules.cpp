@@ -25,7 +25,8 @@ ValueId Site::transpose(ValueId x, const std::vector<int64_t>& permutation) {
 
 std::vector<SimplifyRule> all_simplify_rules() {
   std::vector<SimplifyRule> rules;
-  for (auto topic : {constant_rules(), arithmetic_rules(), shape_rules(), dot_rules()})
+  for (auto topic :
+       {constant_rules(), arithmetic_rules(), shape_rules(), slice_rules(), dot_rules()})
     rules.insert(rules.end(), topic.begin(), topic.end());
   return rules;
 }

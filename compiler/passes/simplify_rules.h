@@ -52,6 +52,7 @@ struct SimplifyRule {
 std::span<const SimplifyRule> constant_rules();
 std::span<const SimplifyRule> arithmetic_rules();
 std::span<const SimplifyRule> shape_rules();
+std::span<const SimplifyRule> slice_rules();
 std::span<const SimplifyRule> dot_rules();
 
 std::vector<SimplifyRule> all_simplify_rules();

@@ -1,4 +1,4 @@
-// Rules on ops that only move or repeat elements.
+// Rules on ops that change shapes, move axes or repeat elements.
 #include <algorithm>
 
 #include "compiler/passes/simplify_rules.h"
@@ -106,6 +106,8 @@ constexpr SimplifyRule kRules[] = {
     {Opcode::broadcast, "broadcast(x) = x, to its own shape", broadcast_to_same},
     {Opcode::broadcast, "broadcast(x) = reshape(x), along axes of size 1", broadcast_along_ones},
     {Opcode::broadcast, "broadcast(broadcast(x)) = broadcast(x)", broadcast_of_broadcast},
+    {Opcode::reduce_max, "reduce_max(x) = reshape(x), over axes of size 1", reduce_size_one},
+    {Opcode::reduce_min, "reduce_min(x) = reshape(x), over axes of size 1", reduce_size_one},
     {Opcode::reduce_sum, "reduce_sum(x) = reshape(x), over axes of size 1", reduce_size_one},
 };
 

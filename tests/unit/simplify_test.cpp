@@ -27,19 +27,34 @@ std::string simplified(const std::string& ops, const std::string& result) {
 
 TEST_CASE("simplify: what changes nothing goes", "[simplify]") {
   const std::string nothing = "  return r=%x\n";
-  for (std::string ops : {
-           "  %c = constant() {dtype=f32, shape=[2,3], value=0.0}\n  %a = add(%x, %c)\n",
-           "  %c = constant() {dtype=f32, shape=[2,3], value=0.0}\n  %a = add(%c, %x)\n",
-           "  %c = constant() {dtype=f32, shape=[2,3], value=0.0}\n  %a = sub(%x, %c)\n",
-           "  %c = constant() {dtype=f32, shape=[2,3], value=1.0}\n  %a = mul(%x, %c)\n",
-           "  %b = neg(%x)\n  %a = neg(%b)\n",
-           "  %b = transpose(%x) {permutation=[1,0]}\n  %a = transpose(%b) {permutation=[1,0]}\n",
-           "  %b = reshape(%x) {shape=[6]}\n  %a = reshape(%b) {shape=[2,3]}\n",
-           "  %a = transpose(%x) {permutation=[0,1]}\n",
-           "  %a = broadcast(%x) {axes=[0,1], shape=[2,3]}\n",
-           "  %b = reshape(%x) {shape=[2,1,3]}\n  %a = reduce_sum(%b) {axes=[1]}\n",
-           "  %b = broadcast(%x) {axes=[0,2], shape=[2,1,3]}\n  %a = reshape(%b) {shape=[2,3]}\n",
-       }) {
+  for (
+      std::string ops : {
+          "  %c = constant() {dtype=f32, shape=[2,3], value=0.0}\n  %a = add(%x, %c)\n",
+          "  %c = constant() {dtype=f32, shape=[2,3], value=0.0}\n  %a = add(%c, %x)\n",
+          "  %c = constant() {dtype=f32, shape=[2,3], value=0.0}\n  %a = sub(%x, %c)\n",
+          "  %c = constant() {dtype=f32, shape=[2,3], value=1.0}\n  %a = mul(%x, %c)\n",
+          "  %b = neg(%x)\n  %a = neg(%b)\n",
+          "  %b = transpose(%x) {permutation=[1,0]}\n  %a = transpose(%b) {permutation=[1,0]}\n",
+          "  %b = reshape(%x) {shape=[6]}\n  %a = reshape(%b) {shape=[2,3]}\n",
+          "  %a = transpose(%x) {permutation=[0,1]}\n",
+          "  %a = broadcast(%x) {axes=[0,1], shape=[2,3]}\n",
+          "  %b = reshape(%x) {shape=[2,1,3]}\n  %a = reduce_sum(%b) {axes=[1]}\n",
+          "  %b = broadcast(%x) {axes=[0,2], shape=[2,1,3]}\n  %a = reshape(%b) {shape=[2,3]}\n",
+          "  %b = reshape(%x) {shape=[1,2,3]}\n  %a = reduce_max(%b) {axes=[0]}\n",
+          "  %c = constant() {dtype=f32, shape=[2,3], value=1.0}\n  %a = div(%x, %c)\n",
+          "  %c = constant() {dtype=f32, shape=[2,3], value=1.0}\n  %a = pow(%x, %c)\n",
+          "  %c = constant() {dtype=bool, shape=[2,3], value=1.0}\n  %a = select(%c, %x, %z)\n",
+          "  %c = less(%x, %z)\n  %a = select(%c, %x, %x)\n",
+          "  %a = cast(%x) {dtype=f32}\n",
+          "  %a = slice(%x) {begin=[0,0], end=[2,3], step=[1,1]}\n",
+          "  %a = pad(%x) {high=[0,0], low=[0,0], value=0.0}\n",
+          "  %a = concat(%x) {axis=0}\n",
+          "  %b = concat(%z, %x) {axis=1}\n  %a = slice(%b) {begin=[0,3], end=[2,6], step=[1,1]}\n",
+          "  %b = slice(%x) {begin=[0,0], end=[2,1], step=[1,1]}\n"
+          "  %c = slice(%x) {begin=[0,1], end=[2,3], step=[1,1]}\n  %a = concat(%b, %c) {axis=1}\n",
+          "  %b = reshape(%x) {shape=[2,1,3]}\n  %c = reverse(%b) {axes=[1]}\n"
+          "  %a = reshape(%c) {shape=[2,3]}\n",
+      }) {
     INFO(ops);
     CHECK(simplified(ops, "%a") == nothing);
   }
@@ -55,6 +70,49 @@ TEST_CASE("simplify: constants fold", "[simplify]") {
                    "  %b = mul(%a, %a)\n  %c = transpose(%b) {permutation=[1,0]}\n",
                    "%c") ==
         "forward:\n  %b: f32[500,500] = constant() {dtype=f32, shape=[500,500], value=9.0}\n"
+        "  return r=%b\n");
+}
+
+TEST_CASE("simplify: arithmetic takes its cheapest form", "[simplify]") {
+  const std::string two = "  %c = constant() {dtype=f32, shape=[2,3], value=2.0}\n";
+  CHECK(simplified(two + "  %a = div(%x, %c)\n", "%a") ==
+        "forward:\n  %constant: f32[2,3] = constant() {dtype=f32, shape=[2,3], value=0.5}\n"
+        "  %a: f32[2,3] = mul(%x, %constant)\n  return r=%a\n");
+  CHECK(simplified(two + "  %a = pow(%x, %c)\n", "%a") ==
+        "forward:\n  %a: f32[2,3] = mul(%x, %x)\n  return r=%a\n");
+  CHECK(simplified("  %b = neg(%x)\n  %a = add(%b, %z)\n", "%a") ==
+        "forward:\n  %a: f32[2,3] = sub(%z, %x)\n  return r=%a\n");
+  CHECK(simplified("  %b = neg(%x)\n  %a = sub(%z, %b)\n", "%a") ==
+        "forward:\n  %a: f32[2,3] = add(%z, %x)\n  return r=%a\n");
+  // 1/3 is not exact.
+  CHECK(simplified("  %c = constant() {dtype=f32, shape=[2,3], value=3.0}\n  %a = div(%x, %c)\n",
+                   "%a")
+            .find("div(%x, %c)") != std::string::npos);
+}
+
+TEST_CASE("simplify: parts of parts", "[simplify]") {
+  CHECK(simplified("  %b = slice(%y) {begin=[0,1], end=[3,4], step=[1,1]}\n"
+                   "  %a = slice(%b) {begin=[0,0], end=[3,3], step=[2,2]}\n",
+                   "%a") ==
+        "forward:\n  %a: f32[2,2] = slice(%y) {begin=[0,1], end=[3,4], step=[2,2]}\n"
+        "  return r=%a\n");
+  CHECK(simplified("  %b = concat(%x, %z) {axis=0}\n  %a = concat(%x, %b, %z) {axis=0}\n", "%a") ==
+        "forward:\n  %a: f32[8,3] = concat(%x, %x, %z, %z) {axis=0}\n  return r=%a\n");
+  // A slice across two pieces stays.
+  CHECK(simplified("  %b = concat(%x, %z) {axis=1}\n"
+                   "  %a = slice(%b) {begin=[0,2], end=[2,5], step=[1,1]}\n",
+                   "%a")
+            .find("concat") != std::string::npos);
+}
+
+TEST_CASE("simplify: the gradient of n slices is one concatenation", "[simplify]") {
+  CHECK(simplified("  %t = tanh(%x)\n"
+                   "  %p0 = pad(%x) {high=[4,0], low=[0,0], value=0.0}\n"
+                   "  %p1 = pad(%t) {high=[2,0], low=[2,0], value=0.0}\n"
+                   "  %p2 = pad(%z) {high=[0,0], low=[4,0], value=0.0}\n"
+                   "  %a = add(%p2, %p1)\n  %b = add(%a, %p0)\n",
+                   "%b") ==
+        "forward:\n  %t: f32[2,3] = tanh(%x)\n  %b: f32[6,3] = concat(%x, %t, %z) {axis=0}\n"
         "  return r=%b\n");
 }
 
