@@ -5,21 +5,12 @@
 #include <algorithm>
 
 #include "compiler/entries.h"
-#include "compiler/passes/expand.h"
 #include "compiler/passes/reverse.h"
 #include "ir/op_def.h"
 #include "ir/print.h"
 
 namespace gradc {
 namespace {
-
-bool is_composite(const OpDef& op) {
-  return op.kernel == KernelClass::composite;
-}
-
-bool is_composite_without_rule(const OpDef& op) {
-  return is_composite(op) && !op.vjp;
-}
 
 void check_frozen_patterns(const Module& module, const Options& options) {
   for (const std::string& pattern : options.frozen) {
@@ -65,14 +56,16 @@ std::vector<Wanted> wanted_gradients(const Module& module, const Function& funct
   return wanted;
 }
 
-// Adds d(sum of `of`)/d(value) as a result for each wanted value.
-void append_gradients(Function& function, ValueId of, std::span<const Wanted> wanted) {
+// Adds d(sum of `of`)/d(value) as a result for each wanted value of a function that is
+// ready_for_reverse. The module gets the bodies of backward loops.
+void append_gradients(Module& module, Function& function, ValueId of,
+                      std::span<const Wanted> wanted) {
   std::vector<ValueId> inputs;
   for (const Wanted& each : wanted)
     inputs.push_back(each.value);
+  Reverse reverse(function, inputs, prepare_scans(module, function, inputs));
   Builder builder(function);
   builder.phase = Phase::backward;
-  Reverse reverse(function, inputs);
   ValueId one = builder.constant(function.type(of), 1.0);
   builder.set_name(one, "d." + function[of].name);
   reverse.add(of, one);
@@ -119,21 +112,18 @@ Module autodiff(const Module& module, const Options& options) {
     return result;
   }
   check_frozen_patterns(module, options);
-  Function* step = result.find_function(kTrainStep);
-  if (!step)
+  if (!module.find_function(kTrainStep))
     throw UserError("", fmt::format("`{}` has no entry @{}", module.name, kTrainStep));
-  loss_of(*step);
-  *step = expand_where(*step, options.expand_all ? is_composite : is_composite_without_rule);
-  append_gradients(*step, loss_of(*step), wanted_gradients(result, *step, options));
+  Function step = ready_for_reverse(module, module.function(kTrainStep), options.expand_all);
+  append_gradients(result, step, loss_of(step), wanted_gradients(module, step, options));
+  *result.find_function(kTrainStep) = std::move(step);
   return result;
 }
 
 Module gradient(const Module& module, std::string_view entry, std::string_view of,
                 std::span<const std::string> wrt) {
   Module result = module;
-  module.function(entry);
-  Function& function = *result.find_function(entry);
-  function = expand_where(function, is_composite_without_rule);
+  Function function = ready_for_reverse(module, module.function(entry));
   std::string prefix(kGradientPrefix);
   if (of != kLoss)
     prefix += std::string(of) + "/";
@@ -145,7 +135,8 @@ Module gradient(const Module& module, std::string_view entry, std::string_view o
            to_string(function.type(value)));
     wanted.push_back({value, prefix + name});
   }
-  append_gradients(function, value_named(function, std::string(of)), wanted);
+  append_gradients(result, function, value_named(function, std::string(of)), wanted);
+  *result.find_function(entry) = std::move(function);
   return result;
 }
 

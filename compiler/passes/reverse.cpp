@@ -29,9 +29,10 @@ std::vector<bool> active_values(const Function& function, std::span<const ValueI
   return active;
 }
 
-Reverse::Reverse(Function& function, std::span<const ValueId> inputs)
+Reverse::Reverse(Function& function, std::span<const ValueId> inputs, ScanGradients scans)
     : function_(function),
       builder_(function),
+      scans_(std::move(scans)),
       op_count_(function.ops.size()),
       active_(active_values(function, inputs)),
       gradients_(function.values.size()) {
@@ -51,41 +52,45 @@ void Reverse::add(ValueId value, ValueId gradient) {
 }
 
 void Reverse::run() {
-  for (size_t i = op_count_; i-- > 0;) {
-    const Op op = function_.ops[i];  // a copy: appending moves the ops
-    visit(op);
-  }
+  for (size_t i = op_count_; i-- > 0;)
+    visit(i);
 }
 
-void Reverse::visit(const Op& op) {
+void Reverse::visit(size_t index) {
+  const Op op = function_.ops[index];  // a copy: appending moves the ops
   auto is_active = [&](ValueId value) { return active_[value.index]; };
   auto has_gradient = [&](ValueId value) { return gradients_[value.index].has_value(); };
   if (std::none_of(op.operands.begin(), op.operands.end(), is_active) ||
       std::none_of(op.results.begin(), op.results.end(), has_gradient))
     return;
-  std::vector<std::optional<ValueId>> result_gradients;
-  for (ValueId result : op.results)
-    result_gradients.push_back(gradients_[result.index]);
-  if (!def(op).vjp)
-    fail_not_differentiable(op);
-
   builder_.loc = op.loc;
   auto first_new = static_cast<uint32_t>(function_.values.size());
-  Vjp rule(builder_, op, result_gradients);
-  def(op).vjp(rule);
+  std::vector<std::optional<ValueId>> gradients = operand_gradients(index, op);
 
   // What the rule appended is named d.<result>.<op>, and d.<operand> where it is that gradient.
   std::string prefix = gradient_name(function_[op.results[0]].name) + ".";
-  for (uint32_t index = first_new; index < function_.values.size(); ++index)
-    function_.values[index].name.insert(0, prefix);
+  for (uint32_t value = first_new; value < function_.values.size(); ++value)
+    function_.values[value].name.insert(0, prefix);
   for (size_t i = 0; i < op.operands.size(); ++i) {
-    const std::optional<ValueId>& gradient = rule.operand_gradients()[i];
-    if (!gradient)
+    if (!gradients[i])
       continue;
-    if (gradient->index >= first_new)
-      builder_.set_name(*gradient, gradient_name(function_[op.operands[i]].name));
-    add(op.operands[i], *gradient);
+    if (gradients[i]->index >= first_new)
+      builder_.set_name(*gradients[i], gradient_name(function_[op.operands[i]].name));
+    add(op.operands[i], *gradients[i]);
   }
+}
+
+std::vector<std::optional<ValueId>> Reverse::operand_gradients(size_t index, const Op& op) {
+  std::vector<std::optional<ValueId>> result_gradients;
+  for (ValueId result : op.results)
+    result_gradients.push_back(gradients_[result.index]);
+  if (auto scan = scans_.find(index); scan != scans_.end())
+    return append_scan_gradient(builder_, op, scan->second, result_gradients);
+  if (!def(op).vjp)
+    fail_not_differentiable(op);
+  Vjp rule(builder_, op, result_gradients);
+  def(op).vjp(rule);
+  return rule.operand_gradients();
 }
 
 ValueId Reverse::gradient(ValueId input) {

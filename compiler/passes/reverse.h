@@ -4,6 +4,7 @@
 #include <span>
 #include <vector>
 
+#include "compiler/passes/reverse_scan.h"
 #include "ir/builder.h"
 #include "ir/module.h"
 
@@ -19,22 +20,24 @@ std::vector<bool> active_values(const Function& function, std::span<const ValueI
 // summed. The gradient of %x is named %d.x.
 class Reverse {
  public:
-  Reverse(Function& function, std::span<const ValueId> inputs);
+  // `scans` is what prepare_scans gave for the same inputs.
+  Reverse(Function& function, std::span<const ValueId> inputs, ScanGradients scans = {});
 
   // Adds `gradient`, a value of the function, to the gradient of `value`.
   void add(ValueId value, ValueId gradient);
-  // Composites must have a rule of their own and control ops be gone. Fails at an op on the way
-  // that has no rule.
+  // The function must be ready_for_reverse. Fails at an op on the way that has no rule.
   void run();
   // The gradient of an input; zeros when nothing that was seeded depends on it.
   ValueId gradient(ValueId input);
 
  private:
-  void visit(const Op& op);
+  void visit(size_t index);
+  std::vector<std::optional<ValueId>> operand_gradients(size_t index, const Op& op);
   [[noreturn]] void fail_not_differentiable(const Op& op) const;
 
   Function& function_;
   Builder builder_;
+  ScanGradients scans_;
   size_t op_count_;  // at construction
   std::vector<bool> active_;  // by values at construction
   std::vector<std::optional<ValueId>> gradients_;  // the same

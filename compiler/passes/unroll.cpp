@@ -8,12 +8,18 @@
 namespace gradc {
 namespace {
 
-bool can_inline(const Module& module, const Op& op) {
+using CallFilter = bool (*)(const Module& module, const Op& op);
+
+bool runs_body(const Module& module, const Op& op) {
   return !op.callee.empty() && module.function(op.callee).kind == FunctionKind::body;
 }
 
 bool is_scan(const Op& op) {
   return op.attrs.has("trips");
+}
+
+bool calls_body(const Module& module, const Op& op) {
+  return runs_body(module, op) && !is_scan(op);
 }
 
 // x[row], without axis 0
@@ -62,10 +68,11 @@ std::vector<ValueId> unroll_scan(Builder& b, const Function& body, const Op& sca
   return carried;
 }
 
-Function unroll_once(const Module& module, const Function& function) {
+// Replaces the ops that `wanted` accepts, one level deep.
+Function inline_once(const Module& module, const Function& function, CallFilter wanted) {
   Rewrite rewrite(function);
   for (const Op& op : function.ops) {
-    if (!can_inline(module, op)) {
+    if (!wanted(module, op)) {
       rewrite.copy(op);
       continue;
     }
@@ -82,6 +89,13 @@ Function unroll_once(const Module& module, const Function& function) {
       b.set_name(values[i], function[op.results[i]].name);
   }
   return rewrite.finish();
+}
+
+Function inline_all(const Module& module, Function function, CallFilter wanted) {
+  while (std::any_of(function.ops.begin(), function.ops.end(),
+                     [&](const Op& op) { return wanted(module, op); }))
+    function = inline_once(module, function, wanted);
+  return function;
 }
 
 }  // namespace
@@ -115,12 +129,14 @@ std::vector<ValueId> inline_body(Builder& builder, const Function& body,
   return results;
 }
 
+Function inline_calls(const Module& module, const Function& function) {
+  return inline_all(module, function, calls_body);
+}
+
 Module unroll(const Module& module, const Options&) {
   Module unrolled = module;
   for (Function& function : unrolled.functions)
-    while (std::any_of(function.ops.begin(), function.ops.end(),
-                       [&](const Op& op) { return can_inline(module, op); }))
-      function = unroll_once(module, function);
+    function = inline_all(module, function, runs_body);
   return unrolled;
 }
 

@@ -14,6 +14,9 @@ namespace gradc {
 
 Module unroll(const Module& module, const Options& options);
 
+// The same for the calls of one function alone; scans stay.
+Function inline_calls(const Module& module, const Function& function);
+
 // Appends the ops of `body` for `arguments`; returns the values of its results. The copies have the
 // phase of `site`, and its place where the body's op has none.
 std::vector<ValueId> inline_body(Builder& builder, const Function& body,

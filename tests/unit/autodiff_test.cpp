@@ -125,6 +125,79 @@ TEST_CASE("the gradient of any value with respect to any other", "[autodiff]") {
     CHECK(d_h.data[i] == Approx(w2[i % 4 * 2] + w2[i % 4 * 2 + 1]));
 }
 
+TEST_CASE("the gradient of a scan is a scan over stacked residuals", "[autodiff]") {
+  std::vector<std::string> wrt = {"w", "x", "h0"};
+  for (std::string attrs : {"carries=1", "carries=1, reverse=true"}) {
+    std::string text = kRecurrent;
+    text.replace(text.find("carries=1"), 9, attrs);
+    for (std::string of : {"last", "all"}) {
+      Module module = gradient(parsed(text), "infer", of, wrt);
+      verify(module);
+      for (const std::string& name : wrt)
+        check_gradient(module, "infer", of, name, "grad/" + of + "/" + name);
+    }
+  }
+  Module module = gradient(parsed(kRecurrent), "infer", "last", wrt);
+  std::string forward = print(module.function("cell.forward"));
+  CHECK(forward.find("return %h.next, %a, %h, %h.next\n") != std::string::npos);
+  CHECK(
+      print(module.function("cell.backward")) ==
+      R"(func @cell.backward(%d.h.next: f32[2], %d.w.sum: f32[2,2], %d.a: f32[2], %h: f32[2], %h.next: f32[2], %w: f32[2,2]) {
+backward:
+  %d.h.next.mul: f32[2] = mul(%h.next, %h.next)
+  %d.h.next.constant: f32[2] = constant() {dtype=f32, shape=[2], value=1.0}
+  %d.h.next.sub: f32[2] = sub(%d.h.next.constant, %d.h.next.mul)
+  %d.a.1: f32[2] = mul(%d.h.next, %d.h.next.sub)
+  %d.a.2: f32[2] = add(%d.a, %d.a.1)
+  %d.h: f32[2] = dot(%d.a.2, %w) {batch_a=[], batch_b=[], sum_a=[0], sum_b=[1]} loc "cell:2"
+  %d.p.dot: f32[2,2] = dot(%d.a.2, %h) {batch_a=[], batch_b=[], sum_a=[], sum_b=[]} loc "cell:2"
+  %d.w: f32[2,2] = transpose(%d.p.dot) {permutation=[1,0]} loc "cell:2"
+  %d.w.sum.1: f32[2,2] = add(%d.w.sum, %d.w)
+  return %d.h, %d.w.sum.1, %d.a.2
+}
+)");
+}
+
+TEST_CASE("gradients of gradients through a scan", "[autodiff]") {
+  std::vector<std::string> first = {"w"}, second = {"x", "w"};
+  Module once = gradient(parsed(kRecurrent), "infer", "last", first);
+  Module twice = gradient(once, "infer", "grad/last/w", second);
+  verify(twice);
+  for (const std::string& name : second)
+    check_gradient(twice, "infer", "grad/last/w", name, "grad/grad/last/w/" + name);
+}
+
+TEST_CASE("gradients of scans inside of scans", "[autodiff]") {
+  Module module = parsed(R"(module @m
+func @inner(%s: f32[2], %x: f32[2], %k: f32[2]) {
+forward:
+  %p: f32[2] = mul(%s, %x)
+  %q: f32[2] = mul(%p, %k)
+  %t: f32[2] = sin(%q)
+  return %t, %q
+}
+func @outer(%s: f32[2], %i: i32[], %xs: f32[3,2], %k: f32[2]) {
+forward:
+  %t: f32[2], %all: f32[3,2] = scan @inner(%s, %xs, %k) {carries=1, sequences=1, trips=3}
+  %sum: f32[2] = reduce_sum(%all) {axes=[0]}
+  %u: f32[2] = add(%t, %sum)
+  return %u, %i, %u
+}
+entry @f(%s: f32[2], %i: i32[], %x: f32[2,3,2], %k: f32[2]) {
+forward:
+  %t: f32[2], %j: i32[], %all: f32[2,2] = scan @outer(%s, %i, %x, %k) {carries=2, sequences=1, trips=2}
+  %y: f32[2,2] = mul(%all, %all)
+  return y=%y, j=%j
+}
+)");
+  std::vector<std::string> wrt = {"s", "x", "k"};
+  Module after = gradient(module, "f", "y", wrt);
+  verify(after);
+  for (const std::string& name : wrt)
+    check_gradient(after, "f", "y", name, "grad/y/" + name);
+  CHECK(print(parsed(print(after))) == print(after));
+}
+
 TEST_CASE("errors of autodiff say what is missing", "[autodiff]") {
   CHECK(error_of(parsed(step_with("  %y = tanh(%w)", "loss=%y")), training()) ==
         "error: `loss` is f32[3]; it must be a floating point scalar, such as the mean over the "
