@@ -4,5 +4,6 @@ gradc_test(passes_test LIBS gradc_compiler gradc_test_support SOURCES
   unit/fuse_test.cpp
   unit/optimizer_test.cpp
   unit/pipeline_test.cpp
+  unit/random_passes_test.cpp
   unit/simplify_test.cpp
   unit/unroll_test.cpp)

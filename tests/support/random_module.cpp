@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "compiler/entries.h"
 #include "ir/builder.h"
-#include "ir/eval.h"
 #include "tests/support/feed.h"
 
 namespace gradc::test {
@@ -244,6 +244,43 @@ class Generator {
 
 RandomModule random_module(uint64_t seed, const RandomModuleOptions& options) {
   return Generator(seed, options).run();
+}
+
+RandomModel random_model(uint64_t seed, const RandomModuleOptions& options) {
+  RandomModule random = random_module(seed, options);
+  Function& infer = random.module.functions[0];
+  Feed feed(seed);
+  RandomModel model;
+  std::vector<Parameter> inputs, bound;
+  for (size_t i = 0; i < infer.parameters.size(); ++i) {
+    Value& value = infer[infer.parameters[i].value];
+    if (!is_float(value.type.dtype) || (!bound.empty() && feed.chance(0.5))) {
+      inputs.push_back(infer.parameters[i]);
+      model.infer_arguments.push_back(random.arguments[i]);
+      continue;
+    }
+    value.name = "w" + std::to_string(bound.size());
+    bound.push_back({infer.parameters[i].value, value.name});
+    random.module.states.push_back({value.name, value.type, Role::parameter, {}, ""});
+    model.state[value.name] = random.arguments[i];
+  }
+  infer.name = kInfer;
+  infer.parameters = inputs;
+  Function train = infer;
+  train.name = kTrainStep;
+  model.train_arguments = model.infer_arguments;
+  Builder b(train);
+  b.parameter(scalar_type(DType::f32), std::string(kLearningRate));
+  model.train_arguments.push_back({scalar_type(DType::f32), {0.125}});
+  for (auto [name, number] : {std::pair{kStep, 3.0}, {kTotalSteps, 10.0}, {kSeed, 7.0}}) {
+    b.parameter(scalar_type(DType::i64), std::string(name));
+    model.train_arguments.push_back({scalar_type(DType::i64), {number}});
+  }
+  for (Function* entry : {&infer, &train})
+    entry->parameters.insert(entry->parameters.end(), bound.begin(), bound.end());
+  random.module.functions.push_back(std::move(train));
+  model.module = std::move(random.module);
+  return model;
 }
 
 }  // namespace gradc::test

@@ -3,7 +3,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "ir/eval_types.h"
+#include "ir/eval.h"
 #include "ir/module.h"
 
 namespace gradc::test {
@@ -25,5 +25,14 @@ struct RandomModule {
 
 // The same for the same seed, on every machine.
 RandomModule random_module(uint64_t seed, const RandomModuleOptions& options = {});
+
+// The same program as a model: entries infer and train_step (compiler/entries.h), with about half
+// of the float arguments as parameters of the model.
+struct RandomModel {
+  Module module;
+  State state;
+  std::vector<Tensor> infer_arguments, train_arguments;
+};
+RandomModel random_model(uint64_t seed, const RandomModuleOptions& options = {});
 
 }  // namespace gradc::test
