@@ -1,4 +1,5 @@
 gradc_test(ir_test LIBS gradc_ir gradc_test_support SOURCES
+  unit/builder_test.cpp
   unit/contraction_test.cpp
   unit/convolution_test.cpp
   unit/diagnostic_test.cpp
