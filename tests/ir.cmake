@@ -1,5 +1,6 @@
 gradc_test(ir_test LIBS gradc_ir gradc_test_support SOURCES
   unit/builder_test.cpp
+  unit/composite_test.cpp
   unit/contraction_test.cpp
   unit/convolution_test.cpp
   unit/diagnostic_test.cpp

@@ -5,10 +5,12 @@
 namespace gradc::ops {
 
 void check_floats(std::span<const Type> operands) {
-  for (const Type& type : operands)
-    if (!is_float(type.dtype) || type.dtype != operands[0].dtype)
-      fail("operands must be floats of one element type, got {} and {}", to_string(operands[0]),
-           to_string(type));
+  for (const Type& type : operands) {
+    if (!is_float(type.dtype))
+      fail("operands must be floats, got {}", to_string(type));
+    if (type.dtype != operands[0].dtype)
+      fail("element types differ: {} and {}", to_string(operands[0]), to_string(type));
+  }
 }
 
 const std::vector<int64_t>& axes_of(const Type& x, const Attrs& attrs) {

@@ -11,6 +11,10 @@ double logistic(double x) {
   return 1 / (1 + std::exp(-x));
 }
 
+double log_of_one_plus_exp(double x) {
+  return x > 40 ? x : std::log1p(std::exp(x));  // the rest is below half a unit of x
+}
+
 // Naive evaluation by f(x, attributes).
 template <auto F>
 std::vector<Tensor> eval_with_attrs(std::span<const Tensor> x, const Op& op,
@@ -211,7 +215,7 @@ extern constexpr OpDef softplus = {
     .examples = "softplus(f32[3,5])",
     .kernel = KernelClass::composite,
     .infer = same_float,
-    .eval = eval_unary<[](double x) { return std::log(1 + std::exp(x)); }>,
+    .eval = eval_unary<log_of_one_plus_exp>,
     .vjp = [](Vjp& g) { g.add(0, g.b.mul(g.dy(), g.b.op(Opcode::sigmoid, {g.x()}))); },
     .expand = [](Builder& b, const Op& op) -> std::vector<ValueId> {
       return {softplus_of(b, op.operand(0))};
@@ -225,7 +229,7 @@ extern constexpr OpDef mish = {
     .examples = "mish(f32[3,5])",
     .kernel = KernelClass::composite,
     .infer = same_float,
-    .eval = eval_unary<[](double x) { return x * std::tanh(std::log(1 + std::exp(x))); }>,
+    .eval = eval_unary<[](double x) { return x * std::tanh(log_of_one_plus_exp(x)); }>,
     .vjp =
         [](Vjp& g) {
           ValueId gate = g.b.op(Opcode::tanh, {softplus_of(g.b, g.x())});
