@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <sstream>
 
 #include "compiler/check.h"
 #include "compiler/passes/autodiff.h"
@@ -18,6 +19,9 @@
 
 namespace gradc {
 namespace {
+
+// Key in Module::attrs: the names of the passes that ran.
+constexpr std::string_view kPassesRun = "passes";
 
 // After import, and before lowering and code generation, which do not make a Module.
 constexpr Pass kPasses[] = {
@@ -57,14 +61,20 @@ constexpr bool in_order(const PassOrder& order) {
 static_assert(std::all_of(std::begin(kOrder), std::end(kOrder), in_order),
               "kPasses breaks a row of kOrder");
 
-Module run_row(const Pass& pass, const Module& module, const Options& options) {
-  Module after = pass.run(module, options);
-  try {
-    verify(after);
-  } catch (const UserError& error) {
-    throw InternalError(fmt::format("after pass `{}`: {}", pass.name, error.message()));
+// The row that follows what was done to the module already. A pass that was left out stays left
+// out.
+size_t next_row(const Module& module) {
+  std::vector<std::string> done = passes_run(module);
+  size_t row = 0;
+  for (const std::string& name : done) {
+    while (row < std::size(kPasses) && kPasses[row].name != name)
+      ++row;
+    if (row == std::size(kPasses))
+      fail("module @{} has been through {}, which is not in the pipeline's order", module.name,
+           fmt::join(done, ", "));
+    ++row;
   }
-  return after;
+  return row;
 }
 
 size_t last_row(const PipelineObserver& observer) {
@@ -102,16 +112,40 @@ const Pass& pass_named(std::string_view name) {
       .with_help(fmt::format("the passes are {}", fmt::join(names, ", ")));
 }
 
+std::vector<std::string> passes_run(const Module& module) {
+  std::vector<std::string> names;
+  if (module.attrs.has(kPassesRun)) {
+    std::istringstream text(module.attrs.string(kPassesRun));
+    for (std::string name; text >> name;)
+      names.push_back(name);
+  }
+  return names;
+}
+
+Module run_pass(const Pass& pass, const Module& module, const Options& options) {
+  Module after = pass.run(module, options);
+  std::vector<std::string> names = passes_run(module);
+  names.emplace_back(pass.name);
+  after.attrs = module.attrs;
+  after.attrs.set(kPassesRun, fmt::format("{}", fmt::join(names, " ")));
+  try {
+    verify(after);
+  } catch (const UserError& error) {
+    throw InternalError(fmt::format("after pass `{}`: {}", pass.name, error.message()));
+  }
+  return after;
+}
+
 Module run_pipeline(Module module, const Options& options, const PipelineObserver& observer) {
   for (const std::string& name : observer.skip)
     pass_named(name);
   size_t last = last_row(observer);
-  for (size_t row = 0; row < std::size(kPasses) && row <= last; ++row) {
+  for (size_t row = next_row(module); row < std::size(kPasses) && row <= last; ++row) {
     const Pass& pass = kPasses[row];
     if (std::find(observer.skip.begin(), observer.skip.end(), pass.name) != observer.skip.end())
       continue;
     auto start = std::chrono::steady_clock::now();
-    Module after = run_row(pass, module, options);
+    Module after = run_pass(pass, module, options);
     std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
     if (observer.check)
       if (auto difference = first_difference(module, after))

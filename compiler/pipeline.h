@@ -50,8 +50,14 @@ struct PipelineObserver {
   std::string stop_after;  // name of the last pass to run, in its last row; "" for all
 };
 
-// Runs the rows over an imported module and verifies it after each. A pass that breaks the module
-// is an InternalError that names it.
+// The names of the passes that made this module, in order; kept in Module::attrs and in dumps.
+std::vector<std::string> passes_run(const Module& module);
+
+// Runs one pass, notes it in the module, and verifies the result: a pass that breaks the module is
+// an InternalError that names it.
+Module run_pass(const Pass& pass, const Module& module, const Options& options);
+
+// Runs the rows that the module has not been through yet, so that the dump of any stage can go on.
 Module run_pipeline(Module module, const Options& options, const PipelineObserver& observer = {});
 
 // docs/passes.md: the table, the order's reasons, the rules of simplify, the optimizers' formulas.

@@ -106,6 +106,7 @@ struct StateTensor {
 
 struct Module {
   std::string name;
+  Attrs attrs;  // passes="simplify unroll": what has been done to it, so that a dump can go on
   std::vector<StateTensor> states;
   std::vector<Function> functions;
 

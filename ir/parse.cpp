@@ -18,6 +18,7 @@ class Parser {
     if (!lex_.try_keyword("module"))
       lex_.error_at(lex_.position(), "an IR file starts with `module @name`");
     module.name = at_name();
+    module.attrs = lex_.attrs();
     while (!lex_.at_end()) {
       if (std::optional<Role> role = try_role())
         state(module, *role);

@@ -98,7 +98,8 @@ std::string print(const Function& function) {
 }
 
 std::string print(const Module& module) {
-  std::string text = fmt::format("module @{}\n", module.name);
+  std::string text = fmt::format("module @{}{}{}\n", module.name, module.attrs.empty() ? "" : " ",
+                                 to_string(module.attrs));
   for (const StateTensor& state : module.states) {
     text += fmt::format("{} @{}: {}", name_of(state.role), state.name, to_string(state.type));
     if (!state.attrs.empty())
