@@ -1,5 +1,7 @@
 #include "ir/builder.h"
 
+#include <algorithm>
+
 #include "ir/op_def.h"
 
 namespace gradc {
@@ -107,6 +109,62 @@ ValueId Builder::transpose(ValueId x, std::vector<int64_t> permutation) {
 
 ValueId Builder::reduce_sum(ValueId x, std::vector<int64_t> axes) {
   return axes.empty() ? x : op(Opcode::reduce_sum, {x}, {{"axes", std::move(axes)}});
+}
+
+namespace {
+
+// The sizes before the last two axes; a vector has none.
+Dims batch_of(const Dims& dims) {
+  return dims.size() <= 2 ? Dims{} : Dims(dims.begin(), dims.end() - 2);
+}
+
+// NumPy's rule: aligned at the end, equal or 1.
+Dims broadcast_batch(const Dims& a, const Dims& b, const Type& a_type, const Type& b_type) {
+  Dims batch(std::max(a.size(), b.size()), 1);
+  for (const Dims* side : {&a, &b})
+    for (size_t i = 0; i < side->size(); ++i) {
+      int64_t& size = batch[batch.size() - side->size() + i];
+      int64_t own = (*side)[i];
+      if (own != 1 && size != 1 && own != size)
+        fail("batch sizes of the product of {} and {} do not match: {} and {}", to_string(a_type),
+             to_string(b_type), to_string(a), to_string(b));
+      size = std::max(size, own);
+    }
+  return batch;
+}
+
+}  // namespace
+
+ValueId Builder::matmul(ValueId a, ValueId b, bool transpose_a, bool transpose_b) {
+  Type a_type = type(a), b_type = type(b);
+  if (a_type.rank() == 0 || b_type.rank() == 0)
+    fail("cannot multiply {} and {} as matrices: a scalar has no axes", to_string(a_type),
+         to_string(b_type));
+  Dims a_batch = batch_of(a_type.dims), b_batch = batch_of(b_type.dims);
+  Dims batch = broadcast_batch(a_batch, b_batch, a_type, b_type);
+  // Without a batch of its own, b multiplies all rows of a alike.
+  size_t shared = b_batch.empty() ? 0 : batch.size();
+  auto with_batch = [&](ValueId x, const Dims& own) {
+    if (shared == 0 || own == batch)
+      return x;
+    Dims whole = batch, dims = this->dims(x);
+    whole.insert(whole.end(), dims.begin() + static_cast<ptrdiff_t>(own.size()), dims.end());
+    return broadcast_to(x, whole);
+  };
+  ValueId left = with_batch(a, a_batch), right = with_batch(b, b_batch);
+  std::vector<int64_t> axes;
+  for (size_t i = 0; i < shared; ++i)
+    axes.push_back(static_cast<int64_t>(i));
+  // The summed axis: the last of a and the one before the last of b, or the other one if
+  // transposed.
+  int64_t a_rank = this->type(left).rank(), b_rank = this->type(right).rank();
+  int64_t sum_a = transpose_a && a_type.rank() > 1 ? a_rank - 2 : a_rank - 1;
+  int64_t sum_b = transpose_b || b_type.rank() == 1 ? b_rank - 1 : b_rank - 2;
+  return op(Opcode::dot, {left, right},
+            {{"batch_a", axes},
+             {"batch_b", axes},
+             {"sum_a", std::vector<int64_t>{sum_a}},
+             {"sum_b", std::vector<int64_t>{sum_b}}});
 }
 
 }  // namespace gradc

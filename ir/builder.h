@@ -53,6 +53,11 @@ class Builder {
   ValueId reshape(ValueId x, Dims dims);
   ValueId transpose(ValueId x, std::vector<int64_t> permutation);
   ValueId reduce_sum(ValueId x, std::vector<int64_t> axes);
+  // NumPy's product: of the last two axes of a [..., M, K] and b [..., K, N] (as stored transposed:
+  // [..., K, M] and [..., N, K]) for each position of the others, which broadcast. A vector counts
+  // as a row on the left, a column on the right, and its axis of size 1 vanishes. One dot, which
+  // copies neither operand when b has no batch or the batch sizes are equal.
+  ValueId matmul(ValueId a, ValueId b, bool transpose_a = false, bool transpose_b = false);
 
   // Copies: a reference would dangle as soon as an op is appended.
   Type type(ValueId value) const { return function_.type(value); }

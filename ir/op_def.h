@@ -139,8 +139,9 @@ struct OpDef {
   // contract: the loops and the operands' indices.
   Contraction (*contraction)(std::span<const Type> operands, const Type& result,
                              const Attrs& attrs) = nullptr;
-  // composite: the same values from other ops, appended through the builder; one ValueId per
-  // result.
+  // composite: the same values from other ops (composites among them), appended through the
+  // builder; one ValueId per result. `op` is a copy whose operands are values of the builder's
+  // function.
   std::vector<ValueId> (*expand)(Builder& builder, const Op& op) = nullptr;
 };
 
