@@ -12,6 +12,11 @@ constexpr std::string_view kCodeNames[] = {
 #undef LOOP_CODE
 };
 
+int64_t aligned_bytes(const Buffer& buffer) {
+  constexpr int64_t kAlignment = 64;
+  return (buffer.elements * byte_size(buffer.dtype) + kAlignment - 1) / kAlignment * kAlignment;
+}
+
 }  // namespace
 
 std::string_view name_of(Code code) {
@@ -33,6 +38,22 @@ std::string_view name_of(Space space) {
 std::string_view name_of(LoopKind kind) {
   constexpr std::array<std::string_view, 4> names = {"serial", "parallel", "vector", "unrolled"};
   return names[static_cast<size_t>(kind)];
+}
+
+int64_t buffer_offset(const Kernel& kernel, size_t index) {
+  int64_t bytes = 0;
+  for (size_t i = 0; i < index; ++i)
+    if (kernel.buffers[i].space == kernel.buffers[index].space)
+      bytes += aligned_bytes(kernel.buffers[i]);
+  return bytes;
+}
+
+int64_t space_bytes(const Kernel& kernel, Space space) {
+  int64_t bytes = 0;
+  for (const Buffer& buffer : kernel.buffers)
+    if (buffer.space == space)
+      bytes += aligned_bytes(buffer);
+  return bytes;
 }
 
 bool has_effect(const Instr& instr) {
@@ -67,26 +88,6 @@ bool remove_unused(std::vector<Instr>& body, std::vector<bool>& used) {
 }
 
 }  // namespace
-
-namespace {
-
-int64_t bytes_in(const Kernel& kernel, Space space) {
-  int64_t bytes = 0;
-  for (const Buffer& buffer : kernel.buffers)
-    if (buffer.space == space)
-      bytes += (buffer.elements * byte_size(buffer.dtype) + 63) / 64 * 64;
-  return bytes;
-}
-
-}  // namespace
-
-int64_t workspace_bytes(const Kernel& kernel) {
-  return bytes_in(kernel, Space::workspace);
-}
-
-int64_t scratch_bytes(const Kernel& kernel) {
-  return bytes_in(kernel, Space::scratch);
-}
 
 void remove_unused(Kernel& kernel) {
   std::vector<bool> used(kernel.regs.size());

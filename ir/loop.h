@@ -119,9 +119,10 @@ struct Kernel {
   std::vector<Instr> body;
 };
 
-// Bytes of the workspace, and of one thread's scratch; each buffer starts at a multiple of 64.
-int64_t workspace_bytes(const Kernel& kernel);
-int64_t scratch_bytes(const Kernel& kernel);
+// The buffers of a space lie one after the other, in order, each at a multiple of 64 bytes. Where
+// buffer `index` lies in its space, and the bytes of a whole space.
+int64_t buffer_offset(const Kernel& kernel, size_t index);
+int64_t space_bytes(const Kernel& kernel, Space space);
 
 // Drops instructions that nothing reads.
 void remove_unused(Kernel& kernel);

@@ -6,7 +6,6 @@
 #include "compiler/codegen/arithmetic.h"
 #include "compiler/codegen/counted_loop.h"
 #include "compiler/codegen/target_machine.h"
-#include "compiler/kernel.h"
 #include "ir/diagnostic.h"
 #include "runtime/gradc_runtime.h"
 
@@ -49,26 +48,22 @@ void KernelEmitter::open_function(llvm::Function* function, std::span<Value* con
   b_.SetInsertPoint(llvm::BasicBlock::Create(module_.getContext(), "entry", function));
   pointers_.assign(pointers.begin(), pointers.end());
   Value* memory = pointers_.back();
-  Value* scratch_start =
-      b_.CreateAdd(b_.getInt64(static_cast<uint64_t>(loop::workspace_bytes(kernel_))),
-                   b_.CreateMul(b_.CreateZExt(worker, b_.getInt64Ty()),
-                                b_.getInt64(static_cast<uint64_t>(loop::scratch_bytes(kernel_)))));
+  auto bytes = [&](int64_t count) { return b_.getInt64(static_cast<uint64_t>(count)); };
+  Value* scratch = b_.CreateAdd(bytes(loop::space_bytes(kernel_, Space::workspace)),
+                                b_.CreateMul(b_.CreateZExt(worker, b_.getInt64Ty()),
+                                             bytes(loop::space_bytes(kernel_, Space::scratch))));
   buffers_.clear();
   size_t tensors = 0;
-  int64_t workspace = 0, scratch = 0;
-  for (const loop::Buffer& buffer : kernel_.buffers) {
-    int64_t bytes = aligned(buffer.elements * byte_size(buffer.dtype));
-    if (buffer.space == Space::operand || buffer.space == Space::result) {
+  for (size_t i = 0; i < kernel_.buffers.size(); ++i) {
+    Space space = kernel_.buffers[i].space;
+    if (space == Space::operand || space == Space::result) {
       buffers_.push_back(pointers_[tensors++]);
-    } else if (buffer.space == Space::workspace) {
-      buffers_.push_back(
-          b_.CreateConstInBoundsGEP1_64(b_.getInt8Ty(), memory, static_cast<uint64_t>(workspace)));
-      workspace += bytes;
-    } else {
-      Value* offset = b_.CreateAdd(scratch_start, b_.getInt64(static_cast<uint64_t>(scratch)));
-      buffers_.push_back(b_.CreateInBoundsGEP(b_.getInt8Ty(), memory, offset));
-      scratch += bytes;
+      continue;
     }
+    Value* offset = bytes(loop::buffer_offset(kernel_, i));
+    if (space == Space::scratch)
+      offset = b_.CreateAdd(scratch, offset);
+    buffers_.push_back(b_.CreateInBoundsGEP(b_.getInt8Ty(), memory, offset));
   }
 }
 

@@ -15,6 +15,7 @@ struct Lowering {
 
 constexpr Lowering kLowerings[] = {
     {"map", lower_map},
+    {"contract", lower_contract},
 };
 
 }  // namespace

@@ -1,0 +1,51 @@
+#pragma once
+// How a contract kernel is split into tasks, passes over the summed loops, and register tiles. What
+// is chosen here never changes a bit of the result: every element's products are summed in the
+// order of the summed loops, one fma after the other (method tile and direct), or by lanes along
+// the innermost summed loop (method lanes), and which of the two follows from shapes and target.
+//
+//   parallel task over blocks of the result's loops
+//     serial pass over blocks of the summed loops
+//       stage what b reads, with the vector loop innermost; stage what a reads, with its padding
+//       serial row loops, rows * vectors at a time: tile over the pass's summed loops
+//     store the sums, through the epilogue
+#include <vector>
+
+#include "compiler/lower/contraction.h"
+#include "compiler/target.h"
+
+namespace gradc {
+
+enum class ContractMethod : uint8_t {
+  tile,  // register tiles: vectors along one loop that moves one operand, the other is broadcast
+  direct,  // vectors along the last loop of the result, one sum per lane
+  lanes  // vectors along the innermost summed loop: where the result has few columns
+};
+std::string_view name_of(ContractMethod method);
+
+struct ContractSchedule {
+  ContractMethod method = ContractMethod::direct;
+  // Method tile. Loops are indices into ContractionNest::loops; -1 means none.
+  int64_t vector_operand = 1;  // b: the one that is read in vectors
+  int64_t vector_loop = -1;
+  int64_t row_loop = -1;
+  int64_t rows = 1;  // of a tile, at most
+  int64_t vectors = 1;  // of a tile's row, at most
+  int64_t row_parts = 1;  // parts that tasks take of the row loop
+  // Per loop: how many iterations a task (result loops) or a pass (summed loops) covers. Result
+  // loops other than the vector and the row loop divide evenly.
+  std::vector<int64_t> blocks;
+  bool stage_a = false, stage_b = false;
+  // The last loops of the result that a task covers while a is staged once; those before are
+  // staged one after the other.
+  int64_t staged_from = 0;
+  bool direct_store = false;  // sums go from registers through the epilogue to the results
+};
+
+ContractSchedule choose_contract_schedule(const Function& kernel, const Target& target,
+                                          int threads);
+// As printed attributes of the kernel, and back.
+void set_attributes(Function& kernel, const ContractSchedule& schedule);
+ContractSchedule contract_schedule_of(const Function& kernel);
+
+}  // namespace gradc

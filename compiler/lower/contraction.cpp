@@ -1,0 +1,108 @@
+#include "compiler/lower/contraction.h"
+
+#include <algorithm>
+
+#include "ir/diagnostic.h"
+
+namespace gradc {
+
+ContractionNest contraction_nest(const Function& kernel) {
+  auto is_contract = [](const Op& op) { return def(op).kernel == KernelClass::contract; };
+  auto op = std::find_if(kernel.ops.begin(), kernel.ops.end(), is_contract);
+  GRADC_CHECK(op != kernel.ops.end(), "@{} has no contract op", kernel.name);
+  ContractionNest nest{
+      .op = *op, .result = op->result(), .operands = {op->operand(0), op->operand(1)}};
+  nest.types = {kernel.type(op->operand(0)), kernel.type(op->operand(1))};
+  nest.result_type = kernel.type(op->result());
+  nest.contraction = def(*op).contraction(nest.types, nest.result_type, op->attrs);
+  Dims result_steps = row_major_strides(nest.contraction.result_dims);
+  for (size_t l = 0; l < result_steps.size(); ++l)
+    nest.loops.push_back({nest.contraction.result_dims[l], false, result_steps[l], {}});
+  nest.result_loops = nest.loops.size();
+  for (int64_t extent : nest.contraction.summed_dims)
+    nest.loops.push_back({extent, true, 0, {}});
+  for (size_t side : {0, 1})
+    for (const AffineIndex& index : nest.contraction.operand_indices[side])
+      for (auto [l, coefficient] : index.terms)
+        nest.loops[static_cast<size_t>(l)].moves[side] |= coefficient != 0;
+  return nest;
+}
+
+Range ContractionNest::numerators(size_t operand, size_t axis,
+                                  const std::vector<int64_t>& extent) const {
+  const AffineIndex& index = contraction.operand_indices[operand][axis];
+  Range range{index.offset, index.offset + 1};
+  for (auto [l, coefficient] : index.terms) {
+    int64_t last = coefficient * (extent[static_cast<size_t>(l)] - 1);
+    range.begin += std::min<int64_t>(last, 0);
+    range.end += std::max<int64_t>(last, 0);
+  }
+  return range;
+}
+
+std::vector<int64_t> ContractionNest::extents() const {
+  std::vector<int64_t> sizes;
+  for (const ContractionLoop& loop : loops)
+    sizes.push_back(loop.extent);
+  return sizes;
+}
+
+bool ContractionNest::has_padding(size_t operand) const {
+  const auto& indices = contraction.operand_indices[operand];
+  for (size_t axis = 0; axis < indices.size(); ++axis) {
+    Range range = numerators(operand, axis, extents());
+    if (indices[axis].divisor != 1 || range.begin < 0 || range.end > types[operand].dims[axis])
+      return true;
+  }
+  return false;
+}
+
+bool ContractionNest::has_windows(size_t operand) const {
+  for (const AffineIndex& index : contraction.operand_indices[operand]) {
+    auto moving = std::count_if(index.terms.begin(), index.terms.end(), [&](const auto& term) {
+      const ContractionLoop& loop = loops[static_cast<size_t>(term.first)];
+      // A loop that moves the result and both operands selects a group of channels.
+      return loop.extent > 1 && !(loop.moves[0] && loop.moves[1] && !loop.summed);
+    });
+    if (moving > 1)
+      return true;
+  }
+  return false;
+}
+
+int64_t ContractionNest::step(size_t operand, size_t l) const {
+  const auto& indices = contraction.operand_indices[operand];
+  Dims strides = row_major_strides(types[operand].dims);
+  int64_t sum = 0;
+  for (size_t axis = 0; axis < indices.size(); ++axis)
+    for (auto [term, coefficient] : indices[axis].terms)
+      if (static_cast<size_t>(term) == l)
+        sum += coefficient * strides[axis];
+  return sum;
+}
+
+int64_t ContractionNest::offset(size_t operand) const {
+  const auto& indices = contraction.operand_indices[operand];
+  Dims strides = row_major_strides(types[operand].dims);
+  int64_t sum = 0;
+  for (size_t axis = 0; axis < indices.size(); ++axis)
+    sum += indices[axis].offset * strides[axis];
+  return sum;
+}
+
+DType ContractionNest::sum_dtype() const {
+  DType dtype = types[0].dtype;
+  return dtype == DType::f16 || dtype == DType::bf16 ? DType::f32 : dtype;
+}
+
+std::vector<Segment> segments(int64_t extent, int64_t parts) {
+  int64_t size = extent / parts, larger = extent % parts;
+  std::vector<Segment> result;
+  if (larger > 0)
+    result.push_back({0, size + 1, larger});
+  if (larger < parts && size > 0)
+    result.push_back({larger * (size + 1), size, parts - larger});
+  return result;
+}
+
+}  // namespace gradc

@@ -1,0 +1,60 @@
+#pragma once
+// A contract op as a nest of loops in which every address is a sum of steps, which is what the
+// schedule chooses from and lowering emits:
+//   result[sum of result_step * i] += operand 0[sum of step * i] * operand 1[...]
+#include <array>
+#include <optional>
+#include <vector>
+
+#include "ir/module.h"
+#include "ir/op_def.h"
+
+namespace gradc {
+
+struct ContractionLoop {
+  int64_t extent = 1;
+  bool summed = false;
+  int64_t result_step = 0;  // in elements; 0 where summed
+  std::array<bool, 2> moves{};  // whether an index of operand 0, 1 depends on it
+};
+
+// A half-open range of whole numbers.
+struct Range {
+  int64_t begin = 0, end = 0;
+  int64_t size() const { return end - begin; }
+};
+
+struct ContractionNest {
+  Op op;
+  ValueId result;
+  std::array<ValueId, 2> operands;
+  std::array<Type, 2> types;
+  Type result_type;
+  Contraction contraction;
+  std::vector<ContractionLoop> loops;  // the result's, then the summed ones
+  size_t result_loops = 0;
+
+  // Where index `axis` of an operand goes, before the division, when loop l runs over extents[l].
+  Range numerators(size_t operand, size_t axis, const std::vector<int64_t>& extents) const;
+  std::vector<int64_t> extents() const;
+  // Whether an index of the operand can leave the tensor or fail to divide.
+  bool has_padding(size_t operand) const;
+  // Whether two loops that are longer than 1 move one index of the operand.
+  bool has_windows(size_t operand) const;
+  // What loop l adds to an address in the operand's own bytes; no padding.
+  int64_t step(size_t operand, size_t l) const;
+  int64_t offset(size_t operand) const;
+  // Type of the products and sums: f32 for the half types.
+  DType sum_dtype() const;
+};
+
+// The nest of a contract kernel's one contract op; `kernel` must have one.
+ContractionNest contraction_nest(const Function& kernel);
+
+// `extent` in `parts` parts that differ by one at most, the larger ones first.
+struct Segment {
+  int64_t start = 0, size = 0, count = 0;  // `count` parts of `size` from `start` on
+};
+std::vector<Segment> segments(int64_t extent, int64_t parts);
+
+}  // namespace gradc

@@ -1,0 +1,395 @@
+// Contract kernels as register tiles. The structure is that of contract_schedule.h; here it becomes
+// loops:
+//
+//   parallel task {
+//     pass over the summed loops {
+//       b: [summed][columns] in scratch
+//       a: with its padding in scratch, or where it lies
+//       rows { tile -> sums in scratch, or results }
+//     }
+//     sums -> results
+//   }
+#include "compiler/lower/lower_contract.h"
+
+#include "compiler/lower/contract_results.h"
+#include "compiler/lower/contract_schedule.h"
+#include "compiler/lower/lower.h"
+#include "compiler/lower/stage_operand.h"
+#include "ir/diagnostic.h"
+
+namespace gradc {
+namespace {
+
+using loop::LoopKind;
+using loop::Scalar;
+
+int64_t ceil_div(int64_t x, int64_t y) {
+  return (x + y - 1) / y;
+}
+
+// A fork and a join cost about this many steps of a vector multiplication.
+constexpr int64_t kParallelSteps = 8000;
+
+class TileLowering {
+ public:
+  TileLowering(const Function& function, const Target& target, int threads)
+      : kernel_{.name = function.name},
+        builder_(kernel_),
+        values_(function, builder_),
+        nest_(contraction_nest(function)),
+        s_(contract_schedule_of(function)),
+        lanes_(target.vector_bytes / byte_size(nest_.sum_dtype())),
+        dtype_(nest_.sum_dtype()),
+        a_(1 - static_cast<size_t>(s_.vector_operand)),
+        b_(static_cast<size_t>(s_.vector_operand)),
+        vector_(static_cast<size_t>(s_.vector_loop)),
+        row_(s_.row_loop < 0 ? nest_.loops.size() : static_cast<size_t>(s_.row_loop)) {
+    int64_t steps = element_count(nest_.contraction.result_dims) / lanes_ *
+                    element_count(nest_.contraction.summed_dims);
+    parallel_ = threads > 1 && steps > kParallelSteps;
+    for (size_t l = nest_.result_loops; l < nest_.loops.size(); ++l)
+      passes_ *= ceil_div(nest_.loops[l].extent, s_.blocks[l]);
+  }
+
+  loop::Kernel run() {
+    for (const Segment& columns : column_panels())
+      for (const Segment& rows : row_parts())
+        lower_tasks(columns, rows);
+    return std::move(kernel_);
+  }
+
+ private:
+  // Panels of whole vectors; the last one may end in a part of a vector.
+  std::vector<Segment> column_panels() const {
+    int64_t columns = nest_.loops[vector_].extent, all = ceil_div(columns, lanes_);
+    std::vector<Segment> panels;
+    for (Segment panel : segments(all, ceil_div(all, s_.vectors)))
+      panels.push_back({panel.start * lanes_, panel.size * lanes_, panel.count});
+    Segment& last = panels.back();
+    if (int64_t missing = all * lanes_ - columns; missing > 0) {
+      Segment partial{columns - (last.size - missing), last.size - missing, 1};
+      if (--last.count == 0)
+        panels.pop_back();
+      panels.push_back(partial);
+    }
+    return panels;
+  }
+
+  std::vector<Segment> row_parts() const {
+    return row_ == nest_.loops.size() ? std::vector<Segment>{{0, 1, 1}}
+                                      : segments(nest_.loops[row_].extent, s_.row_parts);
+  }
+
+  // The tasks of one shape.
+  void lower_tasks(const Segment& columns, const Segment& rows) {
+    Dims counts;
+    for (size_t l = 0; l < nest_.result_loops; ++l)
+      counts.push_back(l == vector_ ? columns.count
+                       : l == row_  ? rows.count
+                                    : nest_.loops[l].extent / s_.blocks[l]);
+    int64_t tasks = element_count(counts);
+    Scalar task = builder_.index(0);
+    if (tasks > 1)
+      task = builder_.begin_for(parallel_ ? LoopKind::parallel : LoopKind::serial, tasks, {}, {},
+                                "task")[0];
+    std::vector<Scalar> numbers = unravel(builder_, task, counts);
+    block_ = {std::vector<Scalar>(nest_.loops.size(), builder_.index(0)), s_.blocks};
+    for (size_t l = 0; l < nest_.result_loops; ++l) {
+      Segment part = l == vector_ ? columns : l == row_ ? rows : Segment{0, s_.blocks[l], 1};
+      block_.size[l] = part.size;
+      block_.start[l] = builder_.add(builder_.index(part.start),
+                                     builder_.mul(numbers[l], builder_.index(part.size)));
+    }
+    lower_task();
+    if (tasks > 1)
+      builder_.end_for();
+  }
+
+  bool is_row(size_t l) const {
+    return l < nest_.result_loops && nest_.loops[l].moves[a_] && !nest_.loops[l].moves[b_];
+  }
+
+  // A scratch buffer, as large as the largest use.
+  uint32_t scratch(const std::string& name, int64_t elements) {
+    for (uint32_t i = 0; i < kernel_.buffers.size(); ++i)
+      if (kernel_.buffers[i].space == loop::Space::scratch && kernel_.buffers[i].name == name) {
+        kernel_.buffers[i].elements = std::max(kernel_.buffers[i].elements, elements);
+        return i;
+      }
+    return builder_.add_buffer({name, loop::Space::scratch, dtype_, elements});
+  }
+
+  // Sums lie in scratch as [row loops][columns].
+  void lower_task() {
+    row_elements_ = ceil_div(block_.size[vector_], lanes_) * lanes_;
+    sum_step_.assign(nest_.loops.size(), 0);
+    int64_t elements = row_elements_;
+    for (size_t l = nest_.result_loops; l-- > 0;)
+      if (is_row(l)) {
+        sum_step_[l] = elements;
+        elements *= block_.size[l];
+      }
+    sum_elements_ = elements;
+    if (!s_.direct_store)
+      sums_ = scratch("sums", elements);
+    if (passes_ > 1) {
+      Scalar i = builder_.begin_for(LoopKind::vector, elements)[0];
+      builder_.store(sums_, i, builder_.constant(dtype_, 0));
+      builder_.end_for();
+    }
+    lower_passes(nest_.result_loops);
+    if (!s_.direct_store)
+      store_sums();
+  }
+
+  void lower_passes(size_t l) {
+    if (l == nest_.loops.size()) {
+      lower_pass();
+      return;
+    }
+    int64_t extent = nest_.loops[l].extent;
+    for (const Segment& part : segments(extent, ceil_div(extent, s_.blocks[l]))) {
+      Scalar i =
+          part.count > 1 ? builder_.begin_for(LoopKind::serial, part.count)[0] : builder_.index(0);
+      block_.start[l] =
+          builder_.add(builder_.index(part.start), builder_.mul(i, builder_.index(part.size)));
+      block_.size[l] = part.size;
+      lower_passes(l + 1);
+      if (part.count > 1)
+        builder_.end_for();
+    }
+  }
+
+  void lower_pass() {
+    int64_t summed = 1;
+    for (size_t l = nest_.result_loops; l < nest_.loops.size(); ++l)
+      summed *= block_.size[l];
+    access_[b_] = s_.stage_b ? stage_vectors(values_, nest_, b_, vector_, block_,
+                                             scratch("b", summed * row_elements_), row_elements_)
+                             : access_in_place(values_, nest_, b_, block_);
+    NestBlock task = block_;
+    sum_base_ = builder_.index(0);
+    size_t opened = 0;
+    if (s_.stage_a)
+      for (size_t l = 0; l < static_cast<size_t>(s_.staged_from); ++l)
+        if (is_row(l) && l != row_ && block_.size[l] > 1) {
+          Scalar i = builder_.begin_for(LoopKind::serial, block_.size[l])[0];
+          block_.start[l] = builder_.add(block_.start[l], i);
+          block_.size[l] = 1;
+          sum_base_ = builder_.add(sum_base_, builder_.mul(i, builder_.index(sum_step_[l])));
+          ++opened;
+        }
+    access_[a_] = s_.stage_a ? stage_padded(values_, nest_, a_, block_,
+                                            scratch("a", padded_elements(nest_, a_, block_)))
+                             : access_in_place(values_, nest_, a_, block_);
+    lower_rows();
+    for (; opened > 0; --opened)
+      builder_.end_for();
+    block_ = task;
+  }
+
+  // All rows of what is staged, tile by tile. `at` counts from the block's start.
+  void lower_rows() {
+    std::vector<Scalar> at(nest_.loops.size(), builder_.index(0));
+    size_t opened = 0;
+    for (size_t l = 0; l < nest_.result_loops; ++l)
+      if (is_row(l) && l != row_ && block_.size[l] > 1) {
+        at[l] = builder_.begin_for(LoopKind::serial, block_.size[l])[0];
+        ++opened;
+      }
+    if (row_ == nest_.loops.size()) {
+      lower_tile(at, 1);
+    } else {
+      int64_t rows = block_.size[row_];
+      for (const Segment& panel : segments(rows, ceil_div(rows, s_.rows))) {
+        Scalar i = panel.count > 1 ? builder_.begin_for(LoopKind::serial, panel.count)[0]
+                                   : builder_.index(0);
+        at[row_] =
+            builder_.add(builder_.index(panel.start), builder_.mul(i, builder_.index(panel.size)));
+        lower_tile(at, panel.size);
+        if (panel.count > 1)
+          builder_.end_for();
+      }
+    }
+    for (; opened > 0; --opened)
+      builder_.end_for();
+  }
+
+  Scalar address(Scalar base, const std::vector<int64_t>& step, const std::vector<Scalar>& at) {
+    for (size_t l = 0; l < nest_.result_loops; ++l)
+      base = builder_.add(base, builder_.mul(at[l], builder_.index(step[l])));
+    return base;
+  }
+
+  // Two loops that walk on evenly are one.
+  static void append_loop(std::vector<loop::TileLoop>& loops, const loop::TileLoop& inner) {
+    if (inner.extent == 1)
+      return;
+    if (!loops.empty() && loops.back().a_step == inner.extent * inner.a_step &&
+        loops.back().b_step == inner.extent * inner.b_step)
+      loops.back() = {loops.back().extent * inner.extent, inner.a_step, inner.b_step};
+    else
+      loops.push_back(inner);
+  }
+
+  void lower_tile(const std::vector<Scalar>& at, int64_t rows) {
+    const OperandAccess &a = access_[a_], &b = access_[b_];
+    loop::Tile tile{.rows = rows,
+                    .columns = block_.size[vector_],
+                    .a_buffer = a.buffer,
+                    .b_buffer = b.buffer,
+                    .padded = s_.stage_b};
+    if (!s_.direct_store && s_.stage_b)
+      tile.columns = row_elements_;
+    if (row_ < nest_.loops.size())
+      tile.a_row_step = a.step[row_];
+    for (size_t l = nest_.result_loops; l < nest_.loops.size(); ++l)
+      append_loop(tile.loops, {block_.size[l], a.step[l], b.step[l]});
+    std::vector<Scalar> starts = {address(a.base, a.step, at), b.base};
+    Scalar sums_start = address(sum_base_, sum_step_, at);
+    int64_t sum_row_step = row_ < nest_.loops.size() ? sum_step_[row_] : 0;
+    if (passes_ > 1) {
+      tile.accumulate = true;
+      tile.acc_buffer = sums_;
+      tile.acc_row_step = sum_row_step;
+      starts.push_back(sums_start);
+    }
+    auto [row, group, column, sum] = builder_.begin_tile(tile, starts);
+    if (s_.direct_store)
+      store_row(at, row, column, sum);
+    else
+      builder_.store(
+          sums_,
+          builder_.add(builder_.add(sums_start, builder_.mul(row, builder_.index(sum_row_step))),
+                       column),
+          sum);
+    builder_.end_tile();
+  }
+
+  void store_row(const std::vector<Scalar>& at, Scalar row, Scalar column, Scalar sum) {
+    std::vector<Scalar> loops;
+    for (size_t l = 0; l < nest_.result_loops; ++l)
+      loops.push_back(builder_.add(block_.start[l], at[l]));
+    loops[vector_] = builder_.add(loops[vector_], column);
+    if (row_ < nest_.loops.size())
+      loops[row_] = builder_.add(loops[row_], row);
+    store_results(values_, nest_, loops, sum);
+  }
+
+  // The row loops that are one run of neighbours in the result, and their number of elements.
+  std::pair<size_t, int64_t> contiguous_rows() const {
+    int64_t run = 1;
+    size_t first = nest_.result_loops;
+    while (first > 0) {
+      size_t l = first - 1;
+      if (block_.size[l] > 1 && (!is_row(l) || nest_.loops[l].result_step != run))
+        break;
+      run *= block_.size[l];
+      first = l;
+    }
+    return {first, run};
+  }
+
+  void store_sums() {
+    auto [first_of_run, run] = contiguous_rows();
+    std::vector<Scalar> loops = block_.start;
+    loops.resize(nest_.result_loops);
+    Scalar base = builder_.index(0);
+    size_t opened = 0;
+    size_t end = run > 1 ? first_of_run : nest_.result_loops;
+    for (size_t l = 0; l < end; ++l)
+      if (is_row(l) && block_.size[l] > 1) {
+        Scalar i = builder_.begin_for(LoopKind::serial, block_.size[l])[0];
+        loops[l] = builder_.add(loops[l], i);
+        base = builder_.add(base, builder_.mul(i, builder_.index(sum_step_[l])));
+        ++opened;
+      }
+    if (run > 1)
+      store_transposed(loops, base, first_of_run, run);
+    else
+      store_rows(loops, base);
+    for (; opened > 0; --opened)
+      builder_.end_for();
+  }
+
+  // Vectors along the columns.
+  void store_rows(std::vector<Scalar> loops, Scalar base) {
+    Scalar column = builder_.begin_for(LoopKind::vector, block_.size[vector_])[0];
+    loops[vector_] = builder_.add(loops[vector_], column);
+    store_results(values_, nest_, loops, builder_.load(sums_, builder_.add(base, column)));
+    builder_.end_for();
+  }
+
+  // The result wants neighbouring rows side by side: columns become rows, then vectors run along
+  // what were rows.
+  void store_transposed(std::vector<Scalar> loops, Scalar base, size_t first_of_run, int64_t run) {
+    loop::Transpose transpose{.rows = run,
+                              .columns = block_.size[vector_],
+                              .from_buffer = sums_,
+                              .from_step = row_elements_};
+    if (stores_sums_unchanged(values_.function(), nest_)) {
+      transpose.to_buffer = values_.result_buffer(0);
+      transpose.to_step = nest_.loops[vector_].result_step;
+      Scalar to = builder_.index(0);
+      for (size_t l = 0; l < nest_.result_loops; ++l)
+        to = builder_.add(to, builder_.mul(loops[l], builder_.index(nest_.loops[l].result_step)));
+      builder_.transpose(transpose, base, to);
+      return;
+    }
+    transpose.to_buffer = scratch("columns", block_.size[vector_] * run);
+    transpose.to_step = run;
+    builder_.transpose(transpose, base, builder_.index(0));
+    Scalar column = builder_.begin_for(LoopKind::serial, block_.size[vector_])[0];
+    loops[vector_] = builder_.add(loops[vector_], column);
+    Scalar j = builder_.begin_for(LoopKind::vector, run)[0];
+    Dims dims(block_.size.begin() + static_cast<std::ptrdiff_t>(first_of_run),
+              block_.size.begin() + static_cast<std::ptrdiff_t>(nest_.result_loops));
+    std::vector<Scalar> in_run = unravel(builder_, j, dims);
+    for (size_t l = first_of_run; l < nest_.result_loops; ++l)
+      loops[l] = builder_.add(loops[l], in_run[l - first_of_run]);
+    Scalar at = builder_.add(builder_.mul(column, builder_.index(run)), j);
+    store_results(values_, nest_, loops, builder_.load(transpose.to_buffer, at));
+    builder_.end_for();
+    builder_.end_for();
+  }
+
+  loop::Kernel kernel_;
+  loop::Builder builder_;
+  KernelValues values_;
+  ContractionNest nest_;
+  ContractSchedule s_;
+  int64_t lanes_;
+  DType dtype_;
+  size_t a_, b_;  // the broadcast operand and the one read in vectors
+  size_t vector_, row_;  // loops; row_ is the number of loops if there is none
+  bool parallel_ = false;
+  int64_t passes_ = 1;
+
+  NestBlock block_;
+  std::array<OperandAccess, 2> access_;
+  uint32_t sums_ = 0;
+  Scalar sum_base_;
+  std::vector<int64_t> sum_step_;  // per loop, in the sums' buffer
+  int64_t sum_elements_ = 0;
+  int64_t row_elements_ = 0;  // of a row of sums and of a row of staged b
+};
+
+}  // namespace
+
+loop::Kernel lower_contract_tile(const Function& kernel, const Target& target, int threads) {
+  return TileLowering(kernel, target, threads).run();
+}
+
+loop::Kernel lower_contract(const Function& kernel, const Target& target, int threads) {
+  switch (contract_schedule_of(kernel).method) {
+    case ContractMethod::tile:
+      return lower_contract_tile(kernel, target, threads);
+    case ContractMethod::direct:
+      return lower_contract_direct(kernel, target, threads);
+    case ContractMethod::lanes:
+      return lower_contract_lanes(kernel, target, threads);
+  }
+  internal_error(__FILE__, __LINE__, "a method with a lowering", kernel.name);
+}
+
+}  // namespace gradc

@@ -1,0 +1,13 @@
+#pragma once
+// The lowerings of contract kernels, one per ContractMethod.
+#include "compiler/target.h"
+#include "ir/loop.h"
+#include "ir/module.h"
+
+namespace gradc {
+
+loop::Kernel lower_contract_tile(const Function& kernel, const Target& target, int threads);
+loop::Kernel lower_contract_direct(const Function& kernel, const Target& target, int threads);
+loop::Kernel lower_contract_lanes(const Function& kernel, const Target& target, int threads);
+
+}  // namespace gradc

@@ -1,0 +1,43 @@
+#pragma once
+// Copies of a contraction's operands in scratch, in the order in which a tile reads them: a with
+// its padding and dilation made explicit, b with the vector loop innermost.
+#include <vector>
+
+#include "compiler/lower/contraction.h"
+#include "compiler/lower/kernel_values.h"
+
+namespace gradc {
+
+// The part of the nest that is open: loop l covers [start[l], start[l] + size[l]).
+struct NestBlock {
+  std::vector<loop::Scalar> start;
+  std::vector<int64_t> size;
+};
+
+// Where a tile finds an operand: element (i_0, i_1, ...), counted from the block's start, lies at
+// base + sum of step[l] * i_l in the buffer.
+struct OperandAccess {
+  uint32_t buffer = 0;
+  loop::Scalar base;
+  std::vector<int64_t> step;  // per loop of the nest
+};
+
+// The operand where it lies: not computed in the kernel, without padding.
+OperandAccess access_in_place(KernelValues& values, const ContractionNest& nest, size_t operand,
+                              const NestBlock& block);
+
+// Elements that stage_padded and stage_vectors need.
+int64_t padded_elements(const ContractionNest& nest, size_t operand, const NestBlock& block);
+
+// Copies what the block reads, axis by axis, zeros where an index leaves the operand or does not
+// divide.
+OperandAccess stage_padded(KernelValues& values, const ContractionNest& nest, size_t operand,
+                           const NestBlock& block, uint32_t buffer);
+
+// Copies what the block reads as [summed loops][vector loop], rows of `row_elements`. The operand
+// has no padding, and no two of the block's loops move one of its axes.
+OperandAccess stage_vectors(KernelValues& values, const ContractionNest& nest, size_t operand,
+                            size_t vector_loop, const NestBlock& block, uint32_t buffer,
+                            int64_t row_elements);
+
+}  // namespace gradc

@@ -1,0 +1,158 @@
+#include "tests/support/contract_cases.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <random>
+
+#include "ir/builder.h"
+#include "ir/op_def.h"
+#include "ir/parse.h"
+
+namespace gradc::test {
+namespace {
+
+std::string dot(const Type& a, const Type& b, int64_t sum_a, int64_t sum_b) {
+  return fmt::format("dot({}, {}) {{batch_a=[], batch_b=[], sum_a=[{}], sum_b=[{}]}}", to_string(a),
+                     to_string(b), sum_a, sum_b);
+}
+
+struct ConvolutionShape {
+  int64_t batch, inputs, outputs, size, kernel, stride, pad, dilation, groups;
+};
+
+void append_convolutions(std::vector<std::string>& cases, const ConvolutionShape& c) {
+  int64_t span = c.dilation * (c.kernel - 1) + 1;
+  int64_t out = (c.size + 2 * c.pad - span) / c.stride + 1;
+  Type x{DType::f32, {c.batch, c.inputs, c.size, c.size}};
+  Type w{DType::f32, {c.outputs, c.inputs / c.groups, c.kernel, c.kernel}};
+  Type y{DType::f32, {c.batch, c.outputs, out, out}};
+  auto attrs = [&](const std::string& size) {
+    return fmt::format(
+        "{{dilation=[{0},{0}], groups={1}, high=[{2},{2}], low=[{2},{2}], {3}stride=[{4},{4}]}}",
+        c.dilation, c.groups, c.pad, size, c.stride);
+  };
+  auto sized = [](int64_t n) { return fmt::format("size=[{0},{0}], ", n); };
+  cases.push_back(fmt::format("conv({}, {}) {}", to_string(x), to_string(w), attrs("")));
+  cases.push_back(fmt::format("conv_data_gradient({}, {}) {}", to_string(y), to_string(w),
+                              attrs(sized(c.size))));
+  cases.push_back(fmt::format("conv_weight_gradient({}, {}) {}", to_string(x), to_string(y),
+                              attrs(sized(c.kernel))));
+}
+
+ValueId product_of_parameters(Builder& b, const Type& type, const std::string& name) {
+  ValueId x = b.parameter(type, name), y = b.parameter(type, name + "_scale");
+  return b.op(Opcode::mul, {x, y});
+}
+
+}  // namespace
+
+Function contract_kernel(const std::string& text, Fused fused) {
+  Example example = parse_example(text);
+  Function kernel;
+  kernel.kind = FunctionKind::kernel;
+  kernel.name = "k";
+  kernel.attrs.set("class", std::string("contract"));
+  Builder b(kernel);
+  std::vector<ValueId> operands;
+  for (size_t i = 0; i < 2; ++i) {
+    std::string name = i == 0 ? "a" : "b";
+    bool computed = fused == Fused::prologue || fused == Fused::both;
+    operands.push_back(computed ? product_of_parameters(b, example.operands[i], name)
+                                : b.parameter(example.operands[i], name));
+  }
+  ValueId y = b.op(example.code, operands, example.attrs, "y");
+  if (fused == Fused::epilogue || fused == Fused::both) {
+    Type type = b.type(y);
+    y = b.op(Opcode::mul, {y, b.parameter(type, "residual")});
+    if (type.rank() > 0) {
+      ValueId bias = b.parameter({type.dtype, {type.dims.back()}}, "bias");
+      y = b.op(Opcode::add, {y, b.broadcast(bias, {type.rank() - 1}, type.dims)});
+    }
+  }
+  b.result(y, "y");
+  return kernel;
+}
+
+Function scheduled(Function kernel, const Target& target, int threads) {
+  set_attributes(kernel, choose_contract_schedule(kernel, target, threads));
+  return kernel;
+}
+
+std::vector<std::string> op_examples() {
+  std::vector<std::string> found;
+  for (Opcode code : all_opcodes())
+    if (def(code).kernel == KernelClass::contract)
+      for (std::string_view line : example_lines(def(code).examples))
+        found.emplace_back(line);
+  return found;
+}
+
+std::vector<std::string> dot_cases() {
+  std::vector<std::string> cases;
+  std::mt19937 random(7);
+  std::uniform_int_distribution<int64_t> size(1, 70);
+  for (int i = 0; i < 12; ++i) {
+    int64_t m = size(random), n = size(random), k = size(random);
+    bool ta = i & 1, tb = i & 2;
+    cases.push_back(dot({DType::f32, ta ? Dims{k, m} : Dims{m, k}},
+                        {DType::f32, tb ? Dims{n, k} : Dims{k, n}}, ta ? 0 : 1, tb ? 1 : 0));
+  }
+  for (auto [m, n, k] : {std::array<int64_t, 3>{1, 70, 33},
+                         {33, 1, 70},
+                         {64, 10, 40},
+                         {3, 2, 1},
+                         {7, 20, 1100},
+                         {1, 1, 300},
+                         {130, 34, 6}})
+    for (bool tb : {false, true})
+      cases.push_back(
+          dot({DType::f32, {m, k}}, {DType::f32, tb ? Dims{n, k} : Dims{k, n}}, 1, tb ? 1 : 0));
+  cases.insert(
+      cases.end(),
+      {
+          "dot(f64[9,20], f64[20,11]) {batch_a=[], batch_b=[], sum_a=[1], sum_b=[0]}",
+          "dot(i32[9,20], i32[20,19]) {batch_a=[], batch_b=[], sum_a=[1], sum_b=[0]}",
+          "dot(f32[3,2,17,9], f32[3,2,9,21]) {batch_a=[0,1], batch_b=[0,1], sum_a=[3], sum_b=[2]}",
+          "dot(f32[3,17,2,9], f32[3,21,2,9]) {batch_a=[0,2], batch_b=[0,2], sum_a=[3], sum_b=[3]}",
+          "dot(f32[3,17,9], f32[3,17,9]) {batch_a=[2], batch_b=[2], sum_a=[1], sum_b=[1]}",
+          "dot(f32[5,7,40], f32[5,7,18]) {batch_a=[], batch_b=[], sum_a=[0,1], sum_b=[0,1]}",
+          "dot(f32[5,7,40], f32[40,18,3]) {batch_a=[], batch_b=[], sum_a=[2], sum_b=[0]}",
+          "dot(f32[12], f32[9]) {batch_a=[], batch_b=[], sum_a=[], sum_b=[]}",
+          "dot(f32[70], f32[70]) {batch_a=[], batch_b=[], sum_a=[0], sum_b=[0]}",
+      });
+  return cases;
+}
+
+std::vector<std::string> convolution_cases() {
+  std::vector<std::string> cases;
+  for (const ConvolutionShape& shape : {ConvolutionShape{2, 3, 18, 6, 3, 1, 1, 1, 1},
+                                        {2, 1, 17, 8, 5, 1, 2, 1, 1},
+                                        {1, 18, 17, 7, 3, 2, 1, 1, 1},
+                                        {2, 8, 16, 5, 1, 1, 0, 1, 1},
+                                        {2, 8, 16, 5, 1, 2, 0, 1, 1},
+                                        {1, 3, 20, 7, 3, 1, 2, 2, 1},
+                                        {2, 16, 18, 3, 3, 1, 1, 1, 1},
+                                        {2, 8, 32, 4, 3, 1, 1, 1, 2},
+                                        {2, 6, 6, 7, 3, 1, 1, 1, 6},
+                                        {1, 4, 2, 9, 3, 2, 1, 1, 1},
+                                        {1, 2, 18, 8, 7, 3, 3, 1, 1}})
+    append_convolutions(cases, shape);
+  return cases;
+}
+
+std::vector<Tensor> random_arguments(const Function& kernel, unsigned seed) {
+  std::mt19937 random(seed);
+  std::uniform_int_distribution<int> uniform(-8, 8);
+  std::vector<Tensor> arguments;
+  for (const Parameter& parameter : kernel.parameters) {
+    const Type& type = kernel.type(parameter.value);
+    Tensor x{type, std::vector<double>(static_cast<size_t>(type.elements()))};
+    for (double& value : x.data)
+      value = is_float(type.dtype) ? uniform(random) / 8.0 : uniform(random);
+    arguments.push_back(std::move(x));
+  }
+  return arguments;
+}
+
+}  // namespace gradc::test

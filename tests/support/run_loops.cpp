@@ -1,0 +1,194 @@
+#include "tests/support/run_loops.h"
+
+#include <cmath>
+#include <limits>
+
+#include "ir/diagnostic.h"
+
+namespace gradc {
+namespace {
+
+using loop::Code;
+using loop::Instr;
+
+double apply(Code code, DType dtype, const std::vector<double>& x) {
+  bool whole = is_integer(dtype);
+  switch (code) {
+    case Code::add:
+      return x[0] + x[1];
+    case Code::sub:
+      return x[0] - x[1];
+    case Code::mul:
+      return x[0] * x[1];
+    case Code::div:
+      return whole ? std::trunc(x[0] / x[1]) : x[0] / x[1];
+    case Code::rem:
+      return std::fmod(x[0], x[1]);
+    case Code::fma:
+      return x[0] * x[1] + x[2];
+    case Code::neg:
+      return -x[0];
+    case Code::min:
+      return std::min(x[0], x[1]);
+    case Code::max:
+      return std::max(x[0], x[1]);
+    case Code::tanh:
+      return std::tanh(x[0]);
+    case Code::bit_and:
+      return x[0] != 0 && x[1] != 0 ? 1 : 0;  // of bools
+    case Code::equal:
+      return x[0] == x[1] ? 1 : 0;
+    case Code::less:
+      return x[0] < x[1] ? 1 : 0;
+    case Code::less_equal:
+      return x[0] <= x[1] ? 1 : 0;
+    case Code::select:
+      return x[0] != 0 ? x[1] : x[2];
+    case Code::convert:
+      return whole ? std::trunc(x[0]) : x[0];
+    default:
+      fail("`{}` is not known to run_loops", name_of(code));
+  }
+}
+
+class Machine {
+ public:
+  Machine(const loop::Kernel& kernel, const std::vector<std::vector<double>>& operands)
+      : kernel_(kernel), regs_(kernel.regs.size()) {
+    for (const loop::Buffer& buffer : kernel.buffers)
+      buffers_.emplace_back(static_cast<size_t>(buffer.elements),
+                            std::numeric_limits<double>::quiet_NaN());
+    for (size_t i = 0; i < operands.size(); ++i) {
+      if (operands[i].size() != buffers_[i].size())
+        fail("operand {} has {} elements, not {}", i, buffers_[i].size(), operands[i].size());
+      buffers_[i] = operands[i];
+    }
+  }
+
+  void run(const std::vector<Instr>& body) {
+    for (const Instr& instr : body)
+      run(instr);
+  }
+
+  std::vector<std::vector<double>> results() const {
+    std::vector<std::vector<double>> found;
+    for (size_t i = 0; i < buffers_.size(); ++i)
+      if (kernel_.buffers[i].space == loop::Space::result)
+        found.push_back(buffers_[i]);
+    return found;
+  }
+
+ private:
+  double& element(uint32_t buffer, double index) {
+    if (!(index >= 0 && index < static_cast<double>(buffers_[buffer].size())))
+      fail("index {} of %{}, which has {} elements", index, kernel_.buffers[buffer].name,
+           buffers_[buffer].size());
+    return buffers_[buffer][static_cast<size_t>(index)];
+  }
+
+  std::vector<double> values(const std::vector<uint32_t>& registers) const {
+    std::vector<double> found;
+    for (uint32_t reg : registers)
+      found.push_back(regs_[reg]);
+    return found;
+  }
+
+  void run(const Instr& instr) {
+    std::vector<double> x = values(instr.operands);
+    switch (instr.code) {
+      case Code::constant:
+        regs_[instr.results[0]] =
+            is_float(instr.dtype) ? instr.real : static_cast<double>(instr.integer);
+        break;
+      case Code::load:
+        regs_[instr.results[0]] = element(instr.buffer, x[0]);
+        break;
+      case Code::load_if:
+        regs_[instr.results[0]] = x[0] != 0 ? element(instr.buffer, x[1]) : x[2];
+        break;
+      case Code::store:
+        element(instr.buffer, x[0]) = x[1];
+        break;
+      case Code::loop:
+        run_loop(instr, std::move(x));
+        break;
+      case Code::tile:
+        run_tile(instr, x);
+        break;
+      case Code::transpose:
+        run_transpose(*instr.transpose, x[0], x[1]);
+        break;
+      case Code::yield:
+        yielded_ = std::move(x);
+        break;
+      default:
+        regs_[instr.results[0]] = apply(instr.code, instr.dtype, x);
+    }
+  }
+
+  void run_loop(const Instr& instr, std::vector<double> carries) {
+    for (int64_t i = 0; i < instr.extent; ++i) {
+      regs_[instr.params[0]] = static_cast<double>(i);
+      for (size_t c = 0; c < carries.size(); ++c)
+        regs_[instr.params[c + 1]] = carries[c];
+      run(instr.body);
+      if (!carries.empty())
+        carries = yielded_;
+    }
+    for (size_t c = 0; c < carries.size(); ++c)
+      regs_[instr.results[c]] = carries[c];
+  }
+
+  double sum(const loop::Tile& tile, size_t depth, double a, double b, double start) {
+    if (depth == tile.loops.size())
+      return element(tile.a_buffer, a) * element(tile.b_buffer, b) + start;
+    const loop::TileLoop& loop = tile.loops[depth];
+    for (int64_t k = 0; k < loop.extent; ++k)
+      start = sum(tile, depth + 1, a + static_cast<double>(k * loop.a_step),
+                  b + static_cast<double>(k * loop.b_step), start);
+    return start;
+  }
+
+  void run_tile(const Instr& instr, const std::vector<double>& starts) {
+    const loop::Tile& tile = *instr.tile;
+    for (int64_t r = 0; r < tile.rows; ++r)
+      for (int64_t g = 0; g < tile.groups; ++g)
+        for (int64_t c = 0; c < tile.columns; ++c) {
+          double start = 0;
+          if (tile.accumulate)
+            start = element(tile.acc_buffer,
+                            starts[2] + static_cast<double>(r * tile.acc_row_step +
+                                                            g * tile.acc_group_step + c));
+          regs_[instr.params[0]] = static_cast<double>(r);
+          regs_[instr.params[1]] = static_cast<double>(g);
+          regs_[instr.params[2]] = static_cast<double>(c);
+          regs_[instr.params[3]] =
+              sum(tile, 0, starts[0] + static_cast<double>(r * tile.a_row_step),
+                  starts[1] + static_cast<double>(g * tile.b_group_step + c), start);
+          run(instr.body);
+        }
+  }
+
+  void run_transpose(const loop::Transpose& t, double from, double to) {
+    for (int64_t r = 0; r < t.rows; ++r)
+      for (int64_t c = 0; c < t.columns; ++c)
+        element(t.to_buffer, to + static_cast<double>(c * t.to_step + r)) =
+            element(t.from_buffer, from + static_cast<double>(r * t.from_step + c));
+  }
+
+  const loop::Kernel& kernel_;
+  std::vector<double> regs_;
+  std::vector<std::vector<double>> buffers_;
+  std::vector<double> yielded_;
+};
+
+}  // namespace
+
+std::vector<std::vector<double>> run_loops(const loop::Kernel& kernel,
+                                           const std::vector<std::vector<double>>& operands) {
+  Machine machine(kernel, operands);
+  machine.run(kernel.body);
+  return machine.results();
+}
+
+}  // namespace gradc

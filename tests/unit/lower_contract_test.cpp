@@ -1,0 +1,62 @@
+#include "compiler/lower/lower_contract.h"
+
+#include <catch2/catch.hpp>
+#include <cmath>
+#include <map>
+
+#include "compiler/lower/lower.h"
+#include "ir/loop_text.h"
+#include "tests/support/contract_cases.h"
+#include "tests/support/run_loops.h"
+
+using namespace gradc;
+
+namespace {
+
+const Target kWide{.vector_bytes = 64, .vector_registers = 32};
+const Target kNarrow{.vector_bytes = 32, .vector_registers = 16};
+
+// The loops compute what the evaluator does. Arguments are small multiples of 1/8, so that sums are
+// exact in any order.
+void check_loops(const Function& kernel, const Target& target, int threads,
+                 const std::vector<Tensor>& arguments, const std::vector<Tensor>& expected) {
+  Function ready = test::scheduled(kernel, target, threads);
+  loop::Kernel loops = lower(ready, target, threads);
+  std::string text = print(loops);
+  CHECK(print(parse_loops(text, "kernel.loops")) == text);
+  std::vector<std::vector<double>> operands;
+  for (const Tensor& argument : arguments)
+    operands.push_back(argument.data);
+  std::vector<std::vector<double>> results = run_loops(loops, operands);
+  REQUIRE(results.size() == expected.size());
+  for (size_t i = 0; i < expected.size(); ++i)
+    CHECK(results[i] == expected[i].data);
+}
+
+void check_all(const std::vector<std::string>& cases, test::Fused fused) {
+  for (const std::string& example : cases) {
+    CAPTURE(example);
+    Function kernel = test::contract_kernel(example, fused);
+    std::vector<Tensor> arguments = test::random_arguments(kernel, 1);
+    std::vector<Tensor> expected = eval_closed({}, kernel, arguments);
+    check_loops(kernel, kWide, 1, arguments, expected);
+    check_loops(kernel, kNarrow, 2, arguments, expected);
+  }
+}
+
+}  // namespace
+
+TEST_CASE("loops of every contract op's examples compute what eval does", "[contract]") {
+  check_all(test::op_examples(), test::Fused::nothing);
+  check_all(test::op_examples(), test::Fused::both);
+}
+
+TEST_CASE("loops of products of odd sizes compute what eval does", "[contract]") {
+  check_all(test::dot_cases(), test::Fused::nothing);
+  check_all(test::dot_cases(), test::Fused::both);
+}
+
+TEST_CASE("loops of convolutions and their gradients compute what eval does", "[contract]") {
+  check_all(test::convolution_cases(), test::Fused::nothing);
+  check_all(test::convolution_cases(), test::Fused::both);
+}
