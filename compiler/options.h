@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "compiler/target.h"
+
 namespace gradc {
 
 enum class OptimizerKind : uint8_t {
@@ -44,6 +46,7 @@ struct Options {
   std::optional<int64_t> memory_total;  // bytes all regions together may take
   // Target.
   std::string cpu = "native";
+  Target target;  // what `cpu` names; compiler/codegen knows
   int threads = 1;  // the most that will run; thread scratch is sized for it
   bool expand_all = false;  // every composite becomes primitives before autodiff
 };

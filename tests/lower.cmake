@@ -1,5 +1,7 @@
-gradc_test(lower_test LIBS gradc_lower SOURCES
-  support/contract_cases.cpp
+add_library(gradc_contract_cases STATIC support/contract_cases.cpp)
+target_link_libraries(gradc_contract_cases PUBLIC gradc_lower PRIVATE gradc_warnings)
+
+gradc_test(lower_test LIBS gradc_lower gradc_contract_cases SOURCES
   support/run_loops.cpp
   unit/lower_contract_test.cpp
   unit/lower_map_test.cpp)

@@ -1,9 +1,10 @@
-gradc_test(passes_test LIBS gradc_compiler gradc_test_support SOURCES
+gradc_test(passes_test LIBS gradc_compiler gradc_contract_cases gradc_test_support SOURCES
   unit/autodiff_test.cpp
   unit/expand_test.cpp
   unit/fuse_test.cpp
   unit/optimizer_test.cpp
   unit/pipeline_test.cpp
   unit/random_passes_test.cpp
+  unit/schedule_test.cpp
   unit/simplify_test.cpp
   unit/unroll_test.cpp)

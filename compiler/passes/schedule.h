@@ -1,0 +1,15 @@
+#pragma once
+// Decides how each kernel runs on the target, and writes it on the kernel as attributes
+// (compiler/kernel.h): the method, tile and blocks of a contraction, and for every kernel the
+// bytes of workspace and of scratch per thread that its loops need, which the plan then places.
+//
+// What is decided here changes how long a kernel takes, never a bit of its results. The first pass
+// that knows the target and the number of threads.
+#include "compiler/options.h"
+#include "ir/module.h"
+
+namespace gradc {
+
+Module schedule(const Module& module, const Options& options);
+
+}  // namespace gradc

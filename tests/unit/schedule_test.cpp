@@ -1,0 +1,97 @@
+#include "compiler/passes/schedule.h"
+
+#include <catch2/catch.hpp>
+
+#include "compiler/kernel.h"
+#include "compiler/lower/contract_schedule.h"
+#include "ir/parse.h"
+#include "ir/print.h"
+#include "tests/support/contract_cases.h"
+
+using namespace gradc;
+
+namespace {
+
+const Target kAvx512{.vector_bytes = 64, .vector_registers = 32};
+const Target kAvx2{.vector_bytes = 32, .vector_registers = 16};
+
+std::string product(int64_t m, int64_t n, int64_t k, bool b_transposed = false) {
+  return fmt::format(
+      "dot(f32[{},{}], f32[{},{}]) {{batch_a=[], batch_b=[], sum_a=[1], sum_b=[{}]}}", m, k,
+      b_transposed ? n : k, b_transposed ? k : n, b_transposed ? 1 : 0);
+}
+
+ContractSchedule chosen(const std::string& example, const Target& target = kAvx512,
+                        int threads = 1) {
+  return choose_contract_schedule(test::contract_kernel(example), target, threads);
+}
+
+int64_t registers(const ContractSchedule& s) {
+  return s.rows * s.vectors + s.vectors + 1;
+}
+
+}  // namespace
+
+TEST_CASE("a schedule survives as attributes", "[schedule]") {
+  for (const std::string& example : {product(1000, 300, 2000), product(64, 1, 100)}) {
+    Function kernel = test::contract_kernel(example);
+    ContractSchedule s = chosen(example);
+    set_attributes(kernel, s);
+    Function again = kernel;
+    set_attributes(again, contract_schedule_of(kernel));
+    CHECK(again.attrs == kernel.attrs);
+  }
+}
+
+TEST_CASE("large products take the largest tile that stays in registers", "[schedule]") {
+  ContractSchedule s = chosen(product(1024, 1024, 1024));
+  CHECK(s.method == ContractMethod::tile);
+  CHECK(s.rows == 6);
+  CHECK(s.vectors == 4);
+  s = chosen(product(1024, 1024, 1024), kAvx2);
+  CHECK(s.rows == 6);
+  CHECK(s.vectors == 2);
+}
+
+TEST_CASE("no tile needs more registers than there are", "[schedule]") {
+  for (const auto& cases : {test::dot_cases(), test::convolution_cases()})
+    for (const std::string& example : cases) {
+      CAPTURE(example);
+      CHECK(registers(chosen(example)) <= 30);
+      CHECK(registers(chosen(example, kAvx2)) <= 16);
+    }
+}
+
+TEST_CASE("long sums are cut into even passes", "[schedule]") {
+  CHECK(chosen(product(64, 64, 1024)).blocks == std::vector<int64_t>{64, 64, 1024});
+  CHECK(chosen(product(64, 64, 3000)).blocks == std::vector<int64_t>{64, 64, 1000});
+}
+
+TEST_CASE("what has no vector along the result sums along lanes", "[schedule]") {
+  CHECK(chosen(product(64, 1, 512)).method == ContractMethod::lanes);
+  CHECK(chosen(product(1, 1, 512)).method == ContractMethod::lanes);
+}
+
+TEST_CASE("neither threads nor fused ops choose the method", "[schedule]") {
+  for (const auto& cases : {test::dot_cases(), test::convolution_cases()})
+    for (const std::string& example : cases) {
+      CAPTURE(example);
+      ContractMethod method = chosen(example).method;
+      CHECK(chosen(example, kAvx512, 8).method == method);
+      Function fused = test::contract_kernel(example, test::Fused::both);
+      CHECK(choose_contract_schedule(fused, kAvx512, 1).method == method);
+    }
+}
+
+TEST_CASE("schedule writes what the plan needs to know", "[schedule]") {
+  Module module{.name = "m"};
+  module.functions.push_back(test::contract_kernel(product(64, 64, 3000, true)));
+  Options options;
+  options.target = kAvx512;
+  Module after = schedule(module, options);
+  const Function& kernel = after.functions[0];
+  // b: 1000 x 64 floats, sums: 64 x 64 floats.
+  CHECK(kernel.attrs.integer("scratch") == (1000 * 64 + 64 * 64) * 4);
+  CHECK(kernel.attrs.integer("workspace") == 0);
+  CHECK(print(parse_module(print(after), "scheduled.ir")) == print(after));
+}
