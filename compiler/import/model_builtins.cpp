@@ -11,7 +11,7 @@ namespace {
 
 constexpr int64_t kMaxRange = 500;
 
-const Type& type_of(BuiltinCall& c, size_t i, std::string_view what) {
+Type type_of(BuiltinCall& c, size_t i, std::string_view what) {
   return c.trace.type(tensor(c.arguments[i], what));
 }
 
@@ -111,7 +111,7 @@ Value full(BuiltinCall& c) {
 // --- Shapes ---
 
 Value dim(BuiltinCall& c) {
-  const Type& type = type_of(c, 0, "the first argument of `dim`");
+  Type type = type_of(c, 0, "the first argument of `dim`");
   int64_t axis = normalize_axis(whole_number(c.arguments[1], "the axis"), type.rank());
   return {type.dims[static_cast<size_t>(axis)]};
 }
@@ -131,19 +131,18 @@ Value dtype_of(BuiltinCall& c) {
 // One size may be -1: what the others leave.
 Value reshape(BuiltinCall& c) {
   TensorRef x = tensor(c.arguments[0], "the first argument of `reshape`");
+  Type type = c.trace.type(x);
   std::vector<int64_t> dims = whole_numbers(c.arguments[1], "the shape");
-  int64_t elements = c.trace.type(x).elements();
+  std::string wanted = to_string(dims);
   auto open = std::find(dims.begin(), dims.end(), -1);
   if (open != dims.end()) {
     *open = 1;
     check_size(dims);
-    *open = elements / element_count(dims);
+    *open = std::max<int64_t>(type.elements() / element_count(dims), 1);
   }
   check_size(dims);
-  if (element_count(dims) != elements)
-    fail("cannot reshape {} ({} elements) to {}", to_string(c.trace.type(x)), elements,
-         open == dims.end() ? fmt::format("{} ({})", to_string(dims), element_count(dims))
-                            : fmt::format("a multiple of {}", element_count(dims) / *open));
+  if (element_count(dims) != type.elements())
+    fail("cannot reshape {} ({} elements) to {}", to_string(type), type.elements(), wanted);
   return {c.trace.reshape(x, dims)};
 }
 
@@ -154,45 +153,11 @@ Value broadcast_to(BuiltinCall& c) {
 
 // --- Products ---
 
-// Axes of one side of a matrix product: all but the last two are batch axes.
-struct MatrixAxes {
-  int64_t rank, row, inner;
-};
-
-MatrixAxes matrix_axes(const Type& type, bool transposed, bool left) {
-  if (type.rank() < 1)
-    fail("`matmul` takes vectors, matrices and batches of them, got {}", to_string(type));
-  if (type.rank() == 1)
-    return {1, -1, 0};
-  bool inner_last = left != transposed;
-  return {type.rank(), type.rank() - (inner_last ? 2 : 1), type.rank() - (inner_last ? 1 : 2)};
-}
-
-// x[..., m, k] times y[k, n] or y[..., k, n], as one dot.
 Value matmul(BuiltinCall& c) {
   TensorRef x = tensor(c.arguments[0], "the first argument of `matmul`");
   TensorRef y = tensor(c.arguments[1], "the second argument of `matmul`");
-  Type a = c.trace.type(x), b = c.trace.type(y);
-  MatrixAxes left = matrix_axes(a, flag(c.arguments[2], "`transpose_a`"), true);
-  MatrixAxes right = matrix_axes(b, flag(c.arguments[3], "`transpose_b`"), false);
-  int64_t inner_a = a.dims[static_cast<size_t>(left.inner)];
-  int64_t inner_b = b.dims[static_cast<size_t>(right.inner)];
-  if (inner_a != inner_b)
-    fail("inner sizes of `matmul` differ: {} (axis {} of {}) and {} (axis {} of {})", inner_a,
-         left.inner, to_string(a), inner_b, right.inner, to_string(b));
-  std::vector<int64_t> batch(static_cast<size_t>(std::max<int64_t>(right.rank - 2, 0)));
-  std::iota(batch.begin(), batch.end(), 0);
-  if (!batch.empty() &&
-      (left.rank != right.rank ||
-       !std::equal(batch.begin(), batch.end(), batch.begin(), [&](int64_t i, int64_t j) {
-         return a.dims[static_cast<size_t>(i)] == b.dims[static_cast<size_t>(j)];
-       })))
-    fail("batch axes of `matmul` differ: {} and {}", to_string(a), to_string(b));
-  Attrs attrs = {{"batch_a", batch},
-                 {"batch_b", batch},
-                 {"sum_a", std::vector{left.inner}},
-                 {"sum_b", std::vector{right.inner}}};
-  return {c.trace.op1(Opcode::dot, {x, y}, std::move(attrs))};
+  return {c.trace.matmul(x, y, flag(c.arguments[2], "`transpose_a`"),
+                         flag(c.arguments[3], "`transpose_b`"))};
 }
 
 // --- The rest ---

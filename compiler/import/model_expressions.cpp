@@ -7,8 +7,6 @@
 namespace gradc::model_text {
 namespace {
 
-constexpr int kMaxDepth = 1000;  // of expressions in expressions and calls: bounds the stack
-
 const FunctionDecl* find_decl(const File& file, std::string_view name) {
   for (const FunctionDecl& decl : file.functions)
     if (decl.name.text == name)
@@ -36,13 +34,8 @@ const List& list_of(const Value& value) {
 
 // Errors without a place get that of the innermost expression.
 Value Interpreter::eval(const Expr& expr, const std::string& hint) {
-  struct Depth {
-    int& depth;
-    ~Depth() { --depth; }
-  } guard{++depth_};
   try {
-    if (depth_ > kMaxDepth)
-      fail("expressions and calls nest more than {} deep", kMaxDepth);
+    Depth depth(*this);
     Value value = eval_unplaced(expr, hint);
     count_step(weight(value));
     return value;
@@ -171,18 +164,21 @@ std::optional<FunctionRef> Interpreter::find_function(const std::string& name, b
 
 void Interpreter::unknown_name(const Expr& expr, std::string_view what) const {
   std::vector<std::string> known;
-  for (const Variables* variables : {&frames_.back().variables, &globals_})
-    for (const auto& [name, value] : *variables)
-      known.push_back(name);
-  for (const File* file : {&program_.file, &program_.layers})
-    for (const FunctionDecl& decl : file->functions)
-      known.push_back(decl.name.text);
-  for (const Builtin& builtin : builtins())
-    known.emplace_back(builtin.name);
   for (Opcode code : all_opcodes())
     known.emplace_back(def(code).name);
+  for (const Builtin& builtin : builtins())
+    if (!expr.op)
+      known.emplace_back(builtin.name);
+  for (const File* file : {&program_.layers, &program_.file})
+    for (const FunctionDecl& decl : file->functions)
+      if (!expr.op)
+        known.push_back(decl.name.text);
+  for (const Variables* variables : {&globals_, &frames_.back().variables})
+    for (const auto& [name, value] : *variables)
+      if (!expr.op)
+        known.push_back(name);
   std::string near = nearest_name(expr.text, known);
-  fail("unknown {} `{}`{}", what, expr.text,
+  fail("unknown {} `{}`{}", expr.op ? "op" : what, expr.text,
        near.empty() ? "" : fmt::format("; did you mean `{}`?", near));
 }
 
@@ -240,7 +236,7 @@ Value Interpreter::call_builtin(const Builtin& builtin, Arguments arguments,
       arguments.named.erase(named);
   }
   if (arguments.positional.size() > bound.size())
-    fail("`{}` takes at most {} arguments, got {}", builtin.name, bound.size(),
+    fail("`{}` takes {}, got {}", builtin.name, counted("argument", bound.size()),
          arguments.positional.size());
   if (!arguments.named.empty()) {
     std::string near = nearest_name(arguments.named[0].name, names);

@@ -7,9 +7,9 @@
 namespace gradc::model_text {
 namespace {
 
-// How far the values reach: `scale` as given, or times sqrt(numerator / fan). Gains other than 1
-// belong to the initialiser's name: sqrt(2) for the layers before a relu (He et al. 2015), else
-// (Glorot and Bengio 2010) fan is the mean of both.
+// Random distributions: with the given deviation or bound, or with variance / fan. He et al. 2015
+// keep the scale through relu by 2 / fan in; Glorot and Bengio 2010 that of values and gradients by
+// 1 / the mean of fan in and fan out.
 enum class Fan : uint8_t { none, in, mean };
 struct Rule {
   std::string_view name;
@@ -17,6 +17,7 @@ struct Rule {
   Fan fan = Fan::none;
   double variance = 0;  // times fan
 };
+
 constexpr std::array<Rule, 9> kRules = {{
     {"normal", true},
     {"uniform", false},
@@ -28,6 +29,10 @@ constexpr std::array<Rule, 9> kRules = {{
     {"xavier_uniform", false, Fan::mean, 1},
     {"fan_in_uniform", false, Fan::in, 1.0 / 3},
 }};
+
+// Streams of the training step count from 0: with the same seed, dropout in step 0 must not draw
+// the numbers that the parameters began with.
+constexpr int64_t kFirstStream = 1 << 24;
 
 const Rule* find_rule(std::string_view name) {
   for (const Rule& rule : kRules)
@@ -117,8 +122,8 @@ void check_initializer(const Initializer& initializer, const Type& type) {
   if (rule && !is_float(type.dtype))
     fail("`{}` gives real numbers, but the tensor is {}", initializer.name, to_string(type));
   if (rule && rule->fan != Fan::none && type.rank() < 2 && !initializer.fan_in)
-    fail("`{}` needs a weight of shape [out, in, ...], got {}; name its `fan_in=`",
-         initializer.name, to_string(type.dims));
+    fail("`{}` needs a weight of shape [out, in, ...], got {}; give it `fan_in=`", initializer.name,
+         to_string(type.dims));
   if (!rule && !is_float(type.dtype) && initializer.scale != std::floor(initializer.scale))
     fail("{} is not a whole number, but the tensor is {}", initializer.scale, to_string(type));
 }
@@ -128,7 +133,7 @@ Function init_entry(std::span<const StateDecl> states) {
   entry.name = "init";
   Builder b(entry);
   ValueId seed = b.parameter(scalar_type(DType::i64), "seed");
-  int64_t stream = 0;
+  int64_t stream = kFirstStream;
   for (const StateDecl& state : states) {
     b.loc = state.tensor.loc;
     ValueId content = first_content(b, seed, state, stream);

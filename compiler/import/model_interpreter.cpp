@@ -1,6 +1,7 @@
 #include "compiler/import/model_interpreter.h"
 
 #include <algorithm>
+#include <cctype>
 
 #include "compiler/import/model_builtins.h"
 
@@ -10,8 +11,16 @@ namespace {
 // Any model is far below these; a mistake is stopped before it fills the memory.
 constexpr size_t kMaxSteps = 4'000'000;
 constexpr size_t kMaxCallDepth = 64;
+constexpr int kMaxDepth = 1000;
 constexpr int64_t kMaxRepeats = 10'000;
 constexpr size_t kMaxNotes = 6;
+
+// Names in files of weights are made of these.
+void check_path(const std::string& name) {
+  auto fits = [](char c) { return std::isalnum(static_cast<unsigned char>(c)) || c == '_'; };
+  if (name.empty() || name.size() > 100 || !std::all_of(name.begin(), name.end(), fits))
+    fail("`name` must be 1 to 100 letters, digits and `_`, got \"{}\"", name);
+}
 
 }  // namespace
 
@@ -38,6 +47,8 @@ NamedTensors Interpreter::run_model(const Variables& inputs) {
 TensorRef Interpreter::declare_state(Role role, const Type& type, const Initializer& initializer,
                                      const std::string& name, const std::string& hint) {
   Frame& frame = frames_.back();
+  if (!name.empty())
+    check_path(name);
   std::string own = name;
   if (own.empty()) {
     own = hint.empty() ? std::string(name_of(role)) : hint;
@@ -60,6 +71,7 @@ Interpreter::Flow Interpreter::execute(const std::vector<Statement>& statements)
 // Errors without a place get the statement's.
 Interpreter::Flow Interpreter::execute(const Statement& statement) {
   try {
+    Depth depth(*this);
     count_step();
     return execute_unplaced(statement);
   } catch (const UserError& error) {
@@ -162,74 +174,12 @@ Interpreter::Flow Interpreter::choose(const Statement& statement) {
   return execute(*condition.get<bool>() ? statement.body : statement.otherwise);
 }
 
-// The body runs once, symbolically, in a scope that starts as a copy of this one. After it only the
-// carried and the collected variables are set.
-void Interpreter::scan(const Statement& statement) {
-  Trace::ScanShape shape;
-  shape.reverse = statement.reverse;
-  Variables& variables = frames_.back().variables;
-  for (const Name& name : statement.carries) {
-    auto found = variables.find(name.text);
-    if (found == variables.end())
-      fail("`{}` is carried, but has no value before the scan", name.text);
-    shape.carries.push_back(tensor(found->second, fmt::format("the carried `{}`", name.text)));
-  }
-  for (const ExprPtr& expr : statement.values)
-    shape.sequences.push_back(tensor(eval(*expr), "what a scan goes over"));
-  check_sequences(shape.sequences);
-  trace_.set_loc(place(user_position(statement.position)));
-
-  Variables outside = variables;
-  std::vector<TensorRef> parameters = trace_.open_scan(shape);
-  for (const Name& name : statement.collects)
-    variables.erase(name.text);
-  for (size_t i = 0; i < parameters.size(); ++i) {
-    bool carried = i < statement.carries.size();
-    set(carried ? statement.carries[i] : statement.names[i - statement.carries.size()],
-        {parameters[i]}, 0);
-  }
-  if (execute(statement.body) == Flow::returned)
-    fail("a scan cannot be left by `return`");
-  std::vector<TensorRef> results;
-  for (size_t i = 0; i < statement.carries.size(); ++i) {
-    const Name& name = statement.carries[i];
-    results.push_back(tensor(variables[name.text], fmt::format("the carried `{}`", name.text)));
-    if (trace_.type(results[i]) != trace_.type(shape.carries[i]))
-      fail("`{}` enters the scan as {} and leaves its body as {}", name.text,
-           to_string(trace_.type(shape.carries[i])), to_string(trace_.type(results[i])));
-  }
-  for (const Name& name : statement.collects) {
-    if (!variables.contains(name.text))
-      fail("`{}` is collected, but the body does not set it", name.text);
-    results.push_back(tensor(variables[name.text], fmt::format("the collected `{}`", name.text)));
-  }
-  trace_.set_loc(place(user_position(statement.position)));
-  results = trace_.close_scan(shape, results);
-  variables = std::move(outside);
-  for (size_t i = 0; i < results.size(); ++i) {
-    bool carried = i < statement.carries.size();
-    set(carried ? statement.carries[i] : statement.collects[i - statement.carries.size()],
-        {results[i]}, 0);
-  }
-}
-
-void Interpreter::check_sequences(const std::vector<TensorRef>& sequences) const {
-  for (const TensorRef& sequence : sequences) {
-    const Dims& dims = trace_.type(sequence).dims;
-    if (dims.empty())
-      fail("a scan goes over the first axis of a tensor, and a scalar has none");
-    if (dims[0] != trace_.type(sequences[0]).dims[0])
-      fail("the scan's sequences differ in length: {} and {}", to_string(trace_.type(sequences[0])),
-           to_string(trace_.type(sequence)));
-  }
-}
-
 // --- Functions of the language ---
 
 Variables Interpreter::bind(const FunctionDecl& decl, Arguments& arguments) const {
   Variables bound;
   if (arguments.positional.size() > decl.parameters.size())
-    fail("`{}` takes at most {} arguments, got {}", decl.name.text, decl.parameters.size(),
+    fail("`{}` takes {}, got {}", decl.name.text, counted("argument", decl.parameters.size()),
          arguments.positional.size());
   for (size_t i = 0; i < arguments.positional.size(); ++i)
     bound[decl.parameters[i].name.text] = std::move(arguments.positional[i]);
@@ -260,6 +210,7 @@ std::string Interpreter::path_component(const std::string& function, Arguments& 
   for (auto named = arguments.named.begin(); !own && named != arguments.named.end(); ++named)
     if (named->name == "name") {
       std::string component = text(named->value, "`name`");
+      check_path(component);
       arguments.named.erase(named);
       return component;
     }
@@ -307,6 +258,12 @@ UserError Interpreter::explained(const UserError& error, const Position& positio
     result = result.with_note(fmt::format("in `{}` {}", frame.function, where));
   }
   return result;
+}
+
+Interpreter::Depth::Depth(Interpreter& interpreter) : interpreter_(interpreter) {
+  if (interpreter.depth_ == kMaxDepth)
+    fail("statements, expressions and calls nest more than {} deep", kMaxDepth);
+  ++interpreter.depth_;
 }
 
 void Interpreter::count_step(size_t steps) {

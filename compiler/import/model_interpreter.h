@@ -1,6 +1,7 @@
 #pragma once
 // Runs a model symbolically: statements and calls happen at compile time, operations on tensors
 // append ops to a Trace.
+#include <deque>
 #include <map>
 #include <string>
 #include <vector>
@@ -59,7 +60,12 @@ class Interpreter {
   Flow repeat(const Statement& statement);
   Flow choose(const Statement& statement);
   void scan(const Statement& statement);
-  void check_sequences(const std::vector<TensorRef>& sequences) const;
+  Trace::ScanShape scan_shape(const Statement& statement);
+  std::vector<TensorRef> body_results(const Statement& statement,
+                                      const Trace::ScanShape& shape) const;
+  // Assigns the first tensors to `first`, the others to `second`.
+  void set_all(const std::vector<Name>& first, const std::vector<Name>& second,
+               const std::vector<TensorRef>& tensors);
   // Assigns; `value_count` is the number of values in the trace before `value` was computed.
   void set(const Name& name, Value value, size_t value_count);
 
@@ -86,11 +92,22 @@ class Interpreter {
   Position user_position(const Position& position) const;
   UserError explained(const UserError& error, const Position& position) const;
   void count_step(size_t steps = 1);
+  // Counts the open statements and expressions: bounds the stack.
+  class Depth {
+   public:
+    explicit Depth(Interpreter& interpreter);
+    ~Depth() { --interpreter_.depth_; }
+    Depth(const Depth&) = delete;
+    Depth& operator=(const Depth&) = delete;
+
+   private:
+    Interpreter& interpreter_;
+  };
 
   const Program& program_;
   const Variables& globals_;
   Trace& trace_;
-  std::vector<Frame> frames_;
+  std::deque<Frame> frames_;  // calls leave references to outer frames valid
   NamedTensors results_;
   size_t steps_ = 0;
   int depth_ = 0;

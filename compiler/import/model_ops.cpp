@@ -59,12 +59,24 @@ TensorRef constant(Trace& trace, const Value& number, const Type& type) {
   return trace.constant(type, number.number());
 }
 
+// Axes from the end are those of the first operand; the op's own rule judges the others.
+void count_from_begin(std::vector<int64_t>& axes, int64_t rank) {
+  bool any = false;
+  for (int64_t& axis : axes)
+    if (axis < 0) {
+      axis = normalize_axis(axis, rank);
+      any = true;
+    }
+  if (any)
+    std::sort(axes.begin(), axes.end());
+}
+
 Attr attr_value(const AttrDef& attr, const Value& value, int64_t rank) {
   std::string what = fmt::format("`{}`", attr.key);
   switch (attr.kind) {
     case AttrKind::integer: {
       int64_t number = whole_number(value, what);
-      return attr.key == "axis" ? normalize_axis(number, rank) : number;
+      return attr.key == "axis" && number < 0 ? normalize_axis(number, rank) : number;
     }
     case AttrKind::real:
       return real_number(value, what);
@@ -82,11 +94,8 @@ Attr attr_value(const AttrDef& attr, const Value& value, int64_t rank) {
   if (attr.key == "shape")
     return shape(value, what);
   std::vector<int64_t> numbers = whole_numbers(value, what);
-  if (attr.key == "axes") {
-    for (int64_t& axis : numbers)
-      axis = normalize_axis(axis, rank);
-    std::sort(numbers.begin(), numbers.end());
-  }
+  if (attr.key == "axes")
+    count_from_begin(numbers, rank);
   return numbers;
 }
 
@@ -106,7 +115,7 @@ const AttrDef& find_attr(const OpDef& record, const std::string& name) {
 Attrs call_attrs(const OpDef& record, const Arguments& arguments, size_t operands, int64_t rank) {
   Attrs attrs;
   if (arguments.positional.size() > operands + record.attrs.count)
-    fail("`{}` takes at most {} arguments, got {}", record.name, operands + record.attrs.count,
+    fail("`{}` takes {}, got {}", record.name, counted("argument", operands + record.attrs.count),
          arguments.positional.size());
   for (size_t i = operands; i < arguments.positional.size(); ++i) {
     const AttrDef& attr = record.attrs.items[i - operands];
@@ -114,6 +123,8 @@ Attrs call_attrs(const OpDef& record, const Arguments& arguments, size_t operand
   }
   for (const NamedValue& named : arguments.named) {
     const AttrDef& attr = find_attr(record, named.name);
+    if (!attr.required && named.value.is_none())
+      continue;
     if (attrs.has(attr.key))
       fail("`{}` got the argument `{}` twice", record.name, named.name);
     attrs.set(attr.key, attr_value(attr, named.value, rank));
@@ -133,6 +144,10 @@ std::vector<Value> operands_of(const OpDef& record, const std::vector<Value>& po
 
 }  // namespace
 
+std::string counted(std::string_view what, size_t count) {
+  return fmt::format("{} {}{}", count, what, count == 1 ? "" : "s");
+}
+
 TensorRef tensor(const Value& value, std::string_view what) {
   const auto* ref = value.get<TensorRef>();
   if (!ref)
@@ -147,8 +162,7 @@ Value elementwise(Trace& trace, Opcode code, const std::vector<Value>& operands)
   for (const Value& operand : operands) {
     if (operand.is_number())
       continue;
-    const Type& type =
-        trace.type(tensor(operand, fmt::format("an operand of `{}`", def(code).name)));
+    Type type = trace.type(tensor(operand, fmt::format("an operand of `{}`", def(code).name)));
     DType dtype = !joint || joint->dtype == DType::boolean ? type.dtype : joint->dtype;
     joint = Type{dtype, joint ? joint_dims(*joint, type) : type.dims};
   }
@@ -166,8 +180,8 @@ Value call_op(Trace& trace, Opcode code, const Arguments& arguments) {
     fail("`{}` runs a function of the module and cannot be called here", record.name);
   std::vector<Value> operands = operands_of(record, arguments.positional);
   if (record.operands >= 0 && operands.size() < static_cast<size_t>(record.operands))
-    fail("`{}` takes {} operand{}, got {}", record.name, record.operands,
-         record.operands == 1 ? "" : "s", operands.size());
+    fail("`{}` takes {}, got {}", record.name,
+         counted("operand", static_cast<size_t>(record.operands)), operands.size());
   if (is_elementwise(record)) {
     call_attrs(record, arguments, operands.size(), 0);  // there are none
     return elementwise(trace, code, operands);

@@ -30,4 +30,6 @@ Value elementwise(Trace& trace, Opcode code, const std::vector<Value>& operands)
 
 TensorRef tensor(const Value& value, std::string_view what);
 
+std::string counted(std::string_view what, size_t count);  // "1 argument", "2 arguments"
+
 }  // namespace gradc::model_text

@@ -198,6 +198,7 @@ void build_entry(const Program& program, const Header& header, bool training, Mo
   Variables inputs;
   for (size_t i = 0; i < model.inputs.size(); ++i) {
     const Input& input = model.inputs[i];
+    trace.set_loc(place(input.name.position));
     if (std::optional<int64_t> bound = header.bound_input(input))
       inputs[input.name.text] = {trace.constant(header.input_types()[i], double(*bound))};
     else

@@ -65,7 +65,7 @@ void Trace::update(const TensorRef& state, const TensorRef& content) {
     fail("state `{}` is updated twice", name);
 }
 
-const Type& Trace::type(const TensorRef& tensor) const {
+Type Trace::type(const TensorRef& tensor) const {
   GRADC_CHECK(static_cast<size_t>(tensor.level) < levels_.size(), "a tensor left its scan");
   return levels_[static_cast<size_t>(tensor.level)]->function.type(tensor.id);
 }
@@ -93,15 +93,13 @@ Builder& Trace::builder() {
   return top().builder;
 }
 
-std::vector<TensorRef> Trace::op(Opcode code, std::span<const TensorRef> operands, Attrs attrs) {
-  std::vector<ValueId> ids;
-  for (const TensorRef& operand : operands)
-    ids.push_back(at_level(operand, static_cast<int>(levels_.size()) - 1));
+template <typename Append>
+std::vector<TensorRef> Trace::appended(std::string_view op_name, Append append) {
   std::vector<ValueId> results;
   try {
-    results = builder().op_multi(code, std::move(ids), std::move(attrs));
+    results = append(builder());
   } catch (const UserError& error) {  // without the place: the caller adds it, with the source line
-    std::string quoted = fmt::format("`{}`", def(code).name);
+    std::string quoted = fmt::format("`{}`", op_name);
     bool names_op = error.message().find(quoted) != std::string::npos;
     fail("{}{}", names_op ? "" : quoted + ": ", error.message());
   }
@@ -111,6 +109,13 @@ std::vector<TensorRef> Trace::op(Opcode code, std::span<const TensorRef> operand
     refs.push_back(wrap(id));
   }
   return refs;
+}
+
+std::vector<TensorRef> Trace::op(Opcode code, std::span<const TensorRef> operands, Attrs attrs) {
+  std::vector<ValueId> ids;
+  for (const TensorRef& operand : operands)
+    ids.push_back(here(operand));
+  return appended(def(code).name, [&](Builder& b) { return b.op_multi(code, ids, attrs); });
 }
 
 TensorRef Trace::op1(Opcode code, std::initializer_list<TensorRef> operands, Attrs attrs) {
@@ -124,8 +129,9 @@ TensorRef Trace::constant(const Type& type, double value) {
 TensorRef Trace::broadcast_to(const TensorRef& x, const Dims& dims) {
   if (type(x).dims == dims)
     return x;
-  ValueId id = at_level(x, static_cast<int>(levels_.size()) - 1);
-  return wrap(builder().broadcast_to(id, dims));
+  ValueId id = here(x);
+  return appended("broadcast_to",
+                  [&](Builder& b) { return std::vector{b.broadcast_to(id, dims)}; })[0];
 }
 
 TensorRef Trace::reshape(const TensorRef& x, Dims dims) {
@@ -134,11 +140,12 @@ TensorRef Trace::reshape(const TensorRef& x, Dims dims) {
   return op1(Opcode::reshape, {x}, {{"shape", std::move(dims)}});
 }
 
-TensorRef Trace::transpose(const TensorRef& x, std::vector<int64_t> permutation) {
-  if (std::is_sorted(permutation.begin(), permutation.end()) &&
-      permutation.size() == type(x).dims.size())
-    return x;
-  return op1(Opcode::transpose, {x}, {{"permutation", std::move(permutation)}});
+TensorRef Trace::matmul(const TensorRef& x, const TensorRef& y, bool transpose_x,
+                        bool transpose_y) {
+  ValueId a = here(x), b = here(y);
+  return appended("matmul", [&](Builder& builder) {
+    return std::vector{builder.matmul(a, b, transpose_x, transpose_y)};
+  })[0];
 }
 
 void Trace::name(const TensorRef& x, const std::string& name, size_t value_count) {
@@ -175,7 +182,7 @@ std::vector<TensorRef> Trace::open_scan(const ScanShape& scan) {
 
 std::vector<TensorRef> Trace::close_scan(const ScanShape& scan,
                                          std::span<const TensorRef> results) {
-  int inner_level = static_cast<int>(levels_.size()) - 1;
+  int inner_level = innermost();
   int64_t trips = type(scan.sequences[0]).dims[0];
   std::vector<Type> types;
   for (const TensorRef& result : results) {

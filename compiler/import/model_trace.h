@@ -37,13 +37,13 @@ class Trace {
   // The state's content after this call of a training entry; inference leaves all states alone.
   void update(const TensorRef& state, const TensorRef& content);
 
-  const Type& type(const TensorRef& tensor) const;
+  Type type(const TensorRef& tensor) const;  // a copy: ops to come would leave a reference dangling
   std::vector<TensorRef> op(Opcode code, std::span<const TensorRef> operands, Attrs attrs);
   TensorRef op1(Opcode code, std::initializer_list<TensorRef> operands, Attrs attrs = {});
   TensorRef constant(const Type& type, double value);
   TensorRef broadcast_to(const TensorRef& x, const Dims& dims);
   TensorRef reshape(const TensorRef& x, Dims dims);
-  TensorRef transpose(const TensorRef& x, std::vector<int64_t> permutation);
+  TensorRef matmul(const TensorRef& x, const TensorRef& y, bool transpose_x, bool transpose_y);
   // Names x after a variable if it is newer than the first `value_count` values: a value keeps its
   // first name, and a state its own.
   size_t value_count() const { return top().function.values.size(); }
@@ -78,8 +78,13 @@ class Trace {
   Level& top() { return *levels_.back(); }
   const Level& top() const { return *levels_.back(); }
   ValueId at_level(const TensorRef& tensor, int level);
+  ValueId here(const TensorRef& tensor) { return at_level(tensor, innermost()); }
+  int innermost() const { return static_cast<int>(levels_.size()) - 1; }
+  // What `append` appends to the innermost function; errors of shape rules name the op.
+  template <typename Append>
+  std::vector<TensorRef> appended(std::string_view op_name, Append append);
   Builder& builder();  // of the innermost function, at the current place
-  TensorRef wrap(ValueId id) const { return {id, static_cast<int>(levels_.size()) - 1}; }
+  TensorRef wrap(ValueId id) const { return {id, innermost()}; }
 
   bool training_;
   std::vector<Function>& bodies_;

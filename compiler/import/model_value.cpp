@@ -91,7 +91,7 @@ std::vector<int64_t> whole_numbers(const Value& value, std::string_view what) {
     fail("{} must be a list of whole numbers, got {}", what, describe(value));
   std::vector<int64_t> numbers;
   for (const Value& item : *list)
-    numbers.push_back(whole_number(item, what));
+    numbers.push_back(whole_number(item, fmt::format("an entry of {}", what)));
   return numbers;
 }
 
