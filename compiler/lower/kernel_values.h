@@ -34,6 +34,7 @@ class KernelValues {
   // registers or in a buffer of its own.
   using Source = std::function<loop::Scalar(const Position&)>;
   void define(ValueId value, Source source);
+  void undefine(ValueId value) { sources_.erase(value); }  // from its op again
 
   // An element of the function's i-th result.
   void store(size_t result, std::span<const loop::Scalar> indices, loop::Scalar value);

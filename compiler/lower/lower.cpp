@@ -15,7 +15,9 @@ struct Lowering {
 
 constexpr Lowering kLowerings[] = {
     {"map", lower_map},
+    {"reduce", lower_reduce},
     {"contract", lower_contract},
+    {"custom", lower_custom},
 };
 
 }  // namespace

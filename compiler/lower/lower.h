@@ -14,5 +14,7 @@ loop::Kernel lower(const Function& kernel, const Target& target, int threads);
 // One per class; `lower` picks by the kernel's attribute `class`.
 loop::Kernel lower_map(const Function& kernel, const Target& target, int threads);
 loop::Kernel lower_contract(const Function& kernel, const Target& target, int threads);
+loop::Kernel lower_reduce(const Function& kernel, const Target& target, int threads);
+loop::Kernel lower_custom(const Function& kernel, const Target& target, int threads);
 
 }  // namespace gradc

@@ -95,7 +95,9 @@ class MapLowering {
     Scalar start = b_.index(begin);
     if (pieces > 1)
       start = b_.add(start, b_.mul(task_indices.back(), b_.index(piece)));
-    numbers.back() = b_.add(start, b_.begin_for(LoopKind::vector, piece, {}, {}, "j")[0]);
+    numbers.back() = start;
+    if (piece > 1)
+      numbers.back() = b_.add(start, b_.begin_for(LoopKind::vector, piece, {}, {}, "j")[0]);
     lower_point(values_, axis_indices(b_, groups_, numbers));
     while (b_.depth() > 0)
       b_.end_for();

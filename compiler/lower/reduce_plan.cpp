@@ -1,0 +1,160 @@
+#include "compiler/lower/reduce_plan.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <optional>
+
+#include "compiler/lower/iteration_space.h"
+#include "ir/diagnostic.h"
+#include "ir/op_def.h"
+
+namespace gradc {
+namespace {
+
+// The largest or least number of an integer type in place of an infinity.
+double identity_of(const Fold& fold, DType dtype) {
+  if (is_float(dtype) || !std::isinf(fold.identity))
+    return fold.identity;
+  bool is_least = fold.identity < 0;
+  if (dtype == DType::boolean || dtype == DType::u8)
+    return is_least ? 0 : std::exp2(8) - 1;
+  auto bits = static_cast<double>(8 * byte_size(dtype));
+  if (dtype == DType::i64)  // 2^63 - 1 is no double; the next lower one serves for the neutral max
+    return is_least ? -std::exp2(63) : std::exp2(63) - 1024;
+  return is_least ? -std::exp2(bits - 1) : std::exp2(bits - 1) - 1;
+}
+
+// By value: how many folds lie one behind the other before it.
+std::vector<int64_t> fold_depths(const Function& kernel) {
+  std::vector<int64_t> depth(kernel.values.size());
+  for (const Op& op : kernel.ops) {
+    int64_t deepest = 0;
+    for (ValueId operand : op.operands)
+      deepest = std::max(deepest, depth[operand.index]);
+    for (ValueId result : op.results)
+      depth[result.index] = deepest + (def(op).kernel == KernelClass::reduce);
+  }
+  return depth;
+}
+
+// Nanoseconds that an element of an op's first result takes, its operands being at hand.
+double element_nanoseconds(const Function& kernel, const Op& op) {
+  Function alone;
+  for (ValueId operand : op.operands) {
+    alone.values.push_back(kernel[operand]);
+    alone.parameters.push_back({ValueId{static_cast<uint32_t>(alone.values.size() - 1)}, ""});
+  }
+  Op copy = op;
+  for (uint32_t i = 0; i < copy.operands.size(); ++i)
+    copy.operands[i] = {i};
+  for (ValueId& result : copy.results) {
+    alone.values.push_back(kernel[result]);
+    result = {static_cast<uint32_t>(alone.values.size() - 1)};
+  }
+  alone.ops = {copy};
+  alone.results = {{copy.result(), "", ""}};
+  const Type& type = kernel.type(op.result());
+  auto store = [&](KernelValues& values, std::span<const loop::Scalar> indices) {
+    values.store(0, indices, values.element(copy.result(), indices));
+  };
+  return analyse(alone, type.dims, store).nanoseconds / static_cast<double>(type.elements());
+}
+
+// The passes in which each value is read at points of the domain, through map ops, up to folds.
+class Uses {
+ public:
+  Uses(const Function& kernel, const ReductionPlan& plan)
+      : kernel_(kernel), passes_(kernel.values.size()), defining_(defining_ops(kernel)) {
+    for (const PlannedFold& fold : plan.folds)
+      mark(fold.operand, fold.pass);
+    for (size_t r : plan.domain_results)
+      mark(kernel.results[r].value, plan.last_pass);
+  }
+
+  const std::vector<int64_t>& of(ValueId value) const { return passes_[value.index]; }
+
+ private:
+  void mark(ValueId value, int64_t pass) {
+    std::vector<int64_t>& passes = passes_[value.index];
+    if (contains(passes, pass))
+      return;
+    passes.push_back(pass);
+    if (!defining_[value.index])
+      return;
+    const Op& op = kernel_.ops[defining_[value.index]->index];
+    if (def(op).kernel != KernelClass::reduce)
+      for (ValueId operand : op.operands)
+        mark(operand, pass);
+  }
+
+  const Function& kernel_;
+  std::vector<std::vector<int64_t>> passes_;  // by value
+  std::vector<std::optional<OpId>> defining_;
+};
+
+// Values that cost more to compute than to store and load, and that more than one pass reads.
+std::vector<KeptValue> values_to_keep(const Function& kernel, const ReductionPlan& plan) {
+  constexpr double kDear = 0.3;
+  constexpr int64_t kMostBytes = 128 << 10;  // a row that stays in the cache
+  std::vector<KeptValue> kept;
+  if (plan.tree.chunks > 1 || !plan.tree.lanes_reduce)
+    return kept;
+  Uses uses(kernel, plan);
+  for (const Op& op : kernel.ops) {
+    if (def(op).kernel != KernelClass::map || op.results.size() != 1)
+      continue;
+    const Type& type = kernel.type(op.result());
+    const std::vector<int64_t>& passes = uses.of(op.result());
+    if (type.dims != plan.domain || passes.size() < 2 ||
+        plan.row_elements * byte_size(type.dtype) > kMostBytes)
+      continue;
+    if (element_nanoseconds(kernel, op) > kDear)
+      kept.push_back({op.result(), *std::min_element(passes.begin(), passes.end())});
+  }
+  return kept;
+}
+
+}  // namespace
+
+bool ReductionPlan::visits_domain(int64_t pass) const {
+  bool folds_here = std::any_of(folds.begin(), folds.end(),
+                                [&](const PlannedFold& fold) { return fold.pass == pass; });
+  return folds_here || (pass == last_pass && !domain_results.empty());
+}
+
+ReductionPlan plan_reduction(const Function& kernel, const Target& target) {
+  ReductionPlan plan;
+  plan.domain = kernel.attrs.integers("domain");
+  plan.axes = kernel.attrs.integers("axes");
+  for (int64_t axis : other_axes(plan.axes, static_cast<int64_t>(plan.domain.size())))
+    plan.row_dims.push_back(plan.domain[static_cast<size_t>(axis)]);
+  plan.row_elements = element_count(plan.domain) / plan.rows();
+  plan.tree = reduction_tree(plan.domain, plan.axes, target);
+  std::vector<int64_t> depths = fold_depths(kernel);
+  for (const Op& op : kernel.ops) {
+    if (def(op).kernel != KernelClass::reduce)
+      continue;
+    GRADC_CHECK(
+        kernel.type(op.operand(0)).dims == plan.domain && op.attrs.integers("axes") == plan.axes,
+        "`{}` in @{} folds another domain", def(op).name, kernel.name);
+    DType dtype = kernel.type(op.result()).dtype;
+    bool is_half = is_float(dtype) && byte_size(dtype) < 4;
+    const Fold& fold = def(op).reduce;
+    plan.folds.push_back({op.operand(0), op.result(), fold.combine, identity_of(fold, dtype),
+                          is_half ? DType::f32 : dtype, depths[op.operand(0).index]});
+    plan.last_pass = std::max(plan.last_pass, plan.folds.back().pass);
+  }
+  for (size_t r = 0; r < kernel.results.size(); ++r) {
+    const Type& type = kernel.type(kernel.results[r].value);
+    bool is_row =
+        type.dims != plan.domain && (type.dims == plan.row_dims || type.elements() == plan.rows());
+    (is_row ? plan.row_results : plan.domain_results).push_back(r);
+    if (!is_row)
+      plan.last_pass = std::max(plan.last_pass, depths[kernel.results[r].value.index]);
+  }
+  plan.kept = values_to_keep(kernel, plan);
+  return plan;
+}
+
+}  // namespace gradc

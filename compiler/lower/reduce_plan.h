@@ -1,0 +1,41 @@
+#pragma once
+// What a reduce kernel does in which pass over its domain.
+#include <vector>
+
+#include "compiler/lower/reduction_tree.h"
+#include "ir/loop.h"
+#include "ir/module.h"
+
+namespace gradc {
+
+struct PlannedFold {
+  ValueId operand, result;
+  loop::Code combine{};
+  double identity = 0;
+  DType sum_dtype = DType::f32;  // f32 for the half types, which are rounded at the end
+  int64_t pass = 0;
+};
+
+// A value of the domain's dims that is kept in scratch memory from its first pass on.
+struct KeptValue {
+  ValueId value;
+  int64_t first_pass = 0;
+};
+
+struct ReductionPlan {
+  Dims domain, row_dims;
+  std::vector<int64_t> axes;
+  ReductionTree tree;
+  std::vector<PlannedFold> folds;
+  std::vector<size_t> domain_results, row_results;  // indices of the function's results
+  int64_t last_pass = 0;
+  std::vector<KeptValue> kept;
+  int64_t row_elements = 1;  // of the domain, per row
+
+  int64_t rows() const { return element_count(row_dims); }
+  bool visits_domain(int64_t pass) const;
+};
+
+ReductionPlan plan_reduction(const Function& kernel, const Target& target);
+
+}  // namespace gradc

@@ -1,0 +1,7 @@
+add_library(gradc_native_test_support STATIC support/native.cpp)
+target_link_libraries(gradc_native_test_support
+  PUBLIC gradc_codegen gradc_passes gradc_runtime gradc_test_support Catch2::Catch2
+  PRIVATE gradc_warnings)
+
+gradc_test(codegen_test LIBS gradc_native_test_support SOURCES
+  unit/native_ops_test.cpp)
