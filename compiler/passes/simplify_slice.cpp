@@ -35,6 +35,24 @@ std::optional<ValueId> slice_of_slice(Site& s) {
   return s.emit(Opcode::slice, {x}, {{"begin", begin}, {"end", end}, {"step", step}});
 }
 
+// The smaller tensor is transposed, or none if a product absorbs it: heads of attention are slices
+// of one transposed projection.
+std::optional<ValueId> slice_of_transpose(Site& s) {
+  const Op* inner = s.producer(s.x(), Opcode::transpose);
+  if (!inner)
+    return std::nullopt;
+  const Axes permutation = inner->attrs.integers("permutation");
+  Attrs attrs;
+  for (std::string_view key : {"begin", "end", "step"}) {
+    Axes of_result = s.attrs().integers(key), of_x(of_result.size());
+    for (size_t i = 0; i < of_result.size(); ++i)
+      of_x[static_cast<size_t>(permutation[i])] = of_result[i];
+    attrs.set(key, of_x);
+  }
+  ValueId x = inner->operand(0);
+  return s.transpose(s.emit(Opcode::slice, {x}, attrs), permutation);
+}
+
 // When the slice lies in one of the pieces.
 std::optional<ValueId> slice_of_concat(Site& s) {
   const Op* concat = s.producer(s.x(), Opcode::concat);
@@ -140,6 +158,7 @@ std::optional<ValueId> add_adjacent_parts(Site& s) {
 constexpr SimplifyRule kRules[] = {
     {Opcode::slice, "slice(x) = x, of all of it", same_type},
     {Opcode::slice, "slice(slice(x)) = slice(x)", slice_of_slice},
+    {Opcode::slice, "slice(transpose(x)) = transpose(slice(x))", slice_of_transpose},
     {Opcode::slice, "slice(concat(x, y)) = slice(x), where it lies in x", slice_of_concat},
     {Opcode::pad, "pad(x) = x, by nothing", same_type},
     {Opcode::concat, "concat(x) = x", same_type},

@@ -98,6 +98,11 @@ TEST_CASE("simplify: parts of parts", "[simplify]") {
         "  return r=%a\n");
   CHECK(simplified("  %b = concat(%x, %z) {axis=0}\n  %a = concat(%x, %b, %z) {axis=0}\n", "%a") ==
         "forward:\n  %a: f32[8,3] = concat(%x, %x, %z, %z) {axis=0}\n  return r=%a\n");
+  CHECK(simplified("  %b = transpose(%y) {permutation=[1,0]}\n"
+                   "  %a = slice(%b) {begin=[1,0], end=[3,3], step=[1,2]}\n",
+                   "%a") ==
+        "forward:\n  %slice: f32[2,2] = slice(%y) {begin=[0,1], end=[3,3], step=[2,1]}\n"
+        "  %a: f32[2,2] = transpose(%slice) {permutation=[1,0]}\n  return r=%a\n");
   // A slice across two pieces stays.
   CHECK(simplified("  %b = concat(%x, %z) {axis=1}\n"
                    "  %a = slice(%b) {begin=[0,2], end=[2,5], step=[1,1]}\n",
