@@ -159,15 +159,21 @@ Module run_pipeline(Module module, const Options& options, const PipelineObserve
 }
 
 std::string passes_markdown() {
-  std::string text = "# Passes\n\nIn order, from an imported model to what is planned:\n\n";
+  std::string text =
+      "# Passes\n\n"
+      "<!-- Written by the test of compiler/pipeline.cpp from the tables of the code. -->\n\n"
+      "A pass reads a module and writes another. The rows, from an imported model to what is\n"
+      "lowered to machine code:\n\n";
   for (const Pass& pass : kPasses)
     text += fmt::format("1. `{}`: {}\n", pass.name, pass.reason);
   text += "\n## Why in this order\n\n";
   for (const PassOrder& order : kOrder)
     text += fmt::format("- `{}` before `{}`: {}\n", order.before, order.after, order.why);
-  text += "\n## Rules of simplify\n\n";
+  text +=
+      "\n## Rules of simplify\n\nA rule may change the sign of a zero and nothing else. Beside the "
+      "rules, equal ops are\ncomputed once and what nobody reads is removed.\n\n";
   for (const SimplifyRule& rule : all_simplify_rules())
-    text += fmt::format("- {}\n", rule.identity);
+    text += fmt::format("- `{}`\n", rule.identity);
   text += "\n## Optimizers\n\n";
   for (const UpdateRule& rule : update_rules())
     text += fmt::format("- `{}`: {}\n", rule.name, rule.doc);

@@ -1,6 +1,8 @@
 #include "compiler/passes/autodiff.h"
 
 #include <catch2/catch.hpp>
+#include <fstream>
+#include <sstream>
 
 #include "compiler/passes/simplify.h"
 #include "ir/diagnostic.h"
@@ -211,4 +213,22 @@ TEST_CASE("errors of autodiff say what is missing", "[autodiff]") {
   std::vector<std::string> wrt = {"w1"};
   CHECK_THROWS_WITH(gradient(parsed(kMlp), "train_step", "los", wrt),
                     "error: @train_step has no value named `los`; did you mean `loss`?");
+}
+
+TEST_CASE("docs/autodiff.md shows what the pass does", "[autodiff][docs]") {
+  std::ifstream file(GRADC_SOURCE_DIR "/docs/autodiff.md");
+  REQUIRE(file.good());
+  std::stringstream stream;
+  stream << file.rdbuf();
+  std::string text = stream.str();
+  auto block = [&, end = size_t{0}]() mutable {
+    size_t begin = text.find("```\n", end) + 4;
+    end = text.find("```\n", begin) + 4;
+    return text.substr(begin, end - 4 - begin);
+  };
+  Module model = parsed(block());
+  Module module = simplify(autodiff(model, training()), training());
+  std::string printed = print(module.function("train_step"));
+  size_t begin = printed.find("forward:");
+  CHECK(block() == printed.substr(begin, printed.rfind("}\n") - begin));
 }

@@ -1,6 +1,9 @@
 #include "compiler/pipeline.h"
 
 #include <catch2/catch.hpp>
+#include <cstdlib>
+#include <fstream>
+#include <sstream>
 
 #include "compiler/check.h"
 #include "ir/diagnostic.h"
@@ -57,10 +60,17 @@ TEST_CASE("a changed answer is found and named", "[pipeline]") {
   CHECK(difference->find("result `y` of @infer: element 0 was ") == 0);
 }
 
-TEST_CASE("the table documents itself", "[pipeline]") {
-  std::string text = passes_markdown();
+// With GRADC_RENEW=1 in the environment the file is written instead.
+TEST_CASE("docs/passes.md is what the table says", "[docs]") {
+  const char* path = GRADC_SOURCE_DIR "/docs/passes.md";
+  if (std::getenv("GRADC_RENEW"))
+    std::ofstream(path) << passes_markdown();
+  std::ifstream file(path);
+  REQUIRE(file.good());
+  std::stringstream text;
+  text << file.rdbuf();
+  INFO("renew it with: GRADC_RENEW=1 build/release/bin/passes_test '[docs]'");
+  CHECK(text.str() == passes_markdown());
   for (const Pass& pass : passes())
-    CHECK(text.find("`" + std::string(pass.name) + "`: " + std::string(pass.reason)) !=
-          std::string::npos);
-  CHECK(text.find("- x + 0 = x\n") != std::string::npos);
+    CHECK(text.str().find("`" + std::string(pass.name) + "`") != std::string::npos);
 }
