@@ -98,7 +98,10 @@ void KernelEmitter::emit_run(std::span<const Instr> run) {
 }
 
 void KernelEmitter::emit_structured(const Instr& instr) {
-  GRADC_CHECK(instr.code == Code::loop, "{} in @{}", name_of(instr.code), kernel_.name);
+  if (instr.code == Code::tile)
+    return emit_tile(instr);
+  if (instr.code == Code::transpose)
+    return emit_transpose(instr);
   switch (instr.kind) {
     case LoopKind::serial:
       return emit_serial(instr);

@@ -55,6 +55,10 @@ class KernelEmitter {
   std::vector<llvm::Value*> flatten(std::span<const uint32_t> regs, std::span<const uint32_t> like);
   void unflatten(std::span<const uint32_t> regs, std::span<llvm::Value* const> values);
 
+  // emit_blocks.cpp
+  void emit_tile(const loop::Instr& instr);
+  void emit_transpose(const loop::Instr& instr);
+
   // emit_vector_loop.cpp
   void emit_vector_loop(const loop::Instr& instr);
   std::vector<std::vector<llvm::Value*>> emit_vector_block(

@@ -38,7 +38,7 @@ class Chooser {
         nest_(contraction_nest(kernel)),
         target_(target),
         threads_(threads),
-        lanes_(target.vector_bytes / byte_size(nest_.sum_dtype())) {
+        lanes_(target.lanes_f32()) {
     s_.blocks = nest_.extents();
   }
 
@@ -139,6 +139,7 @@ class Chooser {
   // of peak, 12 x 2 reach 88 %. Some registers are left to LLVM's scheduler, which hoists loads.
   void choose_tile() {
     int64_t registers = target_.vector_registers >= 32 ? 29 : target_.vector_registers - 1;
+    registers /= std::max<int64_t>(1, byte_size(nest_.sum_dtype()) / 4);  // that a vector takes
     int64_t all_vectors = ceil_div(nest_.loops[vector_loop()].extent, lanes_);
     int64_t all_rows = s_.row_loop < 0 ? 1 : nest_.loops[static_cast<size_t>(s_.row_loop)].extent;
     double best = 1e9;

@@ -38,7 +38,7 @@ class TileLowering {
         values_(function, builder_),
         nest_(contraction_nest(function)),
         s_(contract_schedule_of(function)),
-        lanes_(target.vector_bytes / byte_size(nest_.sum_dtype())),
+        lanes_(target.lanes_f32()),
         dtype_(nest_.sum_dtype()),
         a_(1 - static_cast<size_t>(s_.vector_operand)),
         b_(static_cast<size_t>(s_.vector_operand)),

@@ -1,0 +1,52 @@
+// The instructions that move whole blocks of vectors: tiles and transposes.
+#include "compiler/codegen/arithmetic.h"
+#include "compiler/codegen/emit_tile.h"
+#include "compiler/codegen/kernel_emitter.h"
+#include "ir/diagnostic.h"
+
+namespace gradc::codegen {
+
+using llvm::Value;
+using loop::Instr;
+
+// The body of a tile runs on one vector of sums after the other: each is a vector block of its
+// own, with the row and the group as constants and the columns as lanes.
+void KernelEmitter::emit_tile(const Instr& instr) {
+  GRADC_CHECK(block_.number == 0, "a tile of @{} is inside of a vector loop", kernel_.name);
+  const loop::Tile& tile = *instr.tile;
+  std::vector<LaneShape> shapes = lane_shapes(kernel_, instr);
+  TilePointers pointers{
+      address(tile.a_buffer, scalar(instr.operands[0])),
+      address(tile.b_buffer, scalar(instr.operands[1])),
+      tile.accumulate ? address(tile.acc_buffer, scalar(instr.operands[2])) : nullptr};
+  auto constant = [&](int64_t value) { return b_.getInt64(static_cast<uint64_t>(value)); };
+  auto run_body = [&](const TileVector& at) {
+    block_ = {.number = ++vector_blocks_,
+              .vectors = 1,
+              .last_lanes = at.valid,
+              .shapes = &shapes,
+              .outside = b_.GetInsertBlock()};
+    define(instr.params[0], constant(at.row));
+    define(instr.params[1], constant(at.group));
+    define(instr.params[2], constant(at.column));
+    define_vector(instr.params[3], 0, at.sums);
+    emit_body(instr.body);
+    block_ = {};
+  };
+  codegen::emit_tile(b_, tile, register_type(b_.getContext(), instr.dtype),
+                     static_cast<int>(lanes_), pointers, run_body);
+  for (uint32_t reg : splats_)
+    values_[reg].splat = nullptr;
+  splats_.clear();
+}
+
+void KernelEmitter::emit_transpose(const Instr& instr) {
+  GRADC_CHECK(block_.number == 0, "a transpose of @{} is inside of a vector loop", kernel_.name);
+  const loop::Transpose& transpose = *instr.transpose;
+  codegen::emit_transpose(b_, transpose, memory_type(b_.getContext(), instr.dtype),
+                          static_cast<int>(lanes_),
+                          address(transpose.from_buffer, scalar(instr.operands[0])),
+                          address(transpose.to_buffer, scalar(instr.operands[1])));
+}
+
+}  // namespace gradc::codegen

@@ -1,0 +1,165 @@
+#include "compiler/codegen/emit_tile.h"
+
+#include <algorithm>
+#include <span>
+#include <vector>
+
+#include "compiler/codegen/counted_loop.h"
+
+namespace gradc::codegen {
+namespace {
+
+using llvm::Value;
+
+// Steps of the summed loop that are unrolled: enough to hide the loop's own instructions, few
+// enough to stay in the decoder's cache.
+constexpr int64_t kMaxUnrolledProducts = 160;
+constexpr int64_t kMaxUnroll = 8;
+
+Value* element_address(llvm::IRBuilder<>& b, llvm::Type* element, Value* base, int64_t offset) {
+  return offset == 0 ? base
+                     : b.CreateConstInBoundsGEP1_64(element, base, static_cast<uint64_t>(offset));
+}
+
+llvm::Constant* lane_mask(llvm::IRBuilder<>& b, int lanes, int64_t valid) {
+  std::vector<llvm::Constant*> bits;
+  for (int lane = 0; lane < lanes; ++lane)
+    bits.push_back(b.getInt1(lane < valid));
+  return llvm::ConstantVector::get(bits);
+}
+
+class TileEmitter {
+ public:
+  TileEmitter(llvm::IRBuilder<>& builder, const loop::Tile& tile, llvm::Type* element, int lanes)
+      : b_(builder),
+        tile_(tile),
+        element_(element),
+        vector_(llvm::FixedVectorType::get(element, static_cast<unsigned>(lanes))),
+        align_(element->getScalarSizeInBits() / 8),
+        lanes_(lanes),
+        vectors_per_group_((tile.columns + lanes - 1) / lanes) {}
+
+  void emit(const TilePointers& pointers, const std::function<void(const TileVector&)>& sink) {
+    std::vector<Value*> state = {pointers.a, pointers.b};
+    for_each_vector([&](const TileVector& at) {
+      state.push_back(tile_.accumulate ? load(pointers.acc,
+                                              at.row * tile_.acc_row_step +
+                                                  at.group * tile_.acc_group_step + at.column,
+                                              at.valid)
+                                       : llvm::Constant::getNullValue(vector_));
+    });
+    state = nest(0, std::move(state));
+    size_t next = 2;
+    for_each_vector([&](TileVector at) {
+      at.sums = state[next++];
+      sink(at);
+    });
+  }
+
+ private:
+  template <typename F>
+  void for_each_vector(F f) {
+    for (int64_t row = 0; row < tile_.rows; ++row)
+      for (int64_t group = 0; group < tile_.groups; ++group)
+        for (int64_t v = 0; v < vectors_per_group_; ++v)
+          f(TileVector{row, group, v * lanes_,
+                       std::min<int64_t>(lanes_, tile_.columns - v * lanes_), nullptr});
+  }
+
+  Value* load(Value* base, int64_t offset, int64_t valid) {
+    Value* address = element_address(b_, element_, base, offset);
+    if (tile_.padded || valid == lanes_)
+      return b_.CreateAlignedLoad(vector_, address, llvm::Align(align_));
+    return b_.CreateMaskedLoad(vector_, address, llvm::Align(align_), lane_mask(b_, lanes_, valid),
+                               llvm::Constant::getNullValue(vector_));
+  }
+
+  Value* multiply_add(Value* x, Value* y, Value* sum) {
+    if (element_->isFloatingPointTy())
+      return b_.CreateIntrinsic(llvm::Intrinsic::fma, {vector_}, {x, y, sum});
+    return b_.CreateAdd(b_.CreateMul(x, y), sum);
+  }
+
+  // One index of the summed loops. state: addresses in a and b, then the sums.
+  void step(std::vector<Value*>& state, int64_t a_offset, int64_t b_offset) {
+    std::vector<Value*> columns;
+    for (int64_t group = 0; group < tile_.groups; ++group)
+      for (int64_t v = 0; v < vectors_per_group_; ++v)
+        columns.push_back(load(state[1], b_offset + group * tile_.b_group_step + v * lanes_,
+                               std::min<int64_t>(lanes_, tile_.columns - v * lanes_)));
+    size_t sum = 2;
+    for (int64_t row = 0; row < tile_.rows; ++row) {
+      Value* address = element_address(b_, element_, state[0], a_offset + row * tile_.a_row_step);
+      Value* x = b_.CreateVectorSplat(static_cast<unsigned>(lanes_),
+                                      b_.CreateAlignedLoad(element_, address, llvm::Align(align_)));
+      for (Value* y : columns) {
+        state[sum] = multiply_add(x, y, state[sum]);
+        ++sum;
+      }
+    }
+  }
+
+  void advance(std::vector<Value*>& state, int64_t a_offset, int64_t b_offset) {
+    state[0] = element_address(b_, element_, state[0], a_offset);
+    state[1] = element_address(b_, element_, state[1], b_offset);
+  }
+
+  std::vector<Value*> steps(std::vector<Value*> state, const loop::TileLoop& loop, int64_t count) {
+    for (int64_t i = 0; i < count; ++i)
+      step(state, i * loop.a_step, i * loop.b_step);
+    advance(state, count * loop.a_step, count * loop.b_step);
+    return state;
+  }
+
+  std::vector<Value*> innermost(std::vector<Value*> state, const loop::TileLoop& loop) {
+    auto products = static_cast<int64_t>(state.size()) - 2;
+    int64_t unroll = std::max<int64_t>(1, std::min(kMaxUnroll, kMaxUnrolledProducts / products));
+    if (loop.extent <= unroll + unroll / 2)
+      return steps(std::move(state), loop, loop.extent);
+    state = emit_counted_loop(b_, loop.extent / unroll, 1, std::move(state),
+                              [&](Value*, std::span<Value* const> carries) {
+                                return steps({carries.begin(), carries.end()}, loop, unroll);
+                              });
+    return steps(std::move(state), loop, loop.extent % unroll);
+  }
+
+  // The loops from `depth` on. The addresses come back as they went in.
+  std::vector<Value*> nest(size_t depth, std::vector<Value*> state) {
+    if (depth == tile_.loops.size()) {
+      step(state, 0, 0);
+      return state;
+    }
+    Value *a = state[0], *b = state[1];
+    const loop::TileLoop& loop = tile_.loops[depth];
+    if (depth + 1 == tile_.loops.size()) {
+      state = innermost(std::move(state), loop);
+    } else {
+      auto body = [&](Value*, std::span<Value* const> carries) {
+        std::vector<Value*> next = nest(depth + 1, {carries.begin(), carries.end()});
+        advance(next, loop.a_step, loop.b_step);
+        return next;
+      };
+      state = emit_counted_loop(b_, loop.extent, 1, std::move(state), body);
+    }
+    state[0] = a;
+    state[1] = b;
+    return state;
+  }
+
+  llvm::IRBuilder<>& b_;
+  const loop::Tile& tile_;
+  llvm::Type* element_;
+  llvm::FixedVectorType* vector_;
+  uint64_t align_;
+  int lanes_;
+  int64_t vectors_per_group_;
+};
+
+}  // namespace
+
+void emit_tile(llvm::IRBuilder<>& builder, const loop::Tile& tile, llvm::Type* element, int lanes,
+               const TilePointers& pointers, const std::function<void(const TileVector&)>& sink) {
+  TileEmitter(builder, tile, element, lanes).emit(pointers, sink);
+}
+
+}  // namespace gradc::codegen
