@@ -4,4 +4,6 @@ target_link_libraries(gradc_native_test_support
   PRIVATE gradc_warnings)
 
 gradc_test(codegen_test LIBS gradc_native_test_support SOURCES
-  unit/native_ops_test.cpp)
+  unit/native_kernels_test.cpp
+  unit/native_ops_test.cpp
+  unit/vector_math_test.cpp)

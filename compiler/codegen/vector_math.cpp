@@ -65,11 +65,11 @@ class MathEmitter {
   // tanh x = 1 - 2 / (e^2x + 1) away from 0
   Value* tanh(Value* x) {
     Value *magnitude = abs(x), *square = mul(x, x);
-    Value* small = fma(mul(square, x), polynomial(kTanh, square), x);
+    Value* small = fma(mul(square, magnitude), polynomial(kTanh, square), magnitude);
     Value* e = exp_in_range(clamp(add(magnitude, magnitude), 0, 88));
     Value* large = sub(real(1), b.CreateFDiv(real(2), add(e, real(1))));
-    Value* y = b.CreateSelect(less(magnitude, real(0.6)), small, copy_sign(large, x));
-    return or_nan(x, y);
+    Value* y = b.CreateSelect(less(magnitude, real(0.6)), small, large);
+    return or_nan(x, copy_sign(y, x));
   }
 
   // e^x / (1 + e^x) for x < 0, 1 / (1 + e^-x) else: no overflow

@@ -1,0 +1,193 @@
+// Kernels of many ops and sizes: native code against the evaluator, and against itself with other
+// threads.
+#include <fmt/format.h>
+
+#include <catch2/catch.hpp>
+#include <cmath>
+
+#include "ir/builder.h"
+#include "ir/eval.h"
+#include "ir/parse.h"
+#include "tests/support/native.h"
+
+using namespace gradc;
+using namespace gradc::test;
+
+namespace {
+
+Function parse_function(const std::string& text) {
+  return parse_module("module @m\n" + text, "kernel.ir").functions.at(0);
+}
+
+// Multiples of 1/1024 in [-2, 2); indices of gathers are in range.
+std::vector<Tensor> arguments_for(const Function& function) {
+  uint64_t state = 11;
+  std::vector<Tensor> arguments;
+  for (const Parameter& parameter : function.parameters) {
+    const Type& type = function.type(parameter.value);
+    Tensor tensor{type, std::vector<double>(static_cast<size_t>(type.elements()))};
+    for (double& x : tensor.data) {
+      state = state * 6364136223846793005 + 1442695040888963407;
+      auto number = static_cast<int64_t>(state >> 52);
+      x = is_float(type.dtype) ? static_cast<double>(number - 2048) / 1024
+                               : static_cast<double>(number % 5);
+    }
+    arguments.push_back(std::move(tensor));
+  }
+  return arguments;
+}
+
+void check_close(const std::vector<Tensor>& results, const std::vector<Tensor>& expected) {
+  REQUIRE(results.size() == expected.size());
+  for (size_t i = 0; i < results.size(); ++i) {
+    double largest = 1, worst = 0;
+    for (double value : expected[i].data)
+      largest = std::max(largest, std::abs(value));
+    for (size_t k = 0; k < expected[i].data.size(); ++k)
+      worst = std::max(worst, std::abs(results[i].data[k] - expected[i].data[k]));
+    INFO("result " << i << ": off by " << worst << " of " << largest);
+    CHECK(worst <= 4e-6 * largest);
+  }
+}
+
+// Native code gives what eval gives, and the same bits with one and two threads.
+void check_native(const std::string& text) {
+  INFO(text);
+  Function function = parse_function(text);
+  std::vector<Tensor> arguments = arguments_for(function);
+  std::vector<Tensor> results = run_native(function, arguments);
+  check_close(results, eval_closed(Module{}, function, arguments));
+  check_close(run_native(function, arguments, "x86-64-v3"), results);
+  std::vector<Tensor> threaded = run_native(function, arguments, "native", 2);
+  for (size_t i = 0; i < results.size(); ++i)
+    CHECK(threaded[i].data == results[i].data);
+}
+
+const int64_t kSizes[] = {1, 7, 15, 16, 17, 100};
+
+}  // namespace
+
+TEST_CASE("a chain with broadcasts along either axis", "[native]") {
+  for (int64_t rows : kSizes)
+    for (int64_t columns : kSizes)
+      check_native(fmt::format(R"(entry @f(%x: f32[{0},{1}], %b: f32[{1}], %s: f32[{0}]) {{
+  %b2: f32[{0},{1}] = broadcast(%b) {{axes=[1], shape=[{0},{1}]}}
+  %s2: f32[{0},{1}] = broadcast(%s) {{axes=[0], shape=[{0},{1}]}}
+  %a: f32[{0},{1}] = add(%x, %b2)
+  %m: f32[{0},{1}] = mul(%a, %s2)
+  %y: f32[{0},{1}] = tanh(%m)
+  return %y
+}})",
+                               rows, columns));
+}
+
+TEST_CASE("softmax over rows of any length", "[native]") {
+  for (int64_t columns : {1, 7, 15, 16, 17, 100, 1000})
+    check_native(fmt::format(R"(entry @f(%x: f32[9,{0}]) {{
+  %m: f32[9] = reduce_max(%x) {{axes=[1]}}
+  %m2: f32[9,{0}] = broadcast(%m) {{axes=[0], shape=[9,{0}]}}
+  %d: f32[9,{0}] = sub(%x, %m2)
+  %e: f32[9,{0}] = exp(%d)
+  %s: f32[9] = reduce_sum(%e) {{axes=[1]}}
+  %s2: f32[9,{0}] = broadcast(%s) {{axes=[0], shape=[9,{0}]}}
+  %y: f32[9,{0}] = div(%e, %s2)
+  return %y
+}})",
+                             columns));
+}
+
+// The rows, lanes and chunks of a reduction come from its shape: kept axes first, last, or around.
+TEST_CASE("sums and maxima over any axes", "[native]") {
+  struct Case {
+    std::string dims, kept, axes;
+  };
+  const Case cases[] = {
+      {"100,17", "100", "[1]"},       {"17,100", "100", "[0]"},    {"3,5,7", "5", "[0,2]"},
+      {"8,6,49", "6", "[0,2]"},       {"4,3,5,2", "3,2", "[0,2]"}, {"1,100,1", "1", "[1,2]"},
+      {"50000,1", "1", "[0]"},        {"100000", "", "[0]"},       {"30000,10", "10", "[0]"},
+      {"3,40000", "3", "[1]"},        {"128,2,700", "2", "[0,2]"}, {"1000,300", "300", "[0]"},
+      {"2000,100", "2000", "[1]"},    {"5,1,3", "5,1,3", "[]"},    {"1,1", "1", "[1]"},
+      {"64,3,28,28", "3", "[0,2,3]"}, {"9001,33", "33", "[0]"},
+  };
+  for (const Case& c : cases)
+    check_native(fmt::format(R"(entry @f(%x: f32[{0}], %w: f32[{0}]) {{
+  %p: f32[{0}] = mul(%x, %w)
+  %s: f32[{1}] = reduce_sum(%p) {{axes={2}}}
+  %m: f32[{1}] = reduce_max(%x) {{axes={2}}}
+  %d: f32[{1}] = sub(%s, %m)
+  return %s, %d
+}})",
+                             c.dims, c.kept, c.axes));
+}
+
+TEST_CASE("statistics of channels and what is made of them", "[native]") {
+  for (std::string dims : {"6,5,4,4", "40,3,28,28", "2,64,7,7"}) {
+    std::string channels = dims.substr(dims.find(',') + 1);
+    channels = channels.substr(0, channels.find(','));
+    check_native(fmt::format(R"(entry @f(%x: f32[{0}], %g: f32[{1}]) {{
+  %s: f32[{1}] = reduce_sum(%x) {{axes=[0,2,3]}}
+  %n: f32[{1}] = constant() {{dtype=f32, shape=[{1}], value=0.001}}
+  %mean: f32[{1}] = mul(%s, %n)
+  %mean2: f32[{0}] = broadcast(%mean) {{axes=[1], shape=[{0}]}}
+  %d: f32[{0}] = sub(%x, %mean2)
+  %q: f32[{0}] = mul(%d, %d)
+  %v: f32[{1}] = reduce_sum(%q) {{axes=[0,2,3]}}
+  %r: f32[{1}] = rsqrt(%v)
+  %k: f32[{1}] = mul(%r, %g)
+  %k2: f32[{0}] = broadcast(%k) {{axes=[1], shape=[{0}]}}
+  %y: f32[{0}] = mul(%d, %k2)
+  return %y, %mean, %v
+}})",
+                             dims, channels));
+  }
+}
+
+// Whatever else is in its kernel, a sum has the same bits.
+TEST_CASE("fusion does not change the bits of a sum", "[native]") {
+  for (std::string dims : {"37,1000", "1000,37", "200000,1", "5,60000"}) {
+    std::string rows = dims.substr(0, dims.find(','));
+    Function alone = parse_function(fmt::format(R"(entry @f(%x: f32[{0}]) {{
+  %s: f32[{1}] = reduce_sum(%x) {{axes=[1]}}
+  return %s
+}})",
+                                                dims, rows));
+    Function fused = parse_function(fmt::format(R"(entry @f(%x: f32[{0}]) {{
+  %n: f32[{0}] = neg(%x)
+  %z: f32[{0}] = neg(%n)
+  %m: f32[{1}] = reduce_max(%x) {{axes=[1]}}
+  %s: f32[{1}] = reduce_sum(%z) {{axes=[1]}}
+  %s2: f32[{0}] = broadcast(%s) {{axes=[0], shape=[{0}]}}
+  %y: f32[{0}] = mul(%x, %s2)
+  return %s, %m, %y
+}})",
+                                                dims, rows));
+    std::vector<Tensor> arguments = arguments_for(alone);
+    CHECK(run_native(alone, arguments)[0].data ==
+          run_native(fused, arguments, "native", 2)[0].data);
+  }
+}
+
+TEST_CASE("slices, transposes and windows inside of chains", "[native]") {
+  check_native(R"(entry @f(%x: f32[6,10,8]) {
+  %t: f32[10,6,8] = transpose(%x) {permutation=[1,0,2]}
+  %r: f32[60,8] = reshape(%t) {shape=[60,8]}
+  %s: f32[29,4] = slice(%r) {begin=[1,1], end=[59,8], step=[2,2]}
+  %e: f32[29,4] = exp(%s)
+  %u: f32[4,29] = transpose(%e) {permutation=[1,0]}
+  return %u
+})");
+  check_native(R"(entry @f(%x: f32[2,3,9,9]) {
+  %p: f32[2,3,4,4] = window_max(%x) {high=[0,0], low=[0,0], stride=[2,2], window=[2,2]}
+  %y: f32[2,3,4,4] = tanh(%p)
+  return %y
+})");
+}
+
+TEST_CASE("indices choose rows, and gradients go back to them", "[native]") {
+  check_native(R"(entry @f(%x: f32[5,40], %i: i32[33], %u: f32[33,40]) {
+  %g: f32[33,40] = gather(%x, %i) {axis=0}
+  %y: f32[33,40] = mul(%g, %u)
+  %d: f32[5,40] = scatter_add(%i, %u) {axis=0, size=5}
+  return %y, %d
+})");
+}

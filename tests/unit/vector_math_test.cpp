@@ -1,0 +1,162 @@
+// The polynomials against double precision: the errors that vector_math.h promises.
+#include <bit>
+#include <catch2/catch.hpp>
+#include <cmath>
+#include <limits>
+
+#include "ir/builder.h"
+#include "ir/op_def.h"
+#include "tests/support/native.h"
+
+using namespace gradc;
+using namespace gradc::test;
+
+namespace {
+
+constexpr int64_t kBatch = 1 << 15;
+const double kInfinity = std::numeric_limits<double>::infinity();
+
+// An elementwise op of f32 as machine code.
+class Compiled {
+ public:
+  Compiled(Opcode code, const std::string& cpu) {
+    Function function;
+    function.name = "f";
+    Builder b(function);
+    std::vector<ValueId> operands;
+    for (int i = 0; i < def(code).operands; ++i)
+      operands.push_back(b.parameter(type_, "x"));
+    b.result(b.op(code, operands), "y");
+    CodegenOptions options = codegen_options(cpu);
+    code_ = std::make_unique<JitModule>(planned_module(function, options), options);
+  }
+
+  // At most kBatch elements each.
+  std::vector<double> operator()(std::initializer_list<std::vector<double>> operands) const {
+    size_t count = operands.begin()->size();
+    std::vector<Tensor> arguments;
+    for (const std::vector<double>& x : operands) {
+      arguments.push_back({type_, x});
+      arguments.back().data.resize(kBatch, 1.0);
+    }
+    std::vector<double> y = run_entry(*code_->get(), arguments)[0].data;
+    y.resize(count);
+    return y;
+  }
+
+ private:
+  Type type_{DType::f32, {kBatch}};
+  std::unique_ptr<JitModule> code_;
+};
+
+// |y - exact| in units of the last place of `exact` as f32.
+double ulps(double y, double exact) {
+  if (std::isnan(exact) || std::isnan(y))
+    return std::isnan(exact) == std::isnan(y) ? 0 : kInfinity;
+  auto rounded = static_cast<float>(exact);
+  if (std::isinf(rounded) || std::isinf(y))
+    return y == rounded || std::abs(exact) > 3.4028234e38 ? 0 : kInfinity;
+  int exponent = 0;
+  std::frexp(exact, &exponent);
+  return std::abs(y - exact) / std::ldexp(1.0, std::max(exponent - 24, -149));
+}
+
+double sigmoid(double x) {
+  return 1 / (1 + std::exp(-x));
+}
+
+struct Promise {
+  Opcode code;
+  double (*exact)(double);
+  double ulps;
+  double largest_input;  // in magnitude
+};
+
+const Promise kPromises[] = {
+    {Opcode::exp, std::exp, 1, kInfinity},     {Opcode::log, std::log, 1, kInfinity},
+    {Opcode::tanh, std::tanh, 2, kInfinity},   {Opcode::sigmoid, sigmoid, 2.5, kInfinity},
+    {Opcode::erf, std::erf, 2.5, kInfinity},   {Opcode::expm1, std::expm1, 2, kInfinity},
+    {Opcode::log1p, std::log1p, 2, kInfinity}, {Opcode::sin, std::sin, 2, 1e5},
+    {Opcode::cos, std::cos, 2, 1e5},
+};
+
+// Numbers of f32, spread over all bit patterns with denormals, infinities and NaN, and densely over
+// [-100, 100].
+std::vector<double> sample(int batch) {
+  std::vector<double> x;
+  auto first = static_cast<uint32_t>(batch);
+  for (uint32_t i = 0; i < kBatch / 2; ++i)
+    x.push_back(std::bit_cast<float>((i << 18) + first * 7919u + (i & 7)));
+  for (uint32_t i = 0; i < kBatch / 2; ++i) {
+    double step = (i + first / 16.0) / (kBatch / 2);
+    x.push_back(static_cast<float>((200 * step - 100) * (i % 3 == 0 ? 0.05 : 1)));
+  }
+  const float special[] = {0.0f, -0.0f, HUGE_VALF, -HUGE_VALF, NAN, 1e-45f, -1e-45f, 1.0f, -1.0f};
+  std::copy(std::begin(special), std::end(special), x.begin());
+  return x;
+}
+
+}  // namespace
+
+TEST_CASE("functions keep their promised errors", "[math]") {
+  for (const char* cpu : {"native", "x86-64-v3"})
+    for (const Promise& promise : kPromises) {
+      Compiled function(promise.code, cpu);
+      double worst = 0, where = 0;
+      for (int batch = 0; batch < 16; ++batch) {
+        std::vector<double> x = sample(batch), y = function({x});
+        for (size_t i = 0; i < x.size(); ++i) {
+          double exact = promise.exact(x[i]);
+          bool other_zero = x[i] == 0 && std::signbit(y[i]) != std::signbit(exact);
+          double error = std::abs(x[i]) > promise.largest_input && std::isfinite(x[i])
+                             ? (std::abs(y[i]) <= 1 ? 0 : kInfinity)
+                         : other_zero ? kInfinity
+                                      : ulps(y[i], exact);
+          if (error > worst) {
+            worst = error;
+            where = x[i];
+          }
+        }
+      }
+      INFO(def(promise.code).name << " on " << cpu << ": " << worst << " ulp at " << where);
+      CHECK(worst <= promise.ulps);
+      CHECK(worst > 0.3);  // else the reference is not a reference
+    }
+}
+
+TEST_CASE("powers keep their promised error", "[math]") {
+  Compiled power(Opcode::pow, "native");
+  std::vector<double> x, y;
+  for (int i = 0; i < kBatch; ++i) {
+    double u = i / static_cast<double>(kBatch),
+           v = (i * 40503 % kBatch) / static_cast<double>(kBatch);
+    x.push_back(static_cast<float>(std::exp((u - 0.5) * 40)));
+    y.push_back(static_cast<float>((v - 0.5) * 12));
+  }
+  std::vector<double> z = power({x, y});
+  double worst = 0;
+  for (size_t i = 0; i < x.size(); ++i)
+    worst = std::max(worst, ulps(z[i], std::pow(x[i], y[i])));
+  CHECK(worst <= 1);
+  CHECK(worst > 0.3);
+}
+
+TEST_CASE("powers of special numbers are those of C", "[math]") {
+  Compiled power(Opcode::pow, "native");
+  const double numbers[] = {0.0,   -0.0, 1,   -1,   2,         -2,         0.5,         -0.5,
+                            3,     -3,   2.5, -2.5, 1e30,      -1e30,      16777217,    33554431,
+                            1e-40, 7,    -7,  255,  kInfinity, -kInfinity, std::nan("")};
+  std::vector<double> x, y;
+  for (double a : numbers)
+    for (double b : numbers) {
+      x.push_back(static_cast<float>(a));
+      y.push_back(static_cast<float>(b));
+    }
+  std::vector<double> z = power({x, y});
+  for (size_t i = 0; i < x.size(); ++i) {
+    double exact = std::pow(x[i], y[i]);
+    INFO(x[i] << " ^ " << y[i] << " = " << z[i] << ", exactly " << exact);
+    CHECK(ulps(z[i], exact) <= 1);
+    CHECK((std::isnan(exact) || std::signbit(z[i]) == std::signbit(exact)));
+  }
+}
