@@ -67,7 +67,7 @@ Scalar element_gather(loop::ElementContext& c) {
 Types infer_scatter_add(std::span<const Type> x, const Attrs& a) {
   check_indices(x[0]);
   int64_t axis = a.integer("axis"), size = a.integer("size"), rank = x[0].rank();
-  if (axis < 0 || axis + rank > x[1].rank() || indices_part(x[1].dims, axis, rank) != x[0].dims)
+  if (axis < 0 || axis > x[1].rank() - rank || indices_part(x[1].dims, axis, rank) != x[0].dims)
     fail("updates {} do not hold the indices' shape {} at axis {}", to_string(x[1]),
          to_string(x[0].dims), axis);
   if (size < 1)

@@ -16,8 +16,9 @@ Types same_type(std::span<const Type> operands, const Attrs& attrs);
 Types same_float(std::span<const Type> operands, const Attrs& attrs);
 Types same_number(std::span<const Type> operands, const Attrs& attrs);
 Types same_bool(std::span<const Type> operands, const Attrs& attrs);
-// Attribute `axis`, which must lie in [0, rank); attribute `axes`-like lists of one entry per axis.
+// Attribute `axis`; fails unless it lies in [0, rank).
 int64_t axis_of(const Attrs& attrs, int64_t rank);
+// Fails unless attribute `key` has one entry per axis.
 void check_one_per_axis(const Attrs& attrs, std::string_view key, int64_t rank);
 
 // Naive evaluation of elementwise ops.
@@ -54,7 +55,8 @@ class Guard {
  public:
   explicit Guard(loop::ElementContext& context) : c_(context) {}
   void require(loop::Scalar condition);
-  // Holds where low <= index < high; nothing is required of indices that lie in [least, most].
+  // Requires low <= index < high of an index that is known to lie in [least, most]; what is known
+  // is not tested.
   void require_range(loop::Scalar index, int64_t low, int64_t high, int64_t least, int64_t most);
   // Operand i at the indices where all conditions hold, `otherwise` elsewhere.
   loop::Scalar read(size_t i, std::span<const loop::Scalar> indices, loop::Scalar otherwise);

@@ -22,7 +22,7 @@ Types infer_slice(std::span<const Type> x, const Attrs& a) {
           "axis {} of {} cannot be sliced from {} to {} by {}: needs 0 <= begin < end <= {}, "
           "step >= 1",
           i, to_string(x[0]), begin, end, step, x[0].dims[i]);
-    y.dims.push_back((end - begin + step - 1) / step);
+    y.dims.push_back((end - begin - 1) / step + 1);
   }
   return one(y);
 }
