@@ -44,6 +44,11 @@ void Guard::require(loop::Scalar condition) {
   condition_ = condition_ ? c_.b.binary(loop::Code::bit_and, *condition_, condition) : condition;
 }
 
+void Guard::require(const Guard& other) {
+  if (other.condition_)
+    require(*other.condition_);
+}
+
 void Guard::require_range(loop::Scalar index, int64_t low, int64_t high, int64_t least,
                           int64_t most) {
   if (least < low)

@@ -55,6 +55,7 @@ class Guard {
  public:
   explicit Guard(loop::ElementContext& context) : c_(context) {}
   void require(loop::Scalar condition);
+  void require(const Guard& other);
   // Requires low <= index < high of an index that is known to lie in [least, most]; what is known
   // is not tested.
   void require_range(loop::Scalar index, int64_t low, int64_t high, int64_t least, int64_t most);

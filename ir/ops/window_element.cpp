@@ -31,37 +31,58 @@ std::pair<int64_t, int64_t> first_index_range(const WindowAxis& axis) {
   return {ceil_div(-axis.low, axis.dilation), ceil_div(last, axis.dilation)};
 }
 
-// Calls f(guard, indices in x, number in the window) for each element that the window at `position`
-// can hold, in row-major order. The calls are fixed: where the guard, which adds to `outer`, does
-// not hold, there is no element.
-template <typename F>
-void for_each_element(loop::ElementContext& c, const WindowAxes& axes,
-                      std::span<const Scalar> position, const Guard& outer, F f) {
-  Dims counts;
-  std::vector<Scalar> first;
-  for (size_t i = 0; i < axes.size(); ++i) {
-    counts.push_back(axes[i].elements());
-    first.push_back(first_index(c.b, position[i], axes[i]));
+// One of the elements along an axis that a window can hold. The guard says where it exists.
+struct Tap {
+  Scalar index;
+  Guard exists;
+};
+using Taps = std::vector<Tap>;  // in rising order
+
+Taps taps_of_window(loop::ElementContext& c, const WindowAxis& axis, Scalar window) {
+  Taps taps;
+  Scalar first = first_index(c.b, window, axis);
+  auto [least, most] = first_index_range(axis);
+  for (int64_t i = 0; i < axis.elements(); ++i) {
+    Tap tap{c.b.add(first, c.b.index(i)), Guard(c)};
+    tap.exists.require_range(tap.index, 0, axis.size, least + i, most + i);
+    // Only the last one can pass the window's end, and only if dilation does not divide it.
+    if (i == axis.elements() - 1 && axis.window % axis.dilation != 0) {
+      Scalar end =
+          c.b.add(c.b.mul(window, c.b.index(axis.stride)), c.b.index(axis.window - axis.low));
+      Scalar at = c.b.mul(tap.index, c.b.index(axis.dilation));
+      tap.exists.require(c.b.compare(Code::less, at, end));
+    }
+    taps.push_back(tap);
   }
+  return taps;
+}
+
+// Calls f(guard, indices in x, number) for each combination of the axes' taps, in row-major order.
+// The calls are fixed: where the guard, which adds to `outer`, does not hold, there is no element.
+template <typename F>
+void for_each_element(const std::vector<Taps>& taps, const Guard& outer, F f) {
+  Dims counts;
+  for (const Taps& axis : taps)
+    counts.push_back(static_cast<int64_t>(axis.size()));
   for (int64_t n = 0; n < element_count(counts); ++n) {
-    Dims step = unravel(n, counts);
+    Dims chosen = unravel(n, counts);
     std::vector<Scalar> indices;
     Guard guard = outer;
-    for (size_t i = 0; i < axes.size(); ++i) {
-      const WindowAxis& axis = axes[i];
-      indices.push_back(c.b.add(first[i], c.b.index(step[i])));
-      auto [least, most] = first_index_range(axis);
-      guard.require_range(indices[i], 0, axis.size, least + step[i], most + step[i]);
-      // Only the last step can pass the window's end, and only if dilation does not divide it.
-      if (step[i] == counts[i] - 1 && axis.window % axis.dilation != 0) {
-        Scalar end = c.b.add(c.b.mul(position[i], c.b.index(axis.stride)),
-                             c.b.index(axis.window - axis.low));
-        Scalar at = c.b.mul(indices[i], c.b.index(axis.dilation));
-        guard.require(c.b.compare(Code::less, at, end));
-      }
+    for (size_t i = 0; i < taps.size(); ++i) {
+      const Tap& tap = taps[i][static_cast<size_t>(chosen[i])];
+      indices.push_back(tap.index);
+      guard.require(tap.exists);
     }
     f(guard, indices, n);
   }
+}
+
+std::vector<Taps> taps_of_windows(loop::ElementContext& c, const WindowAxes& axes,
+                                  std::span<const Scalar> window) {
+  std::vector<Taps> taps;
+  for (size_t i = 0; i < axes.size(); ++i)
+    taps.push_back(taps_of_window(c, axes[i], window[i]));
+  return taps;
 }
 
 Scalar lowest(loop::ElementContext& c) {
@@ -83,30 +104,59 @@ struct FirstMaximum {
   }
 };
 
-// The number, in the window at `window`, of the position asked for.
-Scalar number_in_window(loop::ElementContext& c, const WindowAxes& axes,
-                        std::span<const Scalar> window) {
-  Scalar number = c.b.index(0);
-  for (size_t i = 0; i < axes.size(); ++i) {
-    Scalar begin = c.b.mul(window[i], c.b.index(axes[i].stride));
-    Scalar offset = c.b.sub(c.b.add(c.position()[i], c.b.index(axes[i].low)), begin);
-    number = c.b.add(c.b.mul(number, c.b.index(axes[i].window)), offset);
+// The elements of the window at `window`, which covers the position asked for, and the number that
+// this position has among them.
+struct CoveringWindow {
+  std::vector<Taps> taps;
+  Scalar number;
+};
+
+// Along the last axis, whose elements are neighbours in memory, taps are at fixed distances from
+// the position asked for: lanes then read runs of elements, at the price of more taps, of which
+// each lane uses those in its window.
+Taps neighbours(loop::ElementContext& c, const WindowAxis& axis, Scalar at, Scalar offset) {
+  Taps taps;
+  for (int64_t distance = 1 - axis.window; distance < axis.window; ++distance) {
+    Tap tap{c.b.add(at, c.b.index(distance)), Guard(c)};
+    Scalar in_window = c.b.add(offset, c.b.index(distance));
+    tap.exists.require_range(in_window, 0, axis.window, distance, axis.window - 1 + distance);
+    if (axis.low > 0 || axis.high > 0)
+      tap.exists.require_range(tap.index, 0, axis.size, distance, axis.size - 1 + distance);
+    taps.push_back(tap);
   }
-  return c.b.convert(number, DType::i32);
+  return taps;
+}
+
+CoveringWindow covering_window(loop::ElementContext& c, const WindowAxes& axes,
+                               std::span<const Scalar> window) {
+  CoveringWindow covering{{}, c.b.index(0)};
+  for (size_t i = 0; i < axes.size(); ++i) {
+    const WindowAxis& axis = axes[i];
+    Scalar at = c.position()[i], begin = c.b.mul(window[i], c.b.index(axis.stride));
+    Scalar offset = c.b.sub(c.b.add(at, c.b.index(axis.low)), begin);
+    bool is_last = i + 1 == axes.size() && axis.window > 1;
+    covering.taps.push_back(is_last ? neighbours(c, axis, at, offset)
+                                    : taps_of_window(c, axis, window[i]));
+    Scalar number = is_last ? c.b.index(axis.window - 1) : offset;
+    auto count = static_cast<int64_t>(covering.taps.back().size());
+    covering.number = c.b.add(c.b.mul(covering.number, c.b.index(count)), number);
+  }
+  covering.number = c.b.convert(covering.number, DType::i32);
+  return covering;
 }
 
 // dy of the window at `window` if the position asked for is its first maximum, else 0.
 Scalar share_of_window(loop::ElementContext& c, const WindowAxes& axes, Guard& exists,
                        std::span<const Scalar> window) {
   Scalar outside = lowest(c), zero = c.b.constant(c.result_type().dtype, 0);
-  FirstMaximum best;  // with its number in the window
-  for_each_element(c, axes, window, exists,
+  CoveringWindow covering = covering_window(c, axes, window);
+  FirstMaximum best;  // with its number
+  for_each_element(covering.taps, exists,
                    [&](Guard& guard, std::span<const Scalar> indices, int64_t number) {
                      Scalar x = guard.read(0, indices, outside);
                      best.add(c.b, x, c.b.constant(DType::i32, static_cast<double>(number)));
                    });
-  Scalar here = number_in_window(c, axes, window);
-  Scalar chosen = c.b.compare(Code::equal, *best.companion, here);
+  Scalar chosen = c.b.compare(Code::equal, *best.companion, covering.number);
   return c.b.select(chosen, exists.read(1, window, zero), zero);
 }
 
@@ -115,8 +165,8 @@ Scalar share_of_window(loop::ElementContext& c, const WindowAxes& axes, Guard& e
 Scalar element_window_sum(loop::ElementContext& c) {
   Scalar zero = c.b.constant(c.result_type().dtype, 0);
   std::optional<Scalar> sum;
-  for_each_element(c, window_axes(c.operand_type(0), c.attrs()), c.position(), Guard(c),
-                   [&](Guard& guard, std::span<const Scalar> indices, int64_t) {
+  for_each_element(taps_of_windows(c, window_axes(c.operand_type(0), c.attrs()), c.position()),
+                   Guard(c), [&](Guard& guard, std::span<const Scalar> indices, int64_t) {
                      Scalar x = guard.read(0, indices, zero);
                      sum = sum ? c.b.add(*sum, x) : x;
                    });
@@ -126,8 +176,8 @@ Scalar element_window_sum(loop::ElementContext& c) {
 Scalar element_window_max(loop::ElementContext& c) {
   Scalar outside = lowest(c);
   std::optional<Scalar> best;
-  for_each_element(c, window_axes(c.operand_type(0), c.attrs()), c.position(), Guard(c),
-                   [&](Guard& guard, std::span<const Scalar> indices, int64_t) {
+  for_each_element(taps_of_windows(c, window_axes(c.operand_type(0), c.attrs()), c.position()),
+                   Guard(c), [&](Guard& guard, std::span<const Scalar> indices, int64_t) {
                      Scalar x = guard.read(0, indices, outside);
                      best = best ? c.b.max(*best, x) : x;
                    });
@@ -137,8 +187,8 @@ Scalar element_window_max(loop::ElementContext& c) {
 Scalar element_window_max_gather(loop::ElementContext& c) {
   Scalar outside = lowest(c), zero = c.b.constant(c.result_type().dtype, 0);
   FirstMaximum best;
-  for_each_element(c, window_axes(c.operand_type(0), c.attrs()), c.position(), Guard(c),
-                   [&](Guard& guard, std::span<const Scalar> indices, int64_t) {
+  for_each_element(taps_of_windows(c, window_axes(c.operand_type(0), c.attrs()), c.position()),
+                   Guard(c), [&](Guard& guard, std::span<const Scalar> indices, int64_t) {
                      Scalar x = guard.read(0, indices, outside);
                      best.add(c.b, x, guard.read(1, indices, zero));
                    });
@@ -151,7 +201,7 @@ Scalar element_window_max_scatter(loop::ElementContext& c) {
   for (const WindowAxis& axis : axes)
     covering.push_back(transposed(axis));
   std::optional<Scalar> sum;
-  for_each_element(c, covering, c.position(), Guard(c),
+  for_each_element(taps_of_windows(c, covering, c.position()), Guard(c),
                    [&](Guard& exists, std::span<const Scalar> window, int64_t) {
                      Scalar share = share_of_window(c, axes, exists, window);
                      sum = sum ? c.b.add(*sum, share) : share;
