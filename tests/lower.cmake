@@ -1,7 +1,8 @@
 add_library(gradc_contract_cases STATIC support/contract_cases.cpp)
 target_link_libraries(gradc_contract_cases PUBLIC gradc_lower PRIVATE gradc_warnings)
 
-gradc_test(lower_test LIBS gradc_lower gradc_contract_cases SOURCES
+gradc_test(lower_test LIBS gradc_lower gradc_contract_cases gradc_test_support SOURCES
   support/run_loops.cpp
+  unit/element_rules_test.cpp
   unit/lower_contract_test.cpp
   unit/lower_map_test.cpp)

@@ -11,8 +11,65 @@ namespace {
 using loop::Code;
 using loop::Instr;
 
-double apply(Code code, DType dtype, const std::vector<double>& x) {
-  bool whole = is_integer(dtype);
+// `value`, a whole number, as `dtype` holds it: the low bits.
+double wrapped(DType dtype, int64_t value) {
+  switch (dtype) {
+    case DType::i8:
+      return static_cast<int8_t>(value);
+    case DType::u8:
+      return static_cast<uint8_t>(value);
+    case DType::i16:
+      return static_cast<int16_t>(value);
+    case DType::i32:
+      return static_cast<int32_t>(value);
+    default:
+      return static_cast<double>(value);
+  }
+}
+
+double apply_integer(Code code, DType dtype, int64_t x, int64_t y) {
+  int64_t bits = 8 * byte_size(dtype);
+  uint64_t pattern = static_cast<uint64_t>(x) & (~uint64_t{0} >> (64 - bits));
+  switch (code) {
+    case Code::add:
+      return wrapped(dtype, x + y);
+    case Code::sub:
+      return wrapped(dtype, x - y);
+    case Code::mul:
+      return wrapped(dtype,
+                     static_cast<int64_t>(static_cast<uint64_t>(x) * static_cast<uint64_t>(y)));
+    case Code::div:
+      return wrapped(dtype, x / y);
+    case Code::rem:
+      return wrapped(dtype, x % y);
+    case Code::neg:
+      return wrapped(dtype, -x);
+    case Code::abs:
+      return wrapped(dtype, std::abs(x));
+    case Code::min:
+      return wrapped(dtype, std::min(x, y));
+    case Code::max:
+      return wrapped(dtype, std::max(x, y));
+    case Code::bit_and:
+      return wrapped(dtype, x & y);
+    case Code::bit_or:
+      return wrapped(dtype, x | y);
+    case Code::bit_xor:
+      return wrapped(dtype, x ^ y);
+    case Code::bit_not:
+      return dtype == DType::boolean ? 1 - static_cast<double>(x) : wrapped(dtype, ~x);
+    case Code::shift_left:
+      return wrapped(dtype, x << y);
+    case Code::shift_right:
+      return wrapped(dtype, static_cast<int64_t>(pattern >> y));
+    case Code::mul_high:
+      return wrapped(dtype, static_cast<int64_t>(pattern * static_cast<uint32_t>(y) >> 32));
+    default:
+      fail("`{}` of integers is not known to run_loops", name_of(code));
+  }
+}
+
+double apply_float(Code code, const std::vector<double>& x) {
   switch (code) {
     case Code::add:
       return x[0] + x[1];
@@ -21,34 +78,78 @@ double apply(Code code, DType dtype, const std::vector<double>& x) {
     case Code::mul:
       return x[0] * x[1];
     case Code::div:
-      return whole ? std::trunc(x[0] / x[1]) : x[0] / x[1];
+      return x[0] / x[1];
     case Code::rem:
       return std::fmod(x[0], x[1]);
     case Code::fma:
       return x[0] * x[1] + x[2];
     case Code::neg:
       return -x[0];
+    case Code::abs:
+      return std::abs(x[0]);
     case Code::min:
-      return std::min(x[0], x[1]);
+      return std::isnan(x[0]) || x[0] < x[1] ? x[0] : x[1];
     case Code::max:
-      return std::max(x[0], x[1]);
+      return std::isnan(x[0]) || x[0] > x[1] ? x[0] : x[1];
+    case Code::sqrt:
+      return std::sqrt(x[0]);
+    case Code::exp:
+      return std::exp(x[0]);
+    case Code::log:
+      return std::log(x[0]);
+    case Code::sin:
+      return std::sin(x[0]);
+    case Code::cos:
+      return std::cos(x[0]);
     case Code::tanh:
       return std::tanh(x[0]);
-    case Code::bit_and:
-      return x[0] != 0 && x[1] != 0 ? 1 : 0;  // of bools
+    case Code::sigmoid:
+      return 1 / (1 + std::exp(-x[0]));
+    case Code::erf:
+      return std::erf(x[0]);
+    case Code::expm1:
+      return std::expm1(x[0]);
+    case Code::log1p:
+      return std::log1p(x[0]);
+    case Code::pow:
+      return std::pow(x[0], x[1]);
+    case Code::floor:
+      return std::floor(x[0]);
+    case Code::ceil:
+      return std::ceil(x[0]);
+    case Code::round_even:
+      return std::nearbyint(x[0]);
+    default:
+      fail("`{}` of floats is not known to run_loops", name_of(code));
+  }
+}
+
+double convert(DType to, double x) {
+  if (to == DType::boolean)
+    return x != 0;
+  return is_float(to) ? x : wrapped(to, static_cast<int64_t>(x));
+}
+
+// `dtype` is the result's.
+double apply(Code code, DType dtype, const std::vector<double>& x) {
+  switch (code) {
     case Code::equal:
-      return x[0] == x[1] ? 1 : 0;
+      return x[0] == x[1];
     case Code::less:
-      return x[0] < x[1] ? 1 : 0;
+      return x[0] < x[1];
     case Code::less_equal:
-      return x[0] <= x[1] ? 1 : 0;
+      return x[0] <= x[1];
     case Code::select:
       return x[0] != 0 ? x[1] : x[2];
     case Code::convert:
-      return whole ? std::trunc(x[0]) : x[0];
+      return convert(dtype, x[0]);
     default:
-      fail("`{}` is not known to run_loops", name_of(code));
+      break;
   }
+  if (is_float(dtype))
+    return apply_float(code, x);
+  return apply_integer(code, dtype, static_cast<int64_t>(x[0]),
+                       x.size() > 1 ? static_cast<int64_t>(x[1]) : 0);
 }
 
 class Machine {
