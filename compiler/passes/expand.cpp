@@ -18,7 +18,10 @@ Function expand_once(const Function& function, bool (*wanted)(const OpDef&)) {
     Op mapped = op;
     mapped.operands = rewrite(op.operands);
     Builder& builder = rewrite.at(op);
+    size_t first_new = rewrite.to().values.size();
     std::vector<ValueId> values = def(op).expand(builder, mapped);
+    for (size_t i = first_new; i < rewrite.to().values.size(); ++i)
+      rewrite.to().values[i].name.insert(0, function[op.result()].name + ".");
     GRADC_CHECK(values.size() == op.results.size(), "`{}` expands to {} values, has {} results",
                 def(op).name, values.size(), op.results.size());
     for (size_t i = 0; i < values.size(); ++i) {
@@ -26,9 +29,7 @@ Function expand_once(const Function& function, bool (*wanted)(const OpDef&)) {
                   "`{}` expands to {}, its result {} is {}", def(op).name,
                   to_string(builder.type(values[i])), i, to_string(function.type(op.results[i])));
       rewrite.map(op.results[i], values[i]);
-      bool is_new = std::find(mapped.operands.begin(), mapped.operands.end(), values[i]) ==
-                    mapped.operands.end();
-      if (is_new)
+      if (values[i].index >= first_new)
         builder.set_name(values[i], function[op.results[i]].name);
     }
   }

@@ -224,7 +224,7 @@ ScanGradients prepare_scans(Module& module, Function& function, std::span<const 
   std::vector<bool> active = active_values(function, inputs);
   for (size_t i = 0; i < function.ops.size(); ++i) {
     Op& op = function.ops[i];
-    if (def(op).kernel != KernelClass::control)
+    if (op.code != Opcode::scan)
       continue;
     std::vector<bool> active_operands;
     for (ValueId operand : op.operands)

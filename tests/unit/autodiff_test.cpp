@@ -215,6 +215,28 @@ TEST_CASE("errors of autodiff say what is missing", "[autodiff]") {
                     "error: @train_step has no value named `los`; did you mean `loss`?");
 }
 
+TEST_CASE("an op without a rule is an error with its record and place", "[autodiff]") {
+  Module module = parsed(R"(module @m
+kernel @square(%a: f32[]) with {class="map"} {
+forward:
+  %b: f32[] = mul(%a, %a)
+  return %b
+}
+entry @f(%x: f32[]) {
+forward:
+  %y: f32[] = call @square(%x) loc "net.model:3:5"
+  return y=%y
+}
+)");
+  std::vector<std::string> wrt = {"x"};
+  CHECK_THROWS_WITH(
+      gradient(module, "f", "y", wrt),
+      "net.model:3:5: error: `call` is not differentiable, but the gradient must flow through it "
+      "to %x (call: Runs the function or kernel named after @ on the operands; gives its "
+      "results.)\nhelp: insert `stop_gradient` before it, or freeze the parameters that it depends "
+      "on");
+}
+
 TEST_CASE("docs/autodiff.md shows what the pass does", "[autodiff][docs]") {
   std::ifstream file(GRADC_SOURCE_DIR "/docs/autodiff.md");
   REQUIRE(file.good());
