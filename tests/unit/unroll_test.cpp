@@ -3,6 +3,7 @@
 #include <catch2/catch.hpp>
 
 #include "compiler/check.h"
+#include "compiler/passes/autodiff.h"
 #include "compiler/passes/simplify.h"
 #include "tests/support/small_modules.h"
 
@@ -15,8 +16,9 @@ void check_keeps_answer(const Module& module) {
   Module after = unroll(module, Options{});
   verify(after);
   CHECK(first_difference(module, after) == std::nullopt);
-  for (const Op& op : after.functions.back().ops)
-    CHECK(op.callee.empty());
+  for (const Function& function : after.functions)
+    for (const Op& op : function.ops)
+      CHECK(op.callee.empty());
   CHECK(print(parsed(print(after))) == print(after));
 }
 
@@ -83,4 +85,9 @@ forward:
   return t=%t, all=%all
 }
 )"));
+}
+
+TEST_CASE("the scans of a gradient are unrolled like any other", "[unroll]") {
+  std::vector<std::string> wrt = {"w", "x", "h0"};
+  check_keeps_answer(gradient(parsed(kRecurrent), "infer", "last", wrt));
 }
