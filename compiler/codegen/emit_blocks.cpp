@@ -34,7 +34,7 @@ void KernelEmitter::emit_tile(const Instr& instr) {
     block_ = {};
   };
   codegen::emit_tile(b_, tile, register_type(b_.getContext(), instr.dtype),
-                     static_cast<int>(lanes_), pointers, run_body);
+                     static_cast<int>(lanes_), target_.vector_registers, pointers, run_body);
   for (uint32_t reg : splats_)
     values_[reg].splat = nullptr;
   splats_.clear();

@@ -1,6 +1,7 @@
 #include "compiler/codegen/emit_tile.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <span>
 #include <vector>
 
@@ -30,13 +31,15 @@ llvm::Constant* lane_mask(llvm::IRBuilder<>& b, int lanes, int64_t valid) {
 
 class TileEmitter {
  public:
-  TileEmitter(llvm::IRBuilder<>& builder, const loop::Tile& tile, llvm::Type* element, int lanes)
+  TileEmitter(llvm::IRBuilder<>& builder, const loop::Tile& tile, llvm::Type* element, int lanes,
+              int registers)
       : b_(builder),
         tile_(tile),
         element_(element),
         vector_(llvm::FixedVectorType::get(element, static_cast<unsigned>(lanes))),
         align_(element->getScalarSizeInBits() / 8),
         lanes_(lanes),
+        registers_(registers),
         vectors_per_group_((tile.columns + lanes - 1) / lanes) {}
 
   void emit(const TilePointers& pointers, const std::function<void(const TileVector&)>& sink) {
@@ -111,9 +114,18 @@ class TileEmitter {
     return state;
   }
 
+  // The next step of the loop reads what other rows of this one have read, as taps of a
+  // convolution do. LLVM keeps such elements in registers when it sees both steps.
+  bool rows_share_elements(const loop::TileLoop& loop) const {
+    return tile_.a_row_step != 0 && loop.a_step % tile_.a_row_step == 0 &&
+           std::abs(loop.a_step / tile_.a_row_step) < tile_.rows;
+  }
+
   std::vector<Value*> innermost(std::vector<Value*> state, const loop::TileLoop& loop) {
     auto products = static_cast<int64_t>(state.size()) - 2;
     int64_t unroll = std::max<int64_t>(1, std::min(kMaxUnroll, kMaxUnrolledProducts / products));
+    if (rows_share_elements(loop) && registers_ < 32)
+      unroll = 1;
     if (loop.extent <= unroll + unroll / 2)
       return steps(std::move(state), loop, loop.extent);
     state = emit_counted_loop(b_, loop.extent / unroll, 1, std::move(state),
@@ -152,14 +164,16 @@ class TileEmitter {
   llvm::FixedVectorType* vector_;
   uint64_t align_;
   int lanes_;
+  int registers_;
   int64_t vectors_per_group_;
 };
 
 }  // namespace
 
 void emit_tile(llvm::IRBuilder<>& builder, const loop::Tile& tile, llvm::Type* element, int lanes,
-               const TilePointers& pointers, const std::function<void(const TileVector&)>& sink) {
-  TileEmitter(builder, tile, element, lanes).emit(pointers, sink);
+               int registers, const TilePointers& pointers,
+               const std::function<void(const TileVector&)>& sink) {
+  TileEmitter(builder, tile, element, lanes, registers).emit(pointers, sink);
 }
 
 }  // namespace gradc::codegen

@@ -24,9 +24,11 @@ struct TileVector {
 };
 
 // Emits the tile at the builder's insertion point and hands each vector of sums to `sink`, which
-// appends the tile's body. `lanes` is a vector's number of elements of type `element`.
+// appends the tile's body. `lanes` is a vector's number of elements of type `element`, `registers`
+// what the target has for vectors.
 void emit_tile(llvm::IRBuilder<>& builder, const loop::Tile& tile, llvm::Type* element, int lanes,
-               const TilePointers& pointers, const std::function<void(const TileVector&)>& sink);
+               int registers, const TilePointers& pointers,
+               const std::function<void(const TileVector&)>& sink);
 
 void emit_transpose(llvm::IRBuilder<>& builder, const loop::Transpose& transpose,
                     llvm::Type* element, int lanes, llvm::Value* from, llvm::Value* to);

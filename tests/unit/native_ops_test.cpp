@@ -55,8 +55,7 @@ void check_equal(const std::vector<Tensor>& results, const std::vector<Tensor>& 
 }
 
 bool is_lowered(const OpDef& op) {
-  return op.kernel != KernelClass::control && op.kernel != KernelClass::contract &&
-         op.kernel != KernelClass::composite;
+  return op.kernel != KernelClass::control && op.kernel != KernelClass::composite;
 }
 
 }  // namespace

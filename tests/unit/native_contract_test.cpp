@@ -1,0 +1,155 @@
+// Contractions as machine code: the right numbers, the same bits for every way to split the work,
+// and tiles that stay in registers.
+#include <catch2/catch.hpp>
+#include <cmath>
+#include <random>
+#include <sstream>
+
+#include "compiler/lower/lower.h"
+#include "compiler/passes/fuse.h"
+#include "compiler/plan/plan.h"
+#include "tests/support/contract_cases.h"
+#include "tests/support/native.h"
+
+using namespace gradc;
+using test::Fused;
+
+namespace {
+
+Function entry_of(const std::string& example, Fused fused) {
+  Function entry = test::contract_kernel(example, fused);
+  entry.kind = FunctionKind::entry;
+  entry.attrs = {};
+  return entry;
+}
+
+void check_native(const std::string& example, Fused fused, const std::string& cpu) {
+  CAPTURE(example, cpu);
+  Function entry = entry_of(example, fused);
+  std::vector<Tensor> arguments = test::random_arguments(entry, 1);
+  Tensor result = test::run_native(entry, arguments, cpu).at(0);
+  Tensor expected = eval_closed({}, entry, arguments).at(0);
+  REQUIRE(result.type == expected.type);
+  double worst = 0;
+  for (size_t i = 0; i < result.data.size(); ++i) {
+    double error = std::abs(result.data[i] - expected.data[i]);
+    worst = std::max(
+        worst, std::isnan(error) ? INFINITY : error / std::max(1.0, std::abs(expected.data[i])));
+  }
+  // The arguments are multiples of 1/8, so that sums are exact; only the epilogue rounds.
+  CHECK(worst <= (fused == Fused::nothing ? 0 : 4e-7));
+}
+
+// Arguments whose sums depend on the order.
+std::vector<Tensor> rough_arguments(const Function& function) {
+  std::mt19937 random(3);
+  std::uniform_real_distribution<float> uniform(-1, 1);
+  std::vector<Tensor> arguments = test::random_arguments(function, 1);
+  for (Tensor& argument : arguments)
+    for (double& value : argument.data)
+      value = uniform(random);
+  return arguments;
+}
+
+// Runs `entry` with the schedule that `change` makes of the chosen one.
+std::vector<double> run_with(const Function& entry, std::span<const Tensor> arguments, int threads,
+                             const std::function<void(ContractSchedule&)>& change) {
+  CodegenOptions codegen = test::codegen_options("native", threads);
+  Options options;
+  options.threads = threads;
+  options.target = codegen.target;
+  Module module{.name = "m"};
+  module.functions = {entry};
+  module = fuse(module, options);
+  for (Function& kernel : module.functions) {
+    if (kernel.kind != FunctionKind::kernel)
+      continue;
+    ContractSchedule s = choose_contract_schedule(kernel, codegen.target, threads);
+    change(s);
+    set_attributes(kernel, s);
+    loop::Kernel loops = lower(kernel, codegen.target, threads);
+    kernel.attrs.set("workspace", loop::space_bytes(loops, loop::Space::workspace));
+    kernel.attrs.set("scratch", loop::space_bytes(loops, loop::Space::scratch));
+  }
+  JitModule code(plan(module, options), codegen);
+  return test::run_entry(*code.get(), arguments, threads).at(0).data;
+}
+
+// The innermost loops of an assembly text that multiply: from a label to the jump back to it.
+std::vector<std::string> multiplying_loops(const std::string& assembly) {
+  std::vector<std::string> found;
+  std::istringstream lines(assembly);
+  std::string line, label, body;
+  while (std::getline(lines, line)) {
+    if (line.starts_with(".LBB")) {
+      label = line.substr(0, line.find(':'));
+      body.clear();
+    }
+    body += line + '\n';
+    bool jumps_back =
+        line.find("\tj") != std::string::npos && !label.empty() && line.ends_with("\t" + label);
+    if (jumps_back && body.find("vfmadd") != std::string::npos)
+      found.push_back(body);
+  }
+  return found;
+}
+
+constexpr const char* kProduct =
+    "dot(f32[70,300], f32[300,150]) {batch_a=[], batch_b=[], sum_a=[1], sum_b=[0]}";
+constexpr const char* kConv =
+    "conv(f32[4,12,14,14], f32[40,12,5,5]) {dilation=[1,1], groups=1, high=[2,2], low=[2,2], "
+    "stride=[1,1]}";
+constexpr const char* kDataGradient =
+    "conv_data_gradient(f32[4,40,14,14], f32[40,20,3,3]) {dilation=[1,1], groups=1, high=[1,1], "
+    "low=[1,1], size=[14,14], stride=[1,1]}";
+constexpr const char* kWeightGradient =
+    "conv_weight_gradient(f32[4,12,14,14], f32[4,40,14,14]) {dilation=[1,1], groups=1, "
+    "high=[2,2], low=[2,2], size=[5,5], stride=[1,1]}";
+
+}  // namespace
+
+TEST_CASE("contractions compute natively what they evaluate to", "[native][contract]") {
+  size_t number = 0;
+  for (const auto& cases : {test::op_examples(), test::dot_cases(), test::convolution_cases()})
+    for (const std::string& example : cases) {
+      check_native(example, number % 2 ? Fused::nothing : Fused::both, "native");
+      if (number++ % 4 == 0)
+        check_native(example, Fused::nothing, "x86-64-v3");
+    }
+}
+
+TEST_CASE("threads, tiles and blocks never change a bit of a contraction", "[native][contract]") {
+  for (const char* example : {kProduct, kConv, kDataGradient, kWeightGradient}) {
+    CAPTURE(example);
+    Function entry = entry_of(example, Fused::nothing);
+    std::vector<Tensor> arguments = rough_arguments(entry);
+    std::vector<double> bits = run_with(entry, arguments, 1, [](ContractSchedule&) {});
+    CHECK(run_with(entry, arguments, 2, [](ContractSchedule&) {}) == bits);
+    CHECK(run_with(entry, arguments, 1, [](ContractSchedule& s) {
+            s.rows = 3;
+            s.vectors = 2;
+          }) == bits);
+    CHECK(run_with(entry, arguments, 2, [](ContractSchedule& s) {
+            size_t summed = s.blocks.size() - (s.blocks.size() == 3 ? 1 : 3);
+            s.blocks[summed] = (s.blocks[summed] + 1) / 2;
+            s.direct_store = false;
+            s.stage_b = true;
+          }) == bits);
+  }
+}
+
+TEST_CASE("no tile spills in a loop", "[native][contract]") {
+  for (const char* cpu : {"x86-64-v4", "x86-64-v3"})
+    for (const char* example : {kProduct, kConv, kDataGradient, kWeightGradient}) {
+      CAPTURE(cpu, example);
+      CodegenOptions options = test::codegen_options(cpu);
+      Module module = test::planned_module(entry_of(example, Fused::nothing), options);
+      std::vector<std::string> loops =
+          multiplying_loops(generate_code(module, options, CodeFormat::assembly));
+      CHECK(!loops.empty());
+      for (const std::string& loop : loops) {
+        INFO(loop);
+        CHECK(loop.find("rsp") == std::string::npos);
+      }
+    }
+}
