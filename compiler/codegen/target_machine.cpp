@@ -20,27 +20,27 @@ llvm::Triple host_triple() {
   return llvm::Triple(llvm::sys::getDefaultTargetTriple());
 }
 
-// Features, as LLVM names them, that code for the CPU may use.
-std::vector<std::string> features_of(const std::string& cpu) {
+std::vector<std::string> enabled(const llvm::StringMap<bool>& features) {
   std::vector<std::string> names;
-  if (host_triple().isX86()) {
-    llvm::SmallVector<llvm::StringRef> known;
-    llvm::X86::getFeaturesForCPU(cpu, known);
-    for (llvm::StringRef name : known)
-      names.push_back(name.str());
-  } else {
-    names.push_back("neon");
-  }
-  return names;
-}
-
-std::vector<std::string> host_features() {
-  std::vector<std::string> names;
-  for (const auto& feature : llvm::sys::getHostCPUFeatures())
+  for (const auto& feature : features)
     if (feature.second)
       names.push_back(feature.first().str());
   std::sort(names.begin(), names.end());
   return names;
+}
+
+// Features, as LLVM names them, that code for the CPU may use, with those that others imply.
+std::vector<std::string> features_of(const std::string& cpu) {
+  if (!host_triple().isX86())
+    return {"neon"};
+  llvm::SmallVector<llvm::StringRef> named;
+  llvm::X86::getFeaturesForCPU(cpu, named);
+  llvm::StringMap<bool> features;
+  for (llvm::StringRef name : named) {
+    features[name] = true;
+    llvm::X86::updateImpliedFeatures(name, true, features);
+  }
+  return enabled(features);
 }
 
 std::vector<std::string> known_cpus() {
@@ -80,7 +80,8 @@ Target target_for(const std::string& cpu) {
   Target target;
   bool native = cpu == "native";
   target.cpu = native ? llvm::sys::getHostCPUName().str() : cpu;
-  std::vector<std::string> features = native ? host_features() : features_of(cpu);
+  std::vector<std::string> features =
+      native ? enabled(llvm::sys::getHostCPUFeatures()) : features_of(cpu);
   auto has = [&](std::string_view name) {
     return std::find(features.begin(), features.end(), name) != features.end();
   };
