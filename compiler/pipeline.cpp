@@ -9,6 +9,7 @@
 #include "compiler/passes/expand.h"
 #include "compiler/passes/fuse.h"
 #include "compiler/passes/optimizer.h"
+#include "compiler/passes/schedule.h"
 #include "compiler/passes/simplify.h"
 #include "compiler/passes/simplify_rules.h"
 #include "compiler/passes/unroll.h"
@@ -32,6 +33,7 @@ constexpr Pass kPasses[] = {
     {"expand", expand, "composites become primitives, which is all that fuse knows"},
     {"simplify", simplify, "removes gradients that nobody asked for and what expand repeats"},
     {"fuse", fuse, "groups ops into kernels: from here on entries only call kernels"},
+    {"schedule", schedule, "tiles and scratch bytes become part of each kernel, for the target"},
     {"plan", plan, "gives every byte its place, and recomputes what a budget has no room for"},
 };
 
@@ -44,6 +46,8 @@ constexpr PassOrder kOrder[] = {
     {"expand", "simplify", "expansions repeat each other's work"},
     {"expand", "fuse", "fuse knows primitives only"},
     {"simplify", "fuse", "a dead op would become a kernel"},
+    {"fuse", "schedule", "a schedule is a kernel's"},
+    {"schedule", "plan", "scratch takes memory too"},
     {"fuse", "plan", "only what passes between kernels takes memory"},
 };
 

@@ -79,8 +79,8 @@ std::vector<Read> reads_of(const Function& function,
   return reads;
 }
 
-// Whether an op serves nothing but updates of state: then it must not sit in a kernel that may run
-// again.
+// Whether an op belongs to the updates of state, which must not sit in a kernel that may run again:
+// those of that phase, and forward ops (of running statistics) that serve nothing else.
 std::vector<bool> update_ops(const Function& function) {
   std::vector<bool> needed(function.values.size());
   for (const Result& result : function.results)
@@ -91,8 +91,8 @@ std::vector<bool> update_ops(const Function& function) {
     const Op& op = function.ops[i];
     bool serves_others = std::any_of(op.results.begin(), op.results.end(),
                                      [&](ValueId result) { return needed[result.index]; });
-    update[i] = op.phase == Phase::update || !serves_others;
-    if (serves_others)
+    update[i] = op.phase == Phase::update || (op.phase == Phase::forward && !serves_others);
+    if (!update[i])
       for (ValueId operand : op.operands)
         needed[operand.index] = true;
   }
