@@ -1,0 +1,180 @@
+#include "tools/commands/flags.h"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <cmath>
+#include <thread>
+
+#include "compiler/codegen/target.h"
+#include "ir/diagnostic.h"
+
+namespace gradc {
+namespace {
+
+[[noreturn]] void bad_flag(const std::string& flag, const std::string& text,
+                           const std::string& wanted) {
+  throw UserError("", fmt::format("{} got `{}`; {}", flag, text, wanted), Fault::command_line);
+}
+
+int64_t parse_integer(const std::string& text, const std::string& flag, int64_t least) {
+  int64_t value = 0;
+  auto [end, status] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (status != std::errc() || end != text.data() + text.size() || value < least)
+    bad_flag(flag, text, fmt::format("it takes a whole number of at least {}", least));
+  return value;
+}
+
+std::pair<std::string, std::string> split_at_equals(const std::string& text,
+                                                    const std::string& flag,
+                                                    const std::string& form) {
+  size_t equals = text.find('=');
+  if (equals == 0 || equals == std::string::npos || equals + 1 == text.size())
+    bad_flag(flag, text, "its form is " + form);
+  return {text.substr(0, equals), text.substr(equals + 1)};
+}
+
+std::vector<int64_t> parse_shape(const std::string& text, const std::string& flag) {
+  std::vector<int64_t> dims;
+  size_t begin = 0;
+  while (begin <= text.size()) {
+    size_t end = std::min(text.find('x', begin), text.size());
+    dims.push_back(parse_integer(text.substr(begin, end - begin), flag, 1));
+    begin = end + 1;
+  }
+  return dims;
+}
+
+void read_optimizer(ModelFlags& flags) {
+  OptimizerOptions& optimizer = flags.options.optimizer;
+  const std::string& name = flags.optimizer;
+  if (name == "adam" || name == "adamw") {
+    optimizer.kind = name == "adam" ? OptimizerKind::adam : OptimizerKind::adamw;
+  } else {
+    optimizer.kind = OptimizerKind::sgd;
+    optimizer.nesterov = name == "nesterov";
+    if ((name == "momentum" || name == "nesterov") && optimizer.momentum == 0)
+      optimizer.momentum = 0.9;
+  }
+  double customary_decay = optimizer.kind == OptimizerKind::adamw ? 0.01 : 0;
+  optimizer.weight_decay = flags.weight_decay >= 0 ? flags.weight_decay : customary_decay;
+  optimizer.schedule = flags.schedule == "cosine" ? ScheduleKind::cosine : ScheduleKind::constant;
+}
+
+}  // namespace
+
+void add_model_flags(CLI::App& command, ModelFlags& flags) {
+  command.add_option("model", flags.model, "The model: a .model description or an .ir dump")
+      ->required();
+  command.add_option("--bind", flags.binds, "NAME=VALUE gives a dim of the model a value");
+  command.add_option("--shape", flags.shapes, "INPUT=1x3x224x224 gives an input a shape");
+  command.add_option("--batch", flags.batch, "The same as --bind batch=N");
+  command.add_option("--weights", flags.weights,
+                     "Start from the parameters in this .safetensors file");
+  command.add_option("--seed", flags.seed, "Seed of initial weights, shuffling and dropout")
+      ->check(CLI::NonNegativeNumber);
+  command.add_option("--threads", flags.threads, "The most threads to run on (default: all cores)");
+  command.add_option("--cpu", flags.options.cpu,
+                     "CPU to compile for: native, x86-64-v2, x86-64-v3, x86-64-v4, znver4, ...");
+  command.add_option("--memory", flags.memory,
+                     "Bytes the arena may take, e.g. 8MiB; values are recomputed to keep it");
+  command.add_option(
+      "--memory-total", flags.memory_total,
+      "Bytes that arena, parameters, optimizer state and in- and outputs may take together");
+  command.add_flag("--json", flags.json, "Print one JSON object and nothing else");
+}
+
+void add_optimizer_flags(CLI::App& command, ModelFlags& flags) {
+  OptimizerOptions& optimizer = flags.options.optimizer;
+  command.add_option("--optimizer", flags.optimizer, "sgd, momentum, nesterov, adam or adamw")
+      ->check(CLI::IsMember({"sgd", "momentum", "nesterov", "adam", "adamw"}))
+      ->default_val("adamw");
+  command
+      .add_option("--lr", flags.learning_rate,
+                  "Learning rate (default: 1e-3 for adam and adamw, else 0.05)")
+      ->check(CLI::NonNegativeNumber);
+  command.add_option("--momentum", optimizer.momentum, "Of sgd: v = momentum * v + gradient");
+  command.add_option("--beta1", optimizer.beta1, "Of adam and adamw: decay of the first moment");
+  command.add_option("--beta2", optimizer.beta2, "Of adam and adamw: decay of the second moment");
+  command.add_option("--epsilon", optimizer.epsilon, "Of adam and adamw");
+  command.add_option(
+      "--weight-decay", flags.weight_decay,
+      "adamw: decoupled; others: added to the gradient (default: 0.01 for adamw, else 0)");
+  command.add_option("--clip-value", optimizer.clip_value,
+                     "Clamp each gradient element to +-VALUE");
+  command.add_option("--clip-norm", optimizer.clip_norm,
+                     "Scale gradients so that their norm is at most this");
+  command.add_option("--schedule", flags.schedule, "Of the learning rate: constant or cosine")
+      ->check(CLI::IsMember({"constant", "cosine"}));
+  command.add_option("--warmup", optimizer.warmup_steps,
+                     "Steps in which the learning rate rises from 0");
+  command.add_option("--freeze", flags.options.frozen,
+                     "Do not train parameters of this pattern, e.g. 'conv_1.*'");
+}
+
+void finish(ModelFlags& flags) {
+  for (const std::string& bind : flags.binds) {
+    auto [name, value] = split_at_equals(bind, "--bind", "NAME=VALUE");
+    flags.options.binds[name] = parse_integer(value, "--bind " + name, 0);
+  }
+  if (!flags.batch.empty())
+    flags.options.binds["batch"] = parse_integer(flags.batch, "--batch", 1);
+  for (const std::string& shape : flags.shapes) {
+    auto [name, value] = split_at_equals(shape, "--shape", "INPUT=1x3x224x224");
+    flags.options.shapes[name] = parse_shape(value, "--shape " + name);
+  }
+  if (!flags.memory.empty())
+    flags.options.memory = parse_bytes(flags.memory, "--memory");
+  if (!flags.memory_total.empty())
+    flags.options.memory_total = parse_bytes(flags.memory_total, "--memory-total");
+  auto cores = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+  flags.options.threads =
+      flags.threads.empty()
+          ? cores
+          : static_cast<int>(std::min<int64_t>(parse_integer(flags.threads, "--threads", 1), 1024));
+  flags.options.target = target_for(flags.options.cpu);
+  read_optimizer(flags);
+}
+
+double learning_rate(const ModelFlags& flags) {
+  if (flags.learning_rate >= 0)
+    return flags.learning_rate;
+  return flags.options.optimizer.kind == OptimizerKind::sgd ? 0.05 : 1e-3;
+}
+
+int64_t parse_bytes(const std::string& text, const std::string& flag) {
+  double value = 0;
+  auto [end, status] = std::from_chars(text.data(), text.data() + text.size(), value);
+  std::string unit(end, text.data() + text.size());
+  unit.erase(std::remove(unit.begin(), unit.end(), ' '), unit.end());
+  struct Unit {
+    std::string_view name;
+    double bytes;
+  };
+  constexpr std::array<Unit, 8> units = {{{"", 1},
+                                          {"B", 1},
+                                          {"KiB", 0x1p10},
+                                          {"MiB", 0x1p20},
+                                          {"GiB", 0x1p30},
+                                          {"KB", 1e3},
+                                          {"MB", 1e6},
+                                          {"GB", 1e9}}};
+  for (const Unit& candidate : units)
+    if (status == std::errc() && unit == candidate.name && value > 0 &&
+        value * candidate.bytes < 0x1p62)
+      return static_cast<int64_t>(value * candidate.bytes);
+  bad_flag(flag, text, "it takes a size such as 12345, 64KiB, 8MiB, 1.5GB");
+}
+
+std::string human_bytes(int64_t bytes) {
+  constexpr std::array<std::string_view, 5> units = {"B", "KiB", "MiB", "GiB", "TiB"};
+  auto value = static_cast<double>(bytes);
+  size_t unit = 0;
+  while (value >= 1024 && unit + 1 < units.size()) {
+    value /= 1024;
+    ++unit;
+  }
+  return unit == 0 ? fmt::format("{} B", bytes) : fmt::format("{:.1f} {}", value, units[unit]);
+}
+
+}  // namespace gradc

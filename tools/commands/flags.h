@@ -1,0 +1,42 @@
+#pragma once
+// Flags that several commands share, and how their texts are read. Bad values are UserErrors of the
+// command line (exit code 2).
+#include <CLI/CLI.hpp>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "compiler/options.h"
+
+namespace gradc {
+
+// What every command that takes a model reads from the command line.
+struct ModelFlags {
+  std::string model;  // .model or .ir
+  std::string weights;  // safetensors; "" for fresh ones
+  int64_t seed = 0;  // of initialisers and random ops
+  bool json = false;
+  Options options;
+
+  // Texts as given, until finish() reads them.
+  std::vector<std::string> binds, shapes;
+  std::string batch, memory, memory_total, threads, optimizer, schedule;
+  double learning_rate = -1, weight_decay = -1;  // negative: the optimizer's customary one
+};
+
+// The model, --bind, --shape, --batch, --weights, --seed, --threads, --cpu, --memory,
+// --memory-total.
+void add_model_flags(CLI::App& command, ModelFlags& flags);
+// --optimizer, --lr, --momentum, ..., --freeze.
+void add_optimizer_flags(CLI::App& command, ModelFlags& flags);
+// Reads the texts into flags.options; call it first in a command.
+void finish(ModelFlags& flags);
+// --lr, or the optimizer's customary rate.
+double learning_rate(const ModelFlags& flags);
+
+// "8MiB", "1.5 GB", "12345": bytes.
+int64_t parse_bytes(const std::string& text, const std::string& flag);
+// 8388608 -> "8.0 MiB".
+std::string human_bytes(int64_t bytes);
+
+}  // namespace gradc

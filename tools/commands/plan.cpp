@@ -1,0 +1,121 @@
+// gradc plan: where the bytes of the arena go, and what smaller budgets would cost.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "compiler/compile.h"
+#include "compiler/entries.h"
+#include "compiler/plan/report.h"
+#include "ir/diagnostic.h"
+#include "tools/commands/commands.h"
+#include "tools/commands/flags.h"
+
+namespace gradc {
+namespace {
+
+struct PlanFlags {
+  ModelFlags model;
+  bool infer = false;
+};
+
+struct Row {
+  int64_t budget = 0;
+  std::optional<MemoryReport> report;  // nullopt: impossible
+  std::string reason;
+};
+
+Row plan_within(const Module& fused, const PlanFlags& flags, std::string_view entry,
+                std::optional<int64_t> budget) {
+  Options options = flags.model.options;
+  if (budget)
+    options.memory = budget;
+  Row row{budget.value_or(0), std::nullopt, ""};
+  try {
+    Module planned = compile(fused, options);
+    row.report = memory_report(planned, planned.function(entry), options);
+  } catch (const UserError& error) {
+    if (error.fault() != Fault::impossible_budget || !budget)
+      throw;
+    row.reason = error.message();
+  }
+  return row;
+}
+
+void print_holders(const MemoryReport& report) {
+  std::vector<Lifetime> holders = holders_at(report, report.peak_op);
+  fmt::print("\nat the peak ({} live):\n", human_bytes(report.peak_bytes));
+  for (size_t i = 0; i < std::min<size_t>(holders.size(), 10); ++i)
+    fmt::print("  {:>10}  {}\n", human_bytes(holders[i].bytes), holders[i].name);
+}
+
+// A bar of the live bytes for each stretch of the step: the shape of the memory over time.
+void print_timeline(const MemoryReport& report) {
+  constexpr size_t kRows = 24, kColumns = 60;
+  size_t ops = report.live_bytes.size();
+  fmt::print("\nlive bytes over the step:\n");
+  for (size_t row = 0; row < std::min(kRows, ops); ++row) {
+    size_t begin = row * ops / std::min(kRows, ops), end = (row + 1) * ops / std::min(kRows, ops);
+    int64_t most = *std::max_element(report.live_bytes.begin() + static_cast<std::ptrdiff_t>(begin),
+                                     report.live_bytes.begin() + static_cast<std::ptrdiff_t>(end));
+    auto width = static_cast<size_t>(most * static_cast<int64_t>(kColumns) /
+                                     std::max<int64_t>(report.peak_bytes, 1));
+    fmt::print("  kernel {:5}  {:10}  {}\n", begin, human_bytes(most), std::string(width, '#'));
+  }
+}
+
+void plan(PlanFlags& flags) {
+  finish(flags.model);
+  flags.model.options.train = !flags.infer;
+  std::string entry(flags.infer ? kInfer : kTrainStep);
+  PipelineObserver until_schedule;
+  until_schedule.stop_after = "schedule";
+  Module fused = compile(load_model(flags.model.model, flags.model.options), flags.model.options,
+                         until_schedule);
+  Row chosen = plan_within(fused, flags, entry, std::nullopt);
+  std::vector<Row> rows;
+  for (int percent : {100, 90, 80, 70, 60, 50, 40, 30, 20, 10})
+    rows.push_back(plan_within(fused, flags, entry, chosen.report->arena_bytes * percent / 100));
+  if (flags.model.json) {
+    nlohmann::ordered_json json;
+    json["arena_bytes"] = chosen.report->arena_bytes;
+    json["peak_bytes"] = chosen.report->peak_bytes;
+    json["overhead"] = chosen.report->overhead();
+    for (const Row& row : rows)
+      json["budgets"].push_back(
+          {{"budget", row.budget},
+           {"arena_bytes", row.report ? nlohmann::json(row.report->arena_bytes) : nullptr},
+           {"overhead", row.report ? nlohmann::json(row.report->overhead()) : nullptr}});
+    fmt::print("{}\n", json.dump(2));
+    return;
+  }
+  fmt::print("{}: arena {} ({} bytes), overhead {:.2f} %\n\n", entry,
+             human_bytes(chosen.report->arena_bytes), chosen.report->arena_bytes,
+             100 * chosen.report->overhead());
+  fmt::print("      budget       arena   recomputation\n");
+  for (const Row& row : rows)
+    if (row.report)
+      fmt::print(
+          "{:>12}{:>12}   {:8.2f} %  {}\n", human_bytes(row.budget),
+          human_bytes(row.report->arena_bytes), 100 * row.report->overhead(),
+          std::string(static_cast<size_t>(std::min(50.0, 100 * row.report->overhead())), '*'));
+    else
+      fmt::print("{:>12}  impossible\n", human_bytes(row.budget));
+  print_holders(*chosen.report);
+  print_timeline(*chosen.report);
+}
+
+}  // namespace
+
+void add_plan(CLI::App& app) {
+  CLI::App* command =
+      app.add_subcommand("plan", "Show where the bytes go, and what smaller budgets would cost");
+  auto flags = std::make_shared<PlanFlags>();
+  add_model_flags(*command, flags->model);
+  add_optimizer_flags(*command, flags->model);
+  command->add_flag("--infer", flags->infer, "Inference instead of the training step");
+  command->callback([flags] { plan(*flags); });
+}
+
+}  // namespace gradc

@@ -1,0 +1,87 @@
+#pragma once
+// A model that is compiled and loaded in this process, with its memory: what train, run, grad and
+// bench work on.
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "compiler/codegen/codegen.h"
+#include "ir/module.h"
+#include "runtime/gradc_runtime.h"
+#include "tools/commands/flags.h"
+#include "tools/io/array.h"
+
+namespace gradc {
+
+class Session {
+ public:
+  // Imports flags.model, compiles and loads it, and gives its state the content of --weights, or of
+  // the initialisers with --seed.
+  explicit Session(const ModelFlags& flags);
+  // The same for a module that is imported already.
+  Session(Module imported, const ModelFlags& flags);
+
+  const Module& imported() const { return imported_; }
+  const Module& planned() const { return planned_; }
+  const gradc_module& abi() const { return *abi_; }
+  gradc_instance* instance() const { return instance_.get(); }
+  const gradc_entry& entry(
+      std::string_view name) const;  // fails when the model has none of this name
+  double compile_milliseconds() const { return compile_milliseconds_; }
+  int threads() const { return gradc_pool_threads(pool_.get()); }
+
+  std::span<std::byte> state_bytes() const;
+  void load(const std::string& path, bool with_optimizer);
+  void save(const std::string& path, bool with_optimizer,
+            const std::vector<std::pair<std::string, std::string>>& metadata) const;
+
+ private:
+  struct Destroy {
+    void operator()(gradc_pool* pool) const { gradc_pool_destroy(pool); }
+    void operator()(gradc_instance* instance) const { gradc_destroy(instance); }
+  };
+
+  Module imported_, planned_;
+  double compile_milliseconds_ = 0;
+  std::unique_ptr<JitModule> jit_;
+  const gradc_module* abi_ = nullptr;
+  std::unique_ptr<gradc_pool, Destroy> pool_;
+  std::unique_ptr<gradc_instance, Destroy> instance_;
+};
+
+// An entry with buffers for its inputs and outputs.
+class EntryCall {
+ public:
+  EntryCall(const Session& session, std::string_view entry);
+
+  const gradc_entry& entry() const { return *entry_; }
+  bool has_input(std::string_view name) const;
+  bool has_output(std::string_view name) const;
+  std::span<std::byte> input(std::string_view name);
+  std::span<const std::byte> output(std::string_view name) const;
+  Type input_type(std::string_view name) const;
+  Type output_type(std::string_view name) const;
+  // Gives a scalar input a value; does nothing when the entry has no such input.
+  void set_scalar(std::string_view name, double value);
+  float scalar_output(std::string_view name) const;  // of type f32
+  std::vector<NamedArray> output_arrays() const;
+  // Copies arrays to the inputs of their names; `control` inputs (lr, step, ...) keep their values.
+  // Fails when an input has no array, or one of another number of elements; `file` is for messages.
+  void feed(std::span<const NamedArray> arrays, const std::string& file);
+  void run() const;
+
+ private:
+  gradc_instance* instance_;
+  const gradc_entry* entry_;
+  std::vector<std::vector<std::byte>> inputs_, outputs_;
+  std::vector<const void*> input_pointers_;
+  std::vector<void*> output_pointers_;
+};
+
+Type type_of(const gradc_tensor& tensor);
+
+// How code is to be generated for a planned module, by the flags; the prefix is the module's name.
+CodegenOptions codegen_options(const ModelFlags& flags, const Module& planned);
+
+}  // namespace gradc
