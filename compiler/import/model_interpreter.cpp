@@ -102,8 +102,10 @@ Interpreter::Flow Interpreter::execute_unplaced(const Statement& statement) {
   return Flow::next;
 }
 
+// Values take the names of the user's variables; inside of layers those of their ops say more.
 void Interpreter::set(const Name& name, Value value, size_t value_count) {
-  if (const auto* ref = value.get<TensorRef>())
+  const auto* ref = value.get<TensorRef>();
+  if (ref && !name.position.source->library)
     trace_.name(*ref, name.text, value_count);
   frames_.back().variables[name.text] = std::move(value);
 }

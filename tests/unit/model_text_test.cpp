@@ -68,16 +68,17 @@ model mlp(x: f32[batch, 8], y: f32[batch, 2]) {
   CHECK(state_names(module) ==
         std::vector<std::string>{"dense_1.w", "dense_1.b", "dense_2.w", "dense_2.b"});
   CHECK(module.states[0].loc == "t.model:4:7");
-  CHECK(text_of(module, "infer") ==
-        R"(entry @infer(%x: f32[4,8], %dense_1.w: f32[3,8] = @dense_1.w, %dense_1.b: f32[3] = @dense_1.b, %dense_2.w: f32[2,3] = @dense_2.w, %dense_2.b: f32[2] = @dense_2.b) {
+  CHECK(
+      text_of(module, "infer") ==
+      R"(entry @infer(%x: f32[4,8], %dense_1.w: f32[3,8] = @dense_1.w, %dense_1.b: f32[3] = @dense_1.b, %dense_2.w: f32[2,3] = @dense_2.w, %dense_2.b: f32[2] = @dense_2.b) {
 forward:
-  %y: f32[4,3] = dot(%x, %dense_1.w) {batch_a=[], batch_b=[], sum_a=[1], sum_b=[1]} loc "t.model:4:7"
+  %dot: f32[4,3] = dot(%x, %dense_1.w) {batch_a=[], batch_b=[], sum_a=[1], sum_b=[1]} loc "t.model:4:7"
   %broadcast: f32[4,3] = broadcast(%dense_1.b) {axes=[1], shape=[4,3]} loc "t.model:4:7"
-  %y.1: f32[4,3] = add(%y, %broadcast) loc "t.model:4:7"
-  %h: f32[4,3] = tanh(%y.1) loc "t.model:4:22"
-  %y.2: f32[4,2] = dot(%h, %dense_2.w) {batch_a=[], batch_b=[], sum_a=[1], sum_b=[1]} loc "t.model:5:12"
+  %add: f32[4,3] = add(%dot, %broadcast) loc "t.model:4:7"
+  %h: f32[4,3] = tanh(%add) loc "t.model:4:22"
+  %dot.1: f32[4,2] = dot(%h, %dense_2.w) {batch_a=[], batch_b=[], sum_a=[1], sum_b=[1]} loc "t.model:5:12"
   %broadcast.1: f32[4,2] = broadcast(%dense_2.b) {axes=[1], shape=[4,2]} loc "t.model:5:12"
-  %output: f32[4,2] = add(%y.2, %broadcast.1) loc "t.model:5:12"
+  %output: f32[4,2] = add(%dot.1, %broadcast.1) loc "t.model:5:12"
   return output=%output
 }
 )");
@@ -86,8 +87,7 @@ forward:
   for (const Parameter& parameter : train.parameters)
     if (parameter.state.empty())
       inputs.push_back(train[parameter.value].name);
-  CHECK(inputs ==
-        std::vector<std::string>{"x", "y", "lr", "step", "total_steps", "seed"});
+  CHECK(inputs == std::vector<std::string>{"x", "y", "lr", "step", "total_steps", "seed"});
   CHECK(train.find_result("loss") != nullptr);
   CHECK(train.find_result("output") != nullptr);
 }
@@ -120,8 +120,9 @@ TEST_CASE("numbers are computed at compile time", "[model]") {
 }
 
 TEST_CASE("tensors broadcast as in NumPy", "[model]") {
-  Module module = of_body("row = sum(x, axes=0)\ncolumn = sum(x, axes=1, keep=true)\n"
-                          "y = row * column - 1\nreturn y");
+  Module module = of_body(
+      "row = sum(x, axes=0)\ncolumn = sum(x, axes=1, keep=true)\n"
+      "y = row * column - 1\nreturn y");
   State state;
   Tensor x{{DType::f32, {2, 3}}, {1, 2, 3, 4, 5, 6}};
   Tensor y = run(module, "infer", {x}, state)[0];
@@ -143,12 +144,13 @@ model m(x: f32[2, 3]) {
   scale = param([3], init=ones)
   y = x * scale * param([3], init=ones, name="gain")
   return y
-})", false);
-  CHECK(state_names(module) ==
-        std::vector<std::string>{"block_1.dense_1.w", "block_1.dense_1.b", "block_1.dense_2.w",
-                                 "block_2.dense_1.w", "block_2.dense_1.b", "block_2.dense_2.w",
-                                 "last.dense_1.w", "last.dense_1.b", "last.dense_2.w", "scale",
-                                 "gain"});
+})",
+                           false);
+  CHECK(state_names(module) == std::vector<std::string>{"block_1.dense_1.w", "block_1.dense_1.b",
+                                                        "block_1.dense_2.w", "block_2.dense_1.w",
+                                                        "block_2.dense_1.b", "block_2.dense_2.w",
+                                                        "last.dense_1.w", "last.dense_1.b",
+                                                        "last.dense_2.w", "scale", "gain"});
 }
 
 TEST_CASE("states change in training only", "[model]") {
@@ -193,7 +195,8 @@ model m(xs: f32[3, 2], scale: f32[2]) {
     total = total * 10 + x
   }
   return total, partial
-})", false);
+})",
+                           false);
   State state;
   Tensor xs{{DType::f32, {3, 2}}, {1, 2, 3, 4, 5, 6}}, scale{{DType::f32, {2}}, {1, -1}};
   std::vector<Tensor> results = run(module, "infer", {xs, scale}, state);
@@ -205,7 +208,8 @@ model m(xs: f32[3, 2], scale: f32[2]) {
 TEST_CASE("initialisers have the distributions that they name", "[model]") {
   auto moments = [](const std::string& init) {
     Module module = imported("model m(x: f32[1]) {\n  w = param([40, 50, 2], init=" + init +
-                                 ")\n  y = sum(w) + x\n  return y\n}\n", false);
+                                 ")\n  y = sum(w) + x\n  return y\n}\n",
+                             false);
     Tensor w = first_state(module)["w"];
     double sum = 0, squares = 0, most = 0;
     for (double value : w.data) {
@@ -217,10 +221,15 @@ TEST_CASE("initialisers have the distributions that they name", "[model]") {
     return std::array<double, 3>{sum / n, squares / n, most};
   };
   // Weights are [out, in, ...]: fan in 100, fan out 80. A bound b gives the variance b^2 / 3.
-  for (const auto& [init, variance] : std::map<std::string, double>{
-           {"he_uniform", 2.0 / 100}, {"he_normal", 2.0 / 100}, {"glorot_uniform", 2.0 / 180},
-           {"xavier_normal(gain=2)", 8.0 / 180}, {"fan_in_uniform", 1.0 / 300},
-           {"fan_in_uniform(fan_in=4)", 1.0 / 12}, {"normal(0.5)", 0.25}, {"uniform(3)", 3.0}}) {
+  for (const auto& [init, variance] :
+       std::map<std::string, double>{{"he_uniform", 2.0 / 100},
+                                     {"he_normal", 2.0 / 100},
+                                     {"glorot_uniform", 2.0 / 180},
+                                     {"xavier_normal(gain=2)", 8.0 / 180},
+                                     {"fan_in_uniform", 1.0 / 300},
+                                     {"fan_in_uniform(fan_in=4)", 1.0 / 12},
+                                     {"normal(0.5)", 0.25},
+                                     {"uniform(3)", 3.0}}) {
     CAPTURE(init);
     auto [mean, square, most] = moments(init);
     CHECK(std::abs(mean) < 4 * std::sqrt(variance / 4000));
