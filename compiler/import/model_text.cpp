@@ -190,6 +190,22 @@ void check_loss(const ModelDecl& model, const Trace& trace, const NamedTensors& 
           model.name.text);
 }
 
+// Adds the states that are not there yet; the others must be the same ones.
+void add_states(const std::vector<StateDecl>& from, const ModelDecl& model,
+                std::vector<StateDecl>& states) {
+  std::map<std::string, Type> known;
+  for (const StateDecl& state : states)
+    known[state.tensor.name] = state.tensor.type;
+  for (const StateDecl& state : from) {
+    auto [same, is_new] = known.emplace(state.tensor.name, state.tensor.type);
+    if (is_new)
+      states.push_back(state);
+    else if (same->second != state.tensor.type)
+      fail_at(model.name.position, "`{}` is {} in training and {} in inference", state.tensor.name,
+              to_string(same->second), to_string(state.tensor.type));
+  }
+}
+
 // Builds one entry and what it scans over into `module`; adds its states to `states`.
 void build_entry(const Program& program, const Header& header, bool training, Module& module,
                  std::vector<StateDecl>& states) {
@@ -210,15 +226,7 @@ void build_entry(const Program& program, const Header& header, bool training, Mo
   if (training)
     check_loss(model, trace, results);
   module.functions.push_back(trace.finish(training ? results : inference_results(trace, results)));
-  for (const StateDecl& state : trace.states()) {
-    auto same_name = [&](const StateDecl& s) { return s.tensor.name == state.tensor.name; };
-    auto known = std::find_if(states.begin(), states.end(), same_name);
-    if (known == states.end())
-      states.push_back(state);
-    else if (known->tensor.type != state.tensor.type)
-      fail_at(model.name.position, "`{}` is {} in inference and {} in training", state.tensor.name,
-              to_string(known->tensor.type), to_string(state.tensor.type));
-  }
+  add_states(trace.states(), model, states);
 }
 
 // Drops states that no entry reads or writes.

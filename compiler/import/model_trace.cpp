@@ -41,9 +41,8 @@ TensorRef Trace::training_input(std::string_view name) const {
 }
 
 TensorRef Trace::state(StateDecl decl) {
-  for (const StateDecl& other : states_)
-    if (other.tensor.name == decl.tensor.name)
-      fail("`{}` is declared twice; give one of the calls another `name=`", decl.tensor.name);
+  if (!state_names_.insert(decl.tensor.name).second)
+    fail("`{}` is declared twice; give one of the calls another `name=`", decl.tensor.name);
   ValueId id = levels_[0]->builder.parameter(decl.tensor.type, decl.tensor.name, decl.tensor.name);
   decl.tensor.loc = loc_;
   states_.push_back(std::move(decl));

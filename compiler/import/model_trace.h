@@ -90,6 +90,7 @@ class Trace {
   std::vector<Function>& bodies_;
   std::vector<std::unique_ptr<Level>> levels_;
   std::vector<StateDecl> states_;
+  std::set<std::string> state_names_;
   std::set<ValueId> bound_;  // the entry's parameters that are states
   std::map<ValueId, ValueId> updates_;  // one of these -> its new content
   std::string loc_;

@@ -61,8 +61,7 @@ std::string repeated(const std::string& text, int count) {
 TEST_CASE("errors of syntax", "[model]") {
   CHECK(error_of("") ==
         "t.model: error: the file describes no model; write `model NAME(inputs) { ... }`");
-  check_model("modle m(x: f32[2]) {}", 1, 1,
-              "unexpected `modle`, expected `dim`, `model` or `fn`");
+  check_model("modle m(x: f32[2]) {}", 1, 1, "unexpected `modle`, expected `dim`, `model` or `fn`");
   check_model("model m(x: f33[2]) {}", 1, 12,
               "unknown element type `f33`, expected one of f32 f64 f16 bf16 i8 u8 i16 i32 i64 "
               "bool");
@@ -114,6 +113,10 @@ TEST_CASE("errors of training and of bindings", "[model]") {
   check_model("model m(x: f32[2]) {\n  loss = x * x\n  return loss\n}\n", 1, 7,
               "the loss must be a scalar such as f32[], it is f32[2]; take its mean", "",
               training());
+  check_model(
+      "model m(x: f32[2]) {\n  w = param([1 if training else 2], init=ones)\n"
+      "  loss = sum(x * w)\n  y = x * w\n  return loss, y\n}\n",
+      1, 7, "`w` is f32[1] in training and f32[2] in inference", "", training());
   const std::string text = "dim batch = 2\nmodel m(x: f32[batch]) { return x }\n";
   CHECK(error_of(text, binding("bach", 2)) ==
         "error: --bind bach: the model has no such dim; did you mean `batch`?");
@@ -145,8 +148,7 @@ TEST_CASE("errors of calls", "[model]") {
   check_line("y = scatter_add(x, 3, axis=0, size=2)", 7,
              "operand 2 of `scatter_add` must be a tensor, got 3");
   check_line("y = cast(x, 3)", 7, "`dtype` must be an element type such as f32, got 3");
-  check_line("y = call(x)", 7,
-             "`call` runs a function of the module and cannot be called here");
+  check_line("y = call(x)", 7, "`call` runs a function of the module and cannot be called here");
   check_model("fn f(x) { return f(x) }\nmodel m(x: f32[2]) {\n  y = f(x)\n  return y\n}\n", 1, 18,
               "calls nest more than 64 deep; does `f` call itself?",
               repeated("\nnote: in `f` called here", 6));
@@ -157,8 +159,7 @@ TEST_CASE("shape errors say what met what", "[model]") {
              "f32[2,3] and f32[4] do not broadcast: axis -1 has sizes 3 and 4");
   check_line("y = matmul(x, x)", 7,
              "`matmul`: inner sizes differ: [3] of f32[2,3] and [2] of f32[2,3]");
-  check_line("y = reshape(x, [4, -1])", 7,
-             "cannot reshape f32[2,3] (6 elements) to [4,-1]");
+  check_line("y = reshape(x, [4, -1])", 7, "cannot reshape f32[2,3] (6 elements) to [4,-1]");
   check_line("y = concat(x, ones([2, 2]), axis=0)", 7,
              "`concat`: cannot concatenate f32[2,3] and f32[2,2] along axis 0: all else must be "
              "equal");
@@ -174,17 +175,18 @@ TEST_CASE("shape errors say what met what", "[model]") {
 TEST_CASE("errors inside of functions tell the way there", "[model]") {
   check_line("a, b = split(x, 2)", 10, "a size of 3 does not split into 2 equal parts",
              "\nnote: in `split` called here");
-  check_line("y = dense(x, 2.5)", 7,
-             "an entry of the shape must be a whole number, got 2.5",
+  check_line("y = dense(x, 2.5)", 7, "an entry of the shape must be a whole number, got 2.5",
              "\nnote: in `dense` called here");
-  check_model("fn f(x) {\n  return self_attention(x, 3)\n}\nmodel m(x: f32[2, 4, 8]) {\n"
-              "  y = f(x)\n  return y\n}\n",
-              2, 10, "8 features do not split into 3 heads",
-              "\nnote: in `self_attention` called here\nnote: in `f` called at t.model:5:7");
-  check_model("model m(x: f32[2, 3]) {\n  a = dense(x, 3, name=\"a\")\n"
-              "  b = dense(x, 3, name=\"a\")\n  return a, b\n}\n",
-              3, 7, "`a.w` is declared twice; give one of the calls another `name=`",
-              "\nnote: in `dense` called here");
+  check_model(
+      "fn f(x) {\n  return self_attention(x, 3)\n}\nmodel m(x: f32[2, 4, 8]) {\n"
+      "  y = f(x)\n  return y\n}\n",
+      2, 10, "8 features do not split into 3 heads",
+      "\nnote: in `self_attention` called here\nnote: in `f` called at t.model:5:7");
+  check_model(
+      "model m(x: f32[2, 3]) {\n  a = dense(x, 3, name=\"a\")\n"
+      "  b = dense(x, 3, name=\"a\")\n  return a, b\n}\n",
+      3, 7, "`a.w` is declared twice; give one of the calls another `name=`",
+      "\nnote: in `dense` called here");
 }
 
 TEST_CASE("errors of compile-time values", "[model]") {
@@ -212,9 +214,10 @@ TEST_CASE("errors of scans and states", "[model]") {
   check_line("scan a over sum(x) { b = a }", 3,
              "a scan goes over the first axis of a tensor, and a scalar has none");
   check_line("update(x, x)", 3, "the first argument of `update` must be what `state` gave");
-  check_model("model m(x: f32[2, 3]) {\n  h = zeros([3])\n  scan row over x carry h {\n"
-              "    h = sum(row)\n  }\n  return h\n}\n",
-              3, 3, "`h` enters the scan as f32[3] and leaves its body as f32[]");
+  check_model(
+      "model m(x: f32[2, 3]) {\n  h = zeros([3])\n  scan row over x carry h {\n"
+      "    h = sum(row)\n  }\n  return h\n}\n",
+      3, 3, "`h` enters the scan as f32[3] and leaves its body as f32[]");
   check_model("model m(x: f32[2, 3]) {\n  s = state([3])\n  update(s, x)\n  return x\n}\n", 3, 3,
               "state `s` is f32[3], its update is f32[2,3]");
 }
