@@ -13,23 +13,11 @@
 namespace gradc {
 namespace {
 
-// Bytes of the regions beside the arena.
-int64_t other_bytes(const Module& module, const Function& entry) {
-  int64_t bytes = state_bytes(module);
-  for (const Parameter& parameter : entry.parameters)
-    if (parameter.state.empty())
-      bytes += entry.type(parameter.value).bytes();
-  for (const Result& result : entry.results)
-    if (result.state.empty())
-      bytes += entry.type(result.value).bytes();
-  return bytes;
-}
-
 // Bytes that the arena of `entry` may take; below 0 if `--memory-total` is used up without it.
 int64_t budget_of(const Module& module, const Function& entry, const Options& options) {
   int64_t budget = options.memory.value_or(INT64_MAX);
   if (options.memory_total)
-    budget = std::min(budget, *options.memory_total - other_bytes(module, entry));
+    budget = std::min(budget, *options.memory_total - region_bytes(module, entry).total());
   return budget;
 }
 
@@ -106,7 +94,7 @@ class EntryPlanner {
 
   [[noreturn]] void refuse(int64_t budget, const Placed& smallest) const {
     MemoryReport report = memory_report(module_, emit(smallest), options_);
-    int64_t needed = smallest.offsets.bytes, others = other_bytes(module_, entry_);
+    int64_t needed = smallest.offsets.bytes, others = region_bytes(module_, entry_).total();
     UserError error("",
                     fmt::format("@{} needs an arena of {} bytes, but {} are allowed", entry_.name,
                                 needed, std::max<int64_t>(0, budget)),

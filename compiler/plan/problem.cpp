@@ -90,16 +90,15 @@ class ProblemMaker {
     for (ValueId result : op.results)
       if (storage(result).region == Region::arena)
         for (ValueId operand : op.operands)
-          if (int value = value_of(operand); value >= 0 && may_share(op, operand, result))
-            add_pair(kernel, value, value_of(result));
+          add_inplace(kernel, op, operand, result);
   }
 
-  void add_pair(PlanKernel& kernel, int read, int written) {
-    auto bytes = [&](int value) { return problem_.values[value].bytes; };
-    std::pair<int, int> pair{read, written};
+  void add_inplace(PlanKernel& kernel, const Op& op, ValueId operand, ValueId result) {
+    std::pair<int, int> pair{value_of(operand), value_of(result)};
     bool known =
         std::find(kernel.inplace.begin(), kernel.inplace.end(), pair) != kernel.inplace.end();
-    if (bytes(read) == bytes(written) && !known)
+    if (pair.first >= 0 && !known && entry_.type(operand).bytes() == entry_.type(result).bytes() &&
+        may_share(op, operand, result))
       kernel.inplace.push_back(pair);
   }
 

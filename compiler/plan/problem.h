@@ -25,7 +25,7 @@ struct PlanKernel {
   std::vector<int> after;  // kernels whose results it reads, those outside of the arena included
   // Kernels that overwrite state whose old content this one reads: it cannot run after any of them.
   std::vector<int> overwriters;
-  bool overwrites_own_state = false;  // it is itself one of them: never rerun
+  bool overwrites_own_state = false;  // overwrites what it reads itself: never rerun
 };
 
 // A value of the arena with all of its views.

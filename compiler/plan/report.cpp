@@ -8,7 +8,6 @@
 #include "compiler/kernel.h"
 #include "compiler/plan/cost.h"
 #include "compiler/plan/problem.h"
-#include "compiler/plan/storage.h"
 #include "ir/op_def.h"
 #include "ir/print.h"
 
@@ -98,13 +97,7 @@ MemoryReport memory_report(const Module& module, const Function& planned, const 
     report.peak_op = static_cast<int>(most - report.live_bytes.begin());
   }
   report.floor_bytes = kernel_floor(make_problem(module, planned, options)).bytes;
-  report.state_bytes = state_bytes(module);
-  for (const Parameter& parameter : planned.parameters)
-    if (parameter.state.empty())
-      report.input_bytes += planned.type(parameter.value).bytes();
-  for (const Result& result : planned.results)
-    if (result.state.empty())
-      report.output_bytes += planned.type(result.value).bytes();
+  report.others = region_bytes(module, planned);
   add_work(report, module, planned, cost_table(options.cpu));
   return report;
 }

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "compiler/options.h"
+#include "compiler/plan/storage.h"
 #include "ir/module.h"
 
 namespace gradc {
@@ -27,7 +28,7 @@ struct MemoryReport {
   int64_t peak_bytes = 0;  // the most that is live at once
   int peak_op = 0;
   int64_t floor_bytes = 0;  // what one kernel needs alone: no plan of these kernels needs less
-  int64_t state_bytes = 0, input_bytes = 0, output_bytes = 0;  // the other regions
+  RegionBytes others;  // outside of the arena
   std::vector<int64_t> live_bytes;  // by op
   std::vector<Lifetime> lifetimes;  // by first op; what is made in place has its operand's bytes
   Work forward, backward, update;  // what runs without any budget

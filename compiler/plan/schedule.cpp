@@ -92,55 +92,89 @@ Schedule without_dead_runs(const Problem& problem, const Schedule& schedule) {
   return kept;
 }
 
-Buffers buffers_of(const Problem& problem, const Schedule& schedule) {
-  // A run of a value's kernel makes an instance, read until the next run; first without sharing.
-  struct Instance {
-    int first = 0, last = 0, buffer = Buffers::kNone;
-  };
-  std::vector<Instance> instances;
-  std::vector<int> current(problem.values.size(), -1);
-  for (int step = 0; step < static_cast<int>(schedule.size()); ++step) {
-    const PlanKernel& kernel = problem.kernels[schedule[step]];
-    for (int value : kernel.reads)
-      instances[current[value]].last = step;
-    for (int value : kernel.writes) {
-      current[value] = static_cast<int>(instances.size());
-      instances.push_back({step, step});
+namespace {
+
+// A run of a value's kernel makes an instance of it, which is read until the next run.
+struct Instance {
+  int first = 0, last = 0;
+  int buffer = Buffers::kNone;
+};
+
+class BufferMaker {
+ public:
+  BufferMaker(const Problem& problem, const Schedule& schedule)
+      : problem_(problem),
+        schedule_(schedule),
+        current_(problem.values.size()),
+        ran_(problem.kernels.size()) {}
+
+  Buffers run() {
+    find_instances();
+    int next = 0;
+    for (int step = 0; step < static_cast<int>(schedule_.size()); ++step)
+      add_step(step, next);
+    return std::move(result_);
+  }
+
+ private:
+  // In the order in which they are made.
+  void find_instances() {
+    for (int step = 0; step < static_cast<int>(schedule_.size()); ++step) {
+      const PlanKernel& kernel = problem_.kernels[schedule_[step]];
+      for (int value : kernel.reads)
+        instances_[current_[value]].last = step;
+      for (int value : kernel.writes) {
+        current_[value] = static_cast<int>(instances_.size());
+        instances_.push_back({step, step});
+      }
     }
   }
-  Buffers result;
-  auto add = [&](int64_t bytes, int first, int last) {
-    result.buffers.push_back({bytes, first, last});
-    return static_cast<int>(result.buffers.size()) - 1;
-  };
-  std::vector<char> ran(problem.kernels.size());
-  int next = 0;
-  for (int step = 0; step < static_cast<int>(schedule.size()); ++step) {
-    const PlanKernel& kernel = problem.kernels[schedule[step]];
-    Buffers::Step placed;
+
+  // `next` is the first instance that is made at this step or later.
+  void add_step(int step, int& next) {
+    const PlanKernel& kernel = problem_.kernels[schedule_[step]];
     std::vector<int> shared(kernel.writes.size(), Buffers::kNone);
     for_each_shared_pair(
-        kernel, [&](int read) { return instances[current[read]].last == step; },
+        kernel, [&](int read) { return instances_[current_[read]].last == step; },
         [&](int read, int written) {
           auto at = std::find(kernel.writes.begin(), kernel.writes.end(), written);
-          shared[at - kernel.writes.begin()] = instances[current[read]].buffer;
+          shared[at - kernel.writes.begin()] = instances_[current_[read]].buffer;
         });
+    Buffers::Step placed;
     for (size_t i = 0; i < kernel.writes.size(); ++i) {
-      Instance& made = instances[next];
-      current[kernel.writes[i]] = next++;
-      int64_t bytes = problem.values[kernel.writes[i]].bytes;
+      Instance& made = instances_[next];
+      int64_t bytes = problem_.values[kernel.writes[i]].bytes;
       made.buffer = shared[i] == Buffers::kNone ? add(bytes, made.first, made.last) : shared[i];
-      result.buffers[made.buffer].last = std::max(result.buffers[made.buffer].last, made.last);
+      int& last = result_.buffers[made.buffer].last;
+      last = std::max(last, made.last);
+      current_[kernel.writes[i]] = next++;
       placed.writes.push_back(made.buffer);
     }
     if (kernel.workspace > 0)
       placed.workspace = add(kernel.workspace, step, step);
-    if (ran[schedule[step]] && kernel.rerun_bytes > 0)
+    if (ran_[schedule_[step]] && kernel.rerun_bytes > 0)
       placed.rerun = add(kernel.rerun_bytes, step, step);
-    ran[schedule[step]] = true;
-    result.steps.push_back(std::move(placed));
+    ran_[schedule_[step]] = true;
+    result_.steps.push_back(std::move(placed));
   }
-  return result;
+
+  int add(int64_t bytes, int first, int last) {
+    result_.buffers.push_back({bytes, first, last});
+    return static_cast<int>(result_.buffers.size()) - 1;
+  }
+
+  const Problem& problem_;
+  const Schedule& schedule_;
+  std::vector<Instance> instances_;
+  std::vector<int> current_;  // by value: its instance
+  std::vector<char> ran_;  // by kernel
+  Buffers result_;
+};
+
+}  // namespace
+
+Buffers buffers_of(const Problem& problem, const Schedule& schedule) {
+  return BufferMaker(problem, schedule).run();
 }
 
 }  // namespace gradc

@@ -90,4 +90,15 @@ int64_t state_bytes(const Module& module) {
   return state_offsets(module).back();
 }
 
+RegionBytes region_bytes(const Module& module, const Function& entry) {
+  RegionBytes bytes{.state = state_bytes(module)};
+  for (const Parameter& parameter : entry.parameters)
+    if (parameter.state.empty())
+      bytes.inputs += entry.type(parameter.value).bytes();
+  for (const Result& result : entry.results)
+    if (result.state.empty())
+      bytes.outputs += entry.type(result.value).bytes();
+  return bytes;
+}
+
 }  // namespace gradc

@@ -35,4 +35,11 @@ std::vector<Storage> storage_of(const Module& module, const Function& entry);
 std::vector<int64_t> state_offsets(const Module& module);
 int64_t state_bytes(const Module& module);
 
+// What an entry needs beside its arena.
+struct RegionBytes {
+  int64_t state = 0, inputs = 0, outputs = 0;
+  int64_t total() const { return state + inputs + outputs; }
+};
+RegionBytes region_bytes(const Module& module, const Function& entry);
+
 }  // namespace gradc

@@ -1,6 +1,6 @@
 #include <algorithm>
 #include <catch2/catch.hpp>
-#include <chrono>
+#include <ctime>
 
 #include "../support/exact_plan.h"
 #include "../support/planning_entries.h"
@@ -17,8 +17,15 @@ using namespace gradc_test;
 
 namespace {
 
-double seconds_since(std::chrono::steady_clock::time_point start) {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+#ifdef NDEBUG
+constexpr bool kOptimised = true;
+#else
+constexpr bool kOptimised = false;  // and maybe sanitized: too slow for limits in seconds
+#endif
+
+// Processor time, which other programs do not add to.
+double seconds_since(std::clock_t start) {
+  return static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC;
 }
 
 }  // namespace
@@ -101,15 +108,16 @@ TEST_CASE("deep chains are planned in no time", "[recompute]") {
     double overhead, seconds;
   };
   for (auto [layers, kept, overhead, seconds] :
-       {Chain{64, 20, 0.18, 1}, Chain{64, 7, 0.76, 1}, Chain{1250, 400, 0.17, 15}}) {
+       {Chain{64, 20, 0.18, 1}, Chain{64, 7, 0.76, 1}, Chain{1250, 400, 0.17, 10}}) {
+    if (layers > 100 && !kOptimised)
+      continue;
     CAPTURE(layers, kept);
     Module module = chain_entry(layers, kElements, true);
     Options options{.memory = kept * kBytes};
-    auto start = std::chrono::steady_clock::now();
+    std::clock_t start = std::clock();
     Module planned = plan(module, options);
-#ifdef NDEBUG  // sanitizers and debug builds are slow for reasons of their own
-    CHECK(seconds_since(start) < seconds);
-#endif
+    double elapsed = seconds_since(start);
+    CHECK((elapsed < seconds || !kOptimised));
     CHECK(*entry_of(planned).arena_bytes <= *options.memory);
     CHECK(memory_report(planned, entry_of(planned), options).overhead() < overhead);
   }

@@ -46,9 +46,9 @@ TEST_CASE("the report is read off the planned entry", "[report]") {
   CHECK(report.peak_bytes == 320);
   CHECK(report.peak_op == 5);
   CHECK(report.floor_bytes == 320);
-  CHECK(report.state_bytes == 64);
-  CHECK(report.input_bytes == 64);
-  CHECK(report.output_bytes == 64);
+  CHECK(report.others.state == 64);
+  CHECK(report.others.inputs == 64);
+  CHECK(report.others.outputs == 64);
   CHECK(report.forward.flops == 32);
   CHECK(report.recomputed.flops == 16);
   CHECK(report.backward.flops == 16);

@@ -1,0 +1,158 @@
+#include <catch2/catch.hpp>
+
+#include "compiler/plan/accesses.h"
+#include "compiler/plan/order.h"
+#include "compiler/plan/peak_cutter.h"
+#include "compiler/plan/schedule.h"
+#include "compiler/plan/segments.h"
+#include "ir/diagnostic.h"
+
+using namespace gradc;
+
+namespace {
+
+// Builds problems kernel by kernel; kernel k writes value k of the given bytes.
+struct ProblemBuilder {
+  Problem problem;
+
+  int kernel(std::vector<int> reads, int64_t bytes, Phase phase = Phase::forward) {
+    auto number = static_cast<int>(problem.kernels.size());
+    PlanKernel kernel{.phase = phase, .cost = 10};
+    for (int read : reads)
+      problem.values[read].readers.push_back(number);
+    kernel.after = reads;
+    kernel.reads = std::move(reads);
+    kernel.writes = {number};
+    problem.kernels.push_back(std::move(kernel));
+    problem.values.push_back({ValueId{}, bytes, number, {}});
+    return number;
+  }
+};
+
+// h1 = k0(), h2 = k1(h1), h3 = k2(h2); backward: d2 = k3(h3, h2), d1 = k4(d2, h1)
+Problem chain() {
+  ProblemBuilder b;
+  b.kernel({}, 100);
+  b.kernel({0}, 200);
+  b.kernel({1}, 300);
+  b.kernel({2, 1}, 64, Phase::backward);
+  b.kernel({3, 0}, 64, Phase::backward);
+  return b.problem;
+}
+
+}  // namespace
+
+TEST_CASE("bytes are live from where a value is made to its last read", "[schedule]") {
+  Usage usage = evaluate(chain(), {0, 1, 2, 3, 4});
+  CHECK(usage.bytes == std::vector<int64_t>{100, 300, 600, 664, 228});
+  CHECK(usage.peak == 664);
+  CHECK(usage.peak_step == 3);
+  CHECK(usage.cost == 50);
+  CHECK(evaluate({}, {}).peak == 0);
+}
+
+TEST_CASE("a value that is made again is not held in between", "[schedule]") {
+  Usage usage = evaluate(chain(), {0, 1, 2, 3, 0, 4});
+  CHECK(usage.bytes == std::vector<int64_t>{100, 300, 500, 564, 164, 228});
+  CHECK(usage.cost == 60);
+}
+
+TEST_CASE("workspace, and what a rerun leaves outside of the arena at first", "[schedule]") {
+  Problem problem = chain();
+  problem.kernels[0].workspace = 1000;
+  problem.kernels[0].rerun_bytes = 10;
+  CHECK(evaluate(problem, {0, 1, 2, 3, 0, 4}).bytes ==
+        std::vector<int64_t>{1100, 300, 500, 564, 1174, 228});
+}
+
+TEST_CASE("a result takes the bytes of an operand that dies there", "[schedule]") {
+  Problem problem = chain();
+  problem.values[4].bytes = 100;
+  problem.kernels[4].inplace = {{0, 4}};
+  CHECK(evaluate(problem, {0, 1, 2, 3, 4}).bytes.back() == 164);
+  Buffers buffers = buffers_of(problem, {0, 1, 2, 3, 4});
+  CHECK(buffers.buffers.size() == 4);
+  CHECK(buffers.steps[4].writes == buffers.steps[0].writes);
+  // h2 is read again later, so h3 cannot have its bytes.
+  problem = chain();
+  problem.values[2].bytes = 200;
+  problem.kernels[2].inplace = {{1, 2}};
+  CHECK(evaluate(problem, {0, 1, 2, 3, 4}).bytes[2] == 500);
+}
+
+TEST_CASE("recomputations that nobody reads are dropped", "[schedule]") {
+  CHECK(without_dead_runs(chain(), {0, 1, 2, 1, 3, 0, 4}) == Schedule{0, 1, 2, 1, 3, 0, 4});
+  CHECK(without_dead_runs(chain(), {0, 1, 0, 0, 2, 3, 4}) == Schedule{0, 1, 0, 2, 3, 4});
+  CHECK(without_dead_runs(chain(), {0, 1, 2, 3, 1, 2, 4}) == Schedule{0, 1, 2, 3, 4});
+}
+
+TEST_CASE("accesses of a value around a step", "[schedule]") {
+  Accesses accesses(chain(), {0, 1, 2, 3, 0, 4});
+  Accesses::Neighbours gap = accesses.around(0, 3);
+  CHECK(gap.before == 1);
+  CHECK(gap.after == 4);
+  CHECK_FALSE(gap.live);
+  CHECK(accesses.around(1, 3).live);
+  CHECK(accesses.around(1, 3).before == 2);
+  CHECK(accesses.around(1, 4).after == -1);
+  CHECK(accesses.around(0, 0).before == -1);
+}
+
+TEST_CASE("the cheapest gap at the peak is cut", "[schedule]") {
+  CHECK(cut_peaks(chain(), {0, 1, 2, 3, 4}, {.budget = 664}) == Schedule{0, 1, 2, 3, 4});
+  CHECK(cut_peaks(chain(), {0, 1, 2, 3, 4}, {.budget = 600}) == Schedule{0, 1, 2, 3, 0, 4});
+  CHECK(cut_peaks(chain(), {0, 1, 2, 3, 4}, {.budget = 563}) == std::nullopt);
+  CHECK(cut_peaks(chain(), {0, 1, 2, 3, 4}, {.budget = 600, .cost_limit = 40}) == std::nullopt);
+  // Not if h1's kernel reads state that k3 overwrites.
+  Problem problem = chain();
+  problem.kernels[0].overwriters = {3};
+  CHECK(cut_peaks(problem, {0, 1, 2, 3, 4}, {.budget = 600}) == std::nullopt);
+  CHECK(undo_needless(chain(), {0, 1, 2, 3, 0, 4}, 600) == Schedule{0, 1, 2, 3, 0, 4});
+  CHECK(undo_needless(chain(), {0, 1, 2, 3, 0, 4}, 664) == Schedule{0, 1, 2, 3, 4});
+}
+
+TEST_CASE("segments keep what crosses their borders", "[schedule]") {
+  // Fewest bytes cross where h2 does; h3 is of the last segment.
+  Problem problem = chain();
+  problem.values[0].bytes = 300;
+  CHECK(checkpoint_segments(problem, {0, 1, 2, 3, 4}, 2) == Schedule{0, 1, 2, 3, 0, 4});
+  CHECK(checkpoint_segments(problem, {0, 1, 2, 3, 4}, 4) == std::nullopt);
+  problem.kernels[0].overwriters = {3};
+  CHECK(checkpoint_segments(problem, {0, 1, 2, 3, 4}, 2) == std::nullopt);
+}
+
+TEST_CASE("backward kernels that free what they take run at once", "[order]") {
+  ProblemBuilder b;
+  int h1 = b.kernel({}, 100), h2 = b.kernel({h1}, 100);
+  int d2 = b.kernel({h2}, 100, Phase::backward), d1 = b.kernel({d2, h1}, 100, Phase::backward);
+  int dw = b.kernel({d2}, 50, Phase::backward), update = b.kernel({dw}, 0, Phase::update);
+  b.problem.kernels[update].writes = {};
+  b.problem.values.pop_back();
+  CHECK(order_kernels(b.problem) == Schedule{h1, h2, d2, d1, dw, update});
+  // Once d2 dies with it, the weight gradient frees more than it takes.
+  b.problem.kernels[d1].reads = {};
+  b.problem.values[h1].readers = {h2};
+  b.problem.values[d2].readers = {dw};
+  CHECK(order_kernels(b.problem) == Schedule{h1, h2, d2, dw, update, d1});
+}
+
+TEST_CASE("an overwriting kernel waits for the readers of the state", "[order]") {
+  ProblemBuilder b;
+  int update = b.kernel({}, 0, Phase::update), reader = b.kernel({}, 100, Phase::backward);
+  b.problem.kernels[reader].overwriters = {update};
+  CHECK(order_kernels(b.problem) == Schedule{reader, update});
+  b.problem.kernels[update].overwriters = {reader};
+  CHECK_THROWS_WITH(order_kernels(b.problem),
+                    Catch::Contains("kernels that overwrite state wait for one another"));
+}
+
+TEST_CASE("of two branches the one that frees more goes first", "[order]") {
+  // Interleaved as given: both wide values would be live at once.
+  ProblemBuilder b;
+  int x = b.kernel({}, 10), wide1 = b.kernel({x}, 1000), wide2 = b.kernel({x}, 1000);
+  int small1 = b.kernel({wide1}, 10), small2 = b.kernel({wide2}, 10);
+  int y = b.kernel({small1, small2}, 10);
+  Schedule order = order_kernels(b.problem);
+  CHECK(order == Schedule{x, wide1, small1, wide2, small2, y});
+  CHECK(evaluate(b.problem, order).peak == 1020);
+}
