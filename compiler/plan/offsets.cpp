@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "compiler/plan/offset_search.h"
+#include "compiler/plan/random.h"
 
 namespace gradc {
 namespace {
@@ -157,12 +158,7 @@ class Placer {
 
   // Moves buffers that stick out above the peak to an earlier place in the order of placement.
   void improve() {
-    std::vector<int> order = best_order_;
-    uint64_t random = 1;
-    auto below = [&](size_t bound) {  // Knuth's 64-bit linear congruential generator
-      random = random * 6364136223846793005u + 1442695040888963407u;
-      return static_cast<size_t>((random >> 33) % bound);
-    };
+    Random random;
     int64_t per_try = 0;
     for (int i : placeable_)
       per_try += static_cast<int64_t>(conflicts_[i].size());
@@ -172,19 +168,18 @@ class Placer {
       for (int i : placeable_)
         if (best_.at[i] + buffers_[i].bytes > peak_)
           sticking_out.push_back(i);
-      order = best_order_;
-      move_forward(order, sticking_out[below(sticking_out.size())], below);
-      for (size_t extra = below(3); extra > 0; --extra)
-        move_forward(order, order[below(order.size())], below);
+      std::vector<int> order = best_order_;
+      move_forward(order, sticking_out[random.below(sticking_out.size())], random);
+      for (size_t extra = random.below(3); extra > 0; --extra)
+        move_forward(order, order[random.below(order.size())], random);
       try_order(order, best_.bytes + 1);  // crosses plateaus
     }
   }
 
-  template <typename Below>
-  static void move_forward(std::vector<int>& order, int buffer, Below below) {
+  static void move_forward(std::vector<int>& order, int buffer, Random& random) {
     auto from = std::find(order.begin(), order.end(), buffer);
-    auto to = order.begin() +
-              static_cast<std::ptrdiff_t>(below(static_cast<size_t>(from - order.begin()) + 1));
+    auto to = order.begin() + static_cast<std::ptrdiff_t>(
+                                  random.below(static_cast<size_t>(from - order.begin()) + 1));
     std::rotate(to, from, from + 1);
   }
 

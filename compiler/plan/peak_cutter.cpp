@@ -51,11 +51,12 @@ class Cut {
       if (!gap.live)
         continue;
       double benefit = bytes_taken_off(value, gap);
-      double most_cost = best ? std::pow(benefit / best_score, 1 / options_.cost_weight) : 1e18;
-      std::optional<Rebuild> made = rebuild(value, gap.after, most_cost);
+      if (options_.random)
+        benefit *= random_factor();
+      std::optional<Rebuild> made = rebuild(value, gap.after, best ? benefit / best_score : 1e300);
       if (!made)
         continue;
-      double score = benefit / std::pow(static_cast<double>(made->cost) + 1, options_.cost_weight);
+      double score = benefit / weighed(made->cost);
       if (score > best_score) {
         best_score = score;
         best = Choice{std::move(*made), gap.after};
@@ -87,21 +88,34 @@ class Cut {
     return static_cast<double>(sum);
   }
 
-  std::optional<Rebuild> rebuild(int value, int before, double most_cost) {
+  double random_factor() const {
+    double factor = options_.random->between(1, 1 + options_.noise);
+    return options_.random->below(2) == 0 ? factor : 1 / factor;
+  }
+
+  double weighed(int64_t cost) const {
+    double linear = static_cast<double>(cost) + 1, root = std::sqrt(linear);
+    if (options_.cost_weight == CostWeight::linear)
+      return linear;
+    return options_.cost_weight == CostWeight::root ? root : linear * root;
+  }
+
+  // nullopt when it cannot be, or weighs more than `most`.
+  std::optional<Rebuild> rebuild(int value, int before, double most) {
     ++stamp_;
     Rebuild result;
-    if (!add(value, before, most_cost, result))
+    if (!add(value, before, most, result))
       return std::nullopt;
     return result;
   }
 
   // Appends what makes `value` again in front of step `before`.
-  bool add(int value, int before, double most_cost, Rebuild& result) {
+  bool add(int value, int before, double most, Rebuild& result) {
     int number = problem_.values[value].producer;
     const PlanKernel& kernel = problem_.kernels[number];
     result.cost += kernel.cost;
     if (kernel.overwrites_own_state || overwritten_at_[number] < before ||
-        static_cast<double>(result.cost) > most_cost)
+        weighed(result.cost) > most)
       return false;
     for (int written : kernel.writes)
       rebuilt_[written] = stamp_;
@@ -110,7 +124,7 @@ class Cut {
         continue;
       Accesses::Neighbours gap = accesses_.around(read, before);
       bool there = gap.live || can_be_kept(read, gap.before, before);
-      if (!there && !add(read, before, most_cost, result))
+      if (!there && !add(read, before, most, result))
         return false;
     }
     result.kernels.push_back(number);
@@ -165,15 +179,8 @@ std::optional<Schedule> cut_peaks(const Problem& problem, Schedule schedule,
 
 namespace {
 
-// The steps that run a kernel again, dearest first.
-std::vector<int> reruns_by_cost(const Problem& problem, const Schedule& schedule) {
-  std::vector<char> ran(problem.kernels.size());
-  std::vector<int> steps;
-  for (int step = 0; step < static_cast<int>(schedule.size()); ++step) {
-    if (ran[schedule[step]])
-      steps.push_back(step);
-    ran[schedule[step]] = true;
-  }
+std::vector<int> dearest_first(const Problem& problem, const Schedule& schedule) {
+  std::vector<int> steps = recomputing_steps(problem, schedule);
   std::stable_sort(steps.begin(), steps.end(), [&](int a, int b) {
     return problem.kernels[schedule[a]].cost > problem.kernels[schedule[b]].cost;
   });
@@ -202,7 +209,7 @@ Schedule undo_needless(const Problem& problem, Schedule schedule, int64_t budget
     undone = false;
     Usage usage = evaluate(problem, schedule);
     Accesses accesses(problem, schedule);
-    for (int step : reruns_by_cost(problem, schedule)) {
+    for (int step : dearest_first(problem, schedule)) {
       if (!may_be_kept(problem, accesses, usage, schedule[step], step, budget))
         continue;
       Schedule shorter = schedule;

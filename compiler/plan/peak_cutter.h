@@ -3,14 +3,21 @@
 #include <cstdint>
 #include <optional>
 
+#include "compiler/plan/random.h"
 #include "compiler/plan/schedule.h"
 
 namespace gradc {
 
+// How much the cost of making a value again counts against the bytes that its gap takes off: its
+// square root, itself, or its power of 1.5. (No std::pow, which differs between machines.)
+enum class CostWeight : uint8_t { root, linear, steep };
+
 struct CutOptions {
   int64_t budget = 0;  // bytes
   int64_t cost_limit = INT64_MAX;  // gives up on a dearer schedule
-  double cost_weight = 1;  // a gap is worth the bytes it takes off per cost to this power
+  CostWeight cost_weight = CostWeight::linear;
+  Random* random = nullptr;  // not null: worths are multiplied or divided by up to 1 + noise
+  double noise = 0;
 };
 
 // While the peak is over the budget: of all values that are held over the peak step without being

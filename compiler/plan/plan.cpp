@@ -4,6 +4,7 @@
 
 #include "compiler/plan/checker.h"
 #include "compiler/plan/emit.h"
+#include "compiler/plan/improve.h"
 #include "compiler/plan/order.h"
 #include "compiler/plan/recompute.h"
 #include "compiler/plan/report.h"
@@ -23,7 +24,6 @@ int64_t budget_of(const Module& module, const Function& entry, const Options& op
 
 struct Placed {
   Schedule schedule;
-  int64_t cost = 0;
   Buffers buffers;
   Offsets offsets;
 };
@@ -42,16 +42,16 @@ class EntryPlanner {
     if (free.offsets.bytes <= budget)
       return emit(free);
     if (std::optional<Placed> placed = place_within(budget))
-      return emit(*placed);
+      return emit(make_cheaper(std::move(*placed), budget));
     Placed smallest = find_smallest(std::move(free));
     if (smallest.offsets.bytes <= budget)
-      return emit(smallest);
+      return emit(make_cheaper(std::move(smallest), budget));
     refuse(budget, smallest);
   }
 
  private:
   Placed place(const Schedule& schedule) const {
-    Placed placed{schedule, evaluate(problem_, schedule).cost, buffers_of(problem_, schedule), {}};
+    Placed placed{schedule, buffers_of(problem_, schedule), {}};
     placed.offsets = place_buffers(placed.buffers.buffers);
     return placed;
   }
@@ -70,6 +70,18 @@ class EntryPlanner {
       aim -= placed.offsets.bytes - budget;
     }
     return std::nullopt;
+  }
+
+  Placed make_cheaper(Placed placed, int64_t budget) const {
+    constexpr int kTries = 3;
+    int64_t aim = budget;
+    for (int tries = 0; tries < kTries; ++tries) {
+      Placed cheaper = place(improve(problem_, placed.schedule, aim));
+      if (cheaper.offsets.bytes <= budget)
+        return cheaper;
+      aim -= cheaper.offsets.bytes - budget;
+    }
+    return placed;
   }
 
   // Halves the distance to the proved floor while plans are found.

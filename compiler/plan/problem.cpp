@@ -50,7 +50,9 @@ class ProblemMaker {
         value_of(op.result()) = value_of(op.operand(0));
         continue;
       }
-      PlanKernel kernel{.op = {i}, .phase = op.phase};
+      PlanKernel kernel;
+      kernel.op = {i};
+      kernel.phase = op.phase;
       kernel.cost = cost_of_call(module_, entry_, op, costs_);
       kernel.workspace = scratch_bytes(module_.function(op.callee), threads_);
       auto number = static_cast<int>(problem_.kernels.size());

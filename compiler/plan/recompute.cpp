@@ -12,7 +12,7 @@ class Fitter {
  public:
   Fitter(const Problem& problem, int64_t budget) : problem_(problem), budget_(budget) {}
 
-  void try_from(const Schedule& start, double cost_weight) {
+  void try_from(const Schedule& start, CostWeight cost_weight) {
     CutOptions options{.budget = budget_, .cost_weight = cost_weight};
     if (best_)
       options.cost_limit = best_cost_;
@@ -45,11 +45,11 @@ std::optional<Schedule> fit_into(const Problem& problem, const Schedule& order, 
   if (kernel_floor(problem).bytes > budget)
     return std::nullopt;
   Fitter fitter(problem, budget);
-  for (double cost_weight : {1.0, 0.7, 1.5})
+  for (CostWeight cost_weight : {CostWeight::linear, CostWeight::root, CostWeight::steep})
     fitter.try_from(order, cost_weight);
   for (int segments : {2, 3, 4, 5, 6, 8, 11, 16, 23, 32})
     if (std::optional<Schedule> start = checkpoint_segments(problem, order, segments))
-      fitter.try_from(*start, 1.0);
+      fitter.try_from(*start, CostWeight::linear);
   return std::move(fitter).best();
 }
 

@@ -71,6 +71,17 @@ Usage evaluate(const Problem& problem, const Schedule& schedule) {
   return usage;
 }
 
+std::vector<int> recomputing_steps(const Problem& problem, const Schedule& schedule) {
+  std::vector<char> ran(problem.kernels.size());
+  std::vector<int> steps;
+  for (int step = 0; step < static_cast<int>(schedule.size()); ++step) {
+    if (ran[schedule[step]])
+      steps.push_back(step);
+    ran[schedule[step]] = true;
+  }
+  return steps;
+}
+
 Schedule without_dead_runs(const Problem& problem, const Schedule& schedule) {
   std::vector<int> earlier_runs = run_counts(problem, schedule);
   std::vector<char> needed(problem.values.size());

@@ -20,6 +20,9 @@ struct Usage {
 // One scan from the end.
 Usage evaluate(const Problem& problem, const Schedule& schedule);
 
+// The steps that run a kernel again.
+std::vector<int> recomputing_steps(const Problem& problem, const Schedule& schedule);
+
 // Without recomputations that nothing reads.
 Schedule without_dead_runs(const Problem& problem, const Schedule& schedule);
 
