@@ -161,12 +161,12 @@ class TileLowering {
   }
 
   void lower_pass() {
-    int64_t summed = 1;
-    for (size_t l = nest_.result_loops; l < nest_.loops.size(); ++l)
-      summed *= block_.size[l];
-    access_[b_] = s_.stage_b ? stage_vectors(values_, nest_, b_, vector_, block_,
-                                             scratch("b", summed * row_elements_), row_elements_)
-                             : access_in_place(values_, nest_, b_, block_);
+    auto buffers = [this](const std::string& name, int64_t elements) {
+      return scratch(name, elements);
+    };
+    access_[b_] = s_.stage_b
+                      ? stage_vectors(values_, nest_, b_, vector_, block_, row_elements_, buffers)
+                      : access_in_place(values_, nest_, b_, block_);
     NestBlock task = block_;
     sum_base_ = builder_.index(0);
     size_t opened = 0;

@@ -178,6 +178,121 @@ std::vector<Scalar> operand_indices(loop::Builder& b, const ContractionNest& nes
   return indices;
 }
 
+class VectorCopy {
+ public:
+  VectorCopy(KernelValues& values, const ContractionNest& nest, size_t operand, size_t vector_loop,
+             const NestBlock& block, int64_t row_elements, const ScratchBuffers& scratch)
+      : values_(values),
+        b_(values.builder()),
+        nest_(nest),
+        operand_(operand),
+        vector_(vector_loop),
+        size_(block.size),
+        at_(block.start),
+        row_elements_(row_elements),
+        scratch_(scratch) {}
+
+  OperandAccess emit() {
+    OperandAccess access{0, b_.index(0), std::vector<int64_t>(nest_.loops.size())};
+    std::vector<size_t> summed;  // the loops of a row's number, outermost first
+    int64_t rows = 1;
+    for (size_t l = nest_.loops.size(); l-- > nest_.result_loops;) {
+      access.step[l] = rows * row_elements_;
+      rows *= size_[l];
+      if (size_[l] > 1)
+        summed.insert(summed.begin(), l);
+    }
+    access.step[vector_] = 1;
+    access.buffer = to_buffer_ = scratch_("b", rows * row_elements_);
+
+    // Innermost summed loops that walk over neighbours in the operand are transposed as a whole.
+    std::vector<size_t> run;
+    int64_t elements = 1;
+    while (!summed.empty() && nest_.step(operand_, vector_) != 1 &&
+           nest_.step(operand_, summed.back()) == elements) {
+      elements *= size_[summed.back()];
+      run.insert(run.begin(), summed.back());
+      summed.pop_back();
+    }
+    to_ = b_.index(0);
+    for (size_t l : summed) {
+      Scalar i = b_.begin_for(LoopKind::serial, size_[l])[0];
+      at_[l] = b_.add(at_[l], i);
+      to_ = b_.add(to_, b_.mul(i, b_.index(access.step[l])));
+    }
+    if (run.empty())
+      copy_row();
+    else
+      transpose(run, elements);
+    for (size_t i = 0; i < summed.size(); ++i)
+      b_.end_for();
+    return access;
+  }
+
+ private:
+  Scalar element(const std::vector<Scalar>& at) {
+    Scalar x = values_.element(nest_.operands[operand_], operand_indices(b_, nest_, operand_, at));
+    return b_.convert(x, nest_.sum_dtype());
+  }
+
+  void copy_row() {
+    std::vector<Scalar> at = at_;
+    Scalar column = b_.begin_for(LoopKind::vector, size_[vector_])[0];
+    at[vector_] = b_.add(at[vector_], column);
+    b_.store(to_buffer_, b_.add(to_, column), element(at));
+    b_.end_for();
+  }
+
+  // Elements that are computed in this kernel are computed along the run first.
+  void transpose(const std::vector<size_t>& run, int64_t elements) {
+    std::optional<uint32_t> from = values_.buffer_of(nest_.operands[operand_]);
+    loop::Transpose move{.rows = size_[vector_],
+                         .columns = elements,
+                         .to_buffer = to_buffer_,
+                         .to_step = row_elements_};
+    Scalar start = b_.index(0);
+    if (from && nest_.types[operand_].dtype == nest_.sum_dtype()) {
+      move.from_buffer = *from;
+      move.from_step = nest_.step(operand_, vector_);
+      start = b_.index(nest_.offset(operand_));
+      for (size_t l = 0; l < nest_.loops.size(); ++l)
+        start = b_.add(start, b_.mul(at_[l], b_.index(nest_.step(operand_, l))));
+    } else {
+      move.from_buffer = scratch_("b_columns", size_[vector_] * elements);
+      move.from_step = elements;
+      compute_columns(run, elements, move.from_buffer);
+    }
+    b_.transpose(move, start, to_);
+  }
+
+  void compute_columns(const std::vector<size_t>& run, int64_t elements, uint32_t buffer) {
+    std::vector<Scalar> at = at_;
+    Dims dims;
+    for (size_t l : run)
+      dims.push_back(size_[l]);
+    Scalar row = b_.begin_for(LoopKind::serial, size_[vector_])[0];
+    at[vector_] = b_.add(at[vector_], row);
+    Scalar j = b_.begin_for(LoopKind::vector, elements)[0];
+    std::vector<Scalar> in_run = unravel(b_, j, dims);
+    for (size_t i = 0; i < run.size(); ++i)
+      at[run[i]] = b_.add(at[run[i]], in_run[i]);
+    b_.store(buffer, b_.add(b_.mul(row, b_.index(elements)), j), element(at));
+    b_.end_for();
+    b_.end_for();
+  }
+
+  KernelValues& values_;
+  loop::Builder& b_;
+  const ContractionNest& nest_;
+  size_t operand_, vector_;
+  const std::vector<int64_t>& size_;
+  std::vector<Scalar> at_;  // the current index of each loop of the nest
+  int64_t row_elements_;
+  const ScratchBuffers& scratch_;
+  uint32_t to_buffer_ = 0;
+  Scalar to_;  // where the current row goes
+};
+
 }  // namespace
 
 OperandAccess access_in_place(KernelValues& values, const ContractionNest& nest, size_t operand,
@@ -218,57 +333,9 @@ OperandAccess stage_padded(KernelValues& values, const ContractionNest& nest, si
 }
 
 OperandAccess stage_vectors(KernelValues& values, const ContractionNest& nest, size_t operand,
-                            size_t vector_loop, const NestBlock& block, uint32_t buffer,
-                            int64_t row_elements) {
-  loop::Builder& b = values.builder();
-  OperandAccess access{buffer, b.index(0), std::vector<int64_t>(nest.loops.size())};
-  std::vector<size_t> summed;  // the loops of a row's number, outermost first
-  int64_t rows = 1;
-  for (size_t l = nest.loops.size(); l-- > nest.result_loops;) {
-    access.step[l] = rows * row_elements;
-    rows *= block.size[l];
-    if (block.size[l] > 1)
-      summed.insert(summed.begin(), l);
-  }
-  access.step[vector_loop] = 1;
-
-  // Innermost summed loops that walk over neighbours in the operand are transposed as a whole.
-  std::optional<uint32_t> from = values.buffer_of(nest.operands[operand]);
-  int64_t run = 1;
-  if (from && nest.types[operand].dtype == nest.sum_dtype() && nest.step(operand, vector_loop) != 1)
-    while (!summed.empty() && nest.step(operand, summed.back()) == run) {
-      run *= block.size[summed.back()];
-      summed.pop_back();
-    }
-
-  std::vector<Scalar> at = block.start;
-  Scalar to = b.index(0);
-  for (size_t l : summed) {
-    Scalar i = b.begin_for(LoopKind::serial, block.size[l])[0];
-    at[l] = b.add(at[l], i);
-    to = b.add(to, b.mul(i, b.index(access.step[l])));
-  }
-  if (run > 1) {
-    Scalar start = b.index(nest.offset(operand));
-    for (size_t l = 0; l < nest.loops.size(); ++l)
-      start = b.add(start, b.mul(at[l], b.index(nest.step(operand, l))));
-    b.transpose({.rows = block.size[vector_loop],
-                 .columns = run,
-                 .from_buffer = *from,
-                 .to_buffer = buffer,
-                 .from_step = nest.step(operand, vector_loop),
-                 .to_step = row_elements},
-                start, to);
-  } else {
-    Scalar column = b.begin_for(LoopKind::vector, block.size[vector_loop])[0];
-    at[vector_loop] = b.add(at[vector_loop], column);
-    Scalar element = values.element(nest.operands[operand], operand_indices(b, nest, operand, at));
-    b.store(buffer, b.add(to, column), b.convert(element, nest.sum_dtype()));
-    b.end_for();
-  }
-  for (size_t i = 0; i < summed.size(); ++i)
-    b.end_for();
-  return access;
+                            size_t vector_loop, const NestBlock& block, int64_t row_elements,
+                            const ScratchBuffers& scratch) {
+  return VectorCopy(values, nest, operand, vector_loop, block, row_elements, scratch).emit();
 }
 
 }  // namespace gradc

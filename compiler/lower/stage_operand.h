@@ -1,6 +1,8 @@
 #pragma once
 // Copies of a contraction's operands in scratch, in the order in which a tile reads them: a with
 // its padding and dilation made explicit, b with the vector loop innermost.
+#include <functional>
+#include <string>
 #include <vector>
 
 #include "compiler/lower/contraction.h"
@@ -34,10 +36,13 @@ int64_t padded_elements(const ContractionNest& nest, size_t operand, const NestB
 OperandAccess stage_padded(KernelValues& values, const ContractionNest& nest, size_t operand,
                            const NestBlock& block, uint32_t buffer);
 
+// Makes, or finds again, a scratch buffer of that name with so many elements at least.
+using ScratchBuffers = std::function<uint32_t(const std::string& name, int64_t elements)>;
+
 // Copies what the block reads as [summed loops][vector loop], rows of `row_elements`. The operand
 // has no padding, and no two of the block's loops move one of its axes.
 OperandAccess stage_vectors(KernelValues& values, const ContractionNest& nest, size_t operand,
-                            size_t vector_loop, const NestBlock& block, uint32_t buffer,
-                            int64_t row_elements);
+                            size_t vector_loop, const NestBlock& block, int64_t row_elements,
+                            const ScratchBuffers& scratch);
 
 }  // namespace gradc
