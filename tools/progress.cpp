@@ -47,7 +47,8 @@ void Progress::update(int64_t done, const std::string& details) {
 void Progress::finish(const std::string& details) {
   if (quiet_)
     return;
-  draw(total_, details);
+  if (terminal_ || last_drawn_ != total_)
+    draw(total_, details);
   if (open_)
     fmt::print(stderr, "\n");
   open_ = false;
@@ -55,6 +56,7 @@ void Progress::finish(const std::string& details) {
 
 void Progress::draw(int64_t done, const std::string& details) {
   drawn_ = Clock::now();
+  last_drawn_ = done;
   double seconds = std::chrono::duration<double>(drawn_ - begin_).count();
   double left =
       done > 0 ? seconds * static_cast<double>(total_ - done) / static_cast<double>(done) : 0;

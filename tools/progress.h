@@ -28,6 +28,7 @@ class Progress {
   int64_t total_;
   bool quiet_, terminal_, open_ = false;
   Clock::time_point begin_, drawn_;
+  int64_t last_drawn_ = -1;
 };
 
 }  // namespace gradc

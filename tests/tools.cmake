@@ -1,0 +1,6 @@
+# The command line as a user calls it.
+add_test(NAME "bad inputs" COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/e2e/bad_inputs.sh $<TARGET_FILE:gradc> ${PROJECT_SOURCE_DIR})
+add_test(NAME "bits of mlp: threads, budget, resume"
+  COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/e2e/bits.sh $<TARGET_FILE:gradc> ${PROJECT_SOURCE_DIR}/examples/mlp.model 2MiB 6)
+add_test(NAME "bits of lenet: threads, budget, resume"
+  COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/e2e/bits.sh $<TARGET_FILE:gradc> ${PROJECT_SOURCE_DIR}/examples/lenet.model 34MiB 4)
