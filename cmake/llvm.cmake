@@ -8,6 +8,6 @@ if(GRADC_LLVM_SHARED)
   target_link_libraries(gradc_llvm INTERFACE LLVM)
 else()
   llvm_map_components_to_libnames(gradc_llvm_libs
-    core orcjit passes support targetparser x86 aarch64)
+    core orcjit passes support targetparser X86 AArch64)
   target_link_libraries(gradc_llvm INTERFACE ${gradc_llvm_libs})
 endif()
