@@ -18,7 +18,7 @@
 #include "ir/builder.h"
 #include "ir/op_def.h"
 #include "ir/parse.h"
-#include "tools/bench/machine_peak.h"
+#include "tools/machine_peak.h"
 
 using namespace gradc;
 
@@ -159,7 +159,7 @@ int main(int argc, char** argv) {
   for (const std::string& text : cases_named(argc > 1 ? argv[1] : "lenet")) {
     Compiled compiled = compile(text, target);
     double seconds = best_seconds(compiled.code->get()->entries[0]);
-    double peak = peak_flops(1, target.vector_bytes);
+    double peak = 1e9 * fma_peak_gflops(1);
     fmt::print("{:>9.1f} us {:>6.1f} GFLOP/s {:>5.1f} % of {:.0f}, compiled in {:>4.0f} ms: {}\n",
                1e6 * seconds, 1e-9 * compiled.flops / seconds,
                100 * compiled.flops / seconds / peak, 1e-9 * peak, compiled.milliseconds,
