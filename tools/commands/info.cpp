@@ -7,7 +7,7 @@
 #include "compiler/codegen/codegen.h"
 #include "compiler/compile.h"
 #include "compiler/entries.h"
-#include "compiler/floor.h"
+#include "compiler/plan/floor.h"
 #include "compiler/plan/report.h"
 #include "compiler/plan/storage.h"
 #include "ir/diagnostic.h"
