@@ -4,6 +4,7 @@
 #include <map>
 #include <queue>
 #include <set>
+#include <tuple>
 
 namespace gradc {
 namespace {
@@ -249,17 +250,20 @@ class Grouper {
   }
 
   // Groups that op i reads from: folds first (they save a sweep over memory), then contractions,
-  // then maps.
+  // then maps; of one kind the latest first, so that a sum of many products grows product by
+  // product instead of waiting for all of them.
   std::vector<uint32_t> candidates(uint32_t i) const {
     auto preference = [](KernelClass kind) {
       return kind == KernelClass::reduce ? 0 : kind == KernelClass::contract ? 1 : 2;
     };
-    std::set<std::pair<int, uint32_t>> found;
+    std::set<std::tuple<int, int64_t, uint32_t>> found;
     for (const Read& read : reads_[i])
-      if (std::optional<uint32_t> producer = source(read.value))
-        found.insert({preference(groups_[find(*producer)].shape.kind), find(*producer)});
+      if (std::optional<uint32_t> producer = source(read.value)) {
+        const Group& group = groups_[find(*producer)];
+        found.insert({preference(group.shape.kind), -int64_t{group.ops.back()}, find(*producer)});
+      }
     std::vector<uint32_t> result;
-    for (const auto& [unused, group] : found)
+    for (const auto& [kind, latest, group] : found)
       result.push_back(group);
     return result;
   }

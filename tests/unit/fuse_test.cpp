@@ -1,5 +1,7 @@
 #include "compiler/passes/fuse.h"
 
+#include <fmt/format.h>
+
 #include <catch2/catch.hpp>
 #include <set>
 #include <string>
@@ -105,6 +107,20 @@ TEST_CASE("a merge that would need a third kernel in between is left undone", "[
                  "  %t: f32[4,4] = transpose(%s) {permutation=[1,0]}\n"
                  "  %b: f32[4,4] = add(%a, %t)\n  return %b\n"));
   CHECK(callees(module, "e").size() == 3);
+}
+
+TEST_CASE("a sum of products grows with each product", "[fuse]") {
+  std::string dots;
+  for (int i = 0; i < 4; ++i)
+    dots += fmt::format(
+        "  %d{}: f32[4,4] = dot(%x{}, %x{}) {{batch_a=[], batch_b=[], sum_a=[1], sum_b=[0]}}\n", i,
+        i, i);
+  Module module = fused(entry_text("%x0: f32[4,4], %x1: f32[4,4], %x2: f32[4,4], %x3: f32[4,4]",
+                                   dots + "  %s1: f32[4,4] = add(%d0, %d1)\n"
+                                          "  %s2: f32[4,4] = add(%s1, %d2)\n"
+                                          "  %s3: f32[4,4] = add(%s2, %d3)\n  return %s3\n"));
+  for (const Op& op : module.function("e").ops)
+    CHECK(op.operands.size() <= 3);
 }
 
 TEST_CASE("every result has a kernel of its own", "[fuse]") {
