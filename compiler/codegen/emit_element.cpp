@@ -1,4 +1,6 @@
 // Instructions of the loop IR on one element, or on one vector of elements.
+#include <algorithm>
+
 #include "compiler/codegen/arithmetic.h"
 #include "compiler/codegen/kernel_emitter.h"
 #include "ir/diagnostic.h"
@@ -66,13 +68,16 @@ Value* KernelEmitter::vector(uint32_t reg, size_t u) {
   return lanes.vectors[u];
 }
 
-Value* KernelEmitter::active_lanes(size_t u) {
-  if (u + 1 < block_.vectors || block_.last_lanes == lanes_)
-    return nullptr;
+llvm::Constant* KernelEmitter::first_lanes(int64_t count) {
   std::vector<llvm::Constant*> bits;
   for (int64_t lane = 0; lane < lanes_; ++lane)
-    bits.push_back(b_.getInt1(lane < block_.last_lanes));
+    bits.push_back(b_.getInt1(lane < count));
   return llvm::ConstantVector::get(bits);
+}
+
+Value* KernelEmitter::active_lanes(size_t u) {
+  bool all = u + 1 < block_.vectors || block_.last_lanes == lanes_;
+  return all ? nullptr : first_lanes(block_.last_lanes);
 }
 
 Value* KernelEmitter::mask_of(Value* active, Value* condition) {
@@ -165,11 +170,17 @@ Value* KernelEmitter::load_vector(const Instr& instr, size_t u) {
     Value* one = b_.CreateAlignedLoad(type->getScalarType(), address(instr.buffer, at), align);
     x = b_.CreateVectorSplat(static_cast<unsigned>(lanes_), one);
   } else if (shape == LaneShape{LaneShape::affine, 1}) {
-    Value* at =
-        b_.CreateConstInBoundsGEP1_64(type->getScalarType(), address(instr.buffer, scalar(index)),
-                                      u * static_cast<uint64_t>(lanes_));
+    Value* first = scalar(index);
+    // A masked load that reads nothing is slow where the address is not mapped.
+    if (conditional && this->shape(instr.operands[0]).kind == LaneShape::uniform)
+      first = b_.CreateSelect(scalar(instr.operands[0]), first, b_.getInt64(0));
+    Value* at = b_.CreateConstInBoundsGEP1_64(type->getScalarType(), address(instr.buffer, first),
+                                              u * static_cast<uint64_t>(lanes_));
     x = mask ? b_.CreateMaskedLoad(type, at, align, mask, nothing)
              : llvm::cast<Value>(b_.CreateAlignedLoad(type, at, align));
+  } else if (!conditional && shape.kind == LaneShape::affine &&
+             (shape.step == 2 || shape.step == 4)) {
+    x = load_strided(instr.buffer, scalar(index), shape.step, u);
   } else {
     x = b_.CreateMaskedGather(type, addresses(instr.buffer, index, u), align, mask, nothing);
   }
@@ -177,6 +188,36 @@ Value* KernelEmitter::load_vector(const Instr& instr, size_t u) {
   if (!conditional)
     return x;
   return b_.CreateSelect(vector(instr.operands[0], u), x, vector(instr.operands[2], u));
+}
+
+// Every second or fourth element: whole vectors, of which shuffles keep what is wanted. Nothing is
+// read behind the last of those.
+Value* KernelEmitter::load_strided(uint32_t buffer, Value* index, int64_t step, size_t u) {
+  llvm::Type* type = vector_type(memory_type(b_.getContext(), kernel_.buffers[buffer].dtype));
+  int64_t lanes = u + 1 < block_.vectors ? lanes_ : block_.last_lanes;
+  int64_t end = (lanes - 1) * step + 1;
+  Value* first = b_.CreateConstInBoundsGEP1_64(type->getScalarType(), address(buffer, index),
+                                               u * static_cast<uint64_t>(lanes_ * step));
+  std::vector<Value*> parts;
+  for (int64_t k = 0; k < step; ++k) {
+    Value* at = b_.CreateConstInBoundsGEP1_64(type->getScalarType(), first,
+                                              static_cast<uint64_t>(k * lanes_));
+    int64_t count = std::clamp<int64_t>(end - k * lanes_, 0, lanes_);
+    if (count == lanes_)
+      parts.push_back(b_.CreateAlignedLoad(type, at, alignment(buffer)));
+    else if (count > 0)
+      parts.push_back(b_.CreateMaskedLoad(type, at, alignment(buffer), first_lanes(count),
+                                          llvm::Constant::getNullValue(type)));
+    else
+      parts.push_back(llvm::Constant::getNullValue(type));
+  }
+  std::vector<int> even;
+  for (int64_t lane = 0; lane < lanes_; ++lane)
+    even.push_back(static_cast<int>(2 * lane));
+  for (; parts.size() > 1; parts.resize(parts.size() / 2))
+    for (size_t i = 0; i < parts.size() / 2; ++i)
+      parts[i] = b_.CreateShuffleVector(parts[2 * i], parts[2 * i + 1], even);
+  return parts[0];
 }
 
 void KernelEmitter::store_vector(const Instr& instr, size_t u) {

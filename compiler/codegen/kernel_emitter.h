@@ -72,9 +72,11 @@ class KernelEmitter {
   void emit_vector(const loop::Instr& instr, size_t vector);
   llvm::Value* load_vector(const loop::Instr& instr, size_t vector);
   void store_vector(const loop::Instr& instr, size_t vector);
+  llvm::Value* load_strided(uint32_t buffer, llvm::Value* index, int64_t step, size_t vector);
   llvm::Value* scalar_load(const loop::Instr& instr);
   llvm::Value* address(uint32_t buffer, llvm::Value* index);
   llvm::Value* addresses(uint32_t buffer, uint32_t index, size_t vector);
+  llvm::Constant* first_lanes(int64_t count);
   llvm::Value* active_lanes(size_t vector);  // null: all
   llvm::Value* mask_of(llvm::Value* active, llvm::Value* condition);
   llvm::Value* scalar(uint32_t reg) const { return values_[reg].scalar; }
