@@ -250,7 +250,7 @@ class Grouper {
   }
 
   // Groups that op i reads from: folds first (they save a sweep over memory), then contractions,
-  // then maps; of one kind the latest first, so that a sum of many products grows product by
+  // then maps; of one kind the latest begun first, so that a sum of many products grows product by
   // product instead of waiting for all of them.
   std::vector<uint32_t> candidates(uint32_t i) const {
     auto preference = [](KernelClass kind) {
@@ -260,7 +260,7 @@ class Grouper {
     for (const Read& read : reads_[i])
       if (std::optional<uint32_t> producer = source(read.value)) {
         const Group& group = groups_[find(*producer)];
-        found.insert({preference(group.shape.kind), -int64_t{group.ops.back()}, find(*producer)});
+        found.insert({preference(group.shape.kind), -int64_t{group.ops.front()}, find(*producer)});
       }
     std::vector<uint32_t> result;
     for (const auto& [kind, latest, group] : found)
