@@ -30,17 +30,20 @@ void KernelEmitter::define_vector(uint32_t reg, size_t vector, Value* value) {
 }
 
 // All lanes of a uniform value. What comes from outside of the vector loop is spread there, once.
-Value* KernelEmitter::splat_of(Lanes& lanes) {
+Value* KernelEmitter::splat_of(uint32_t reg) {
+  Lanes& lanes = values_[reg];
   if (lanes.splat)
     return lanes.splat;
-  if (auto* constant = llvm::dyn_cast<llvm::Constant>(lanes.scalar))
-    return llvm::ConstantVector::getSplat(
-        llvm::ElementCount::getFixed(static_cast<unsigned>(lanes_)), constant);
+  splats_.push_back(reg);
   auto here = b_.saveIP();
   llvm::Instruction* end = block_.outside->getTerminator();
   if (lanes.block == 0 && end)
     b_.SetInsertPoint(end);
-  lanes.splat = b_.CreateVectorSplat(static_cast<unsigned>(lanes_), lanes.scalar);
+  Value* one = is_narrow(reg) ? b_.CreateTrunc(lanes.scalar, b_.getInt32Ty()) : lanes.scalar;
+  auto* constant = llvm::dyn_cast<llvm::Constant>(one);
+  auto count = llvm::ElementCount::getFixed(static_cast<unsigned>(lanes_));
+  lanes.splat =
+      constant ? llvm::ConstantVector::getSplat(count, constant) : b_.CreateVectorSplat(count, one);
   b_.restoreIP(here);
   return lanes.splat;
 }
@@ -48,24 +51,28 @@ Value* KernelEmitter::splat_of(Lanes& lanes) {
 Value* KernelEmitter::vector(uint32_t reg, size_t u) {
   Lanes& lanes = values_[reg];
   LaneShape shape = this->shape(reg);
-  if (shape.kind == LaneShape::uniform) {
-    if (!lanes.splat)
-      splats_.push_back(reg);
-    return splat_of(lanes);
-  }
+  if (shape.kind == LaneShape::uniform)
+    return splat_of(reg);
   if (shape.kind == LaneShape::affine) {
     lanes.vectors.resize(block_.vectors);
     if (!lanes.vectors[u]) {
+      llvm::Type* type = is_narrow(reg) ? b_.getInt32Ty() : b_.getInt64Ty();
       std::vector<llvm::Constant*> offsets;
       for (int64_t lane = 0; lane < lanes_; ++lane)
-        offsets.push_back(b_.getInt64(
-            static_cast<uint64_t>((static_cast<int64_t>(u) * lanes_ + lane) * shape.step)));
-      lanes.vectors[u] =
-          b_.CreateAdd(b_.CreateVectorSplat(static_cast<unsigned>(lanes_), lanes.scalar),
-                       llvm::ConstantVector::get(offsets));
+        offsets.push_back(llvm::ConstantInt::get(
+            type, static_cast<uint64_t>((static_cast<int64_t>(u) * lanes_ + lane) * shape.step),
+            true));
+      Value* first =
+          b_.CreateVectorSplat(static_cast<unsigned>(lanes_), b_.CreateTrunc(lanes.scalar, type));
+      lanes.vectors[u] = b_.CreateAdd(first, llvm::ConstantVector::get(offsets));
     }
   }
   return lanes.vectors[u];
+}
+
+Value* KernelEmitter::wide_vector(uint32_t reg, size_t u) {
+  Value* x = vector(reg, u);
+  return is_narrow(reg) ? b_.CreateSExt(x, vector_type(b_.getInt64Ty())) : x;
 }
 
 llvm::Constant* KernelEmitter::first_lanes(int64_t count) {
@@ -135,8 +142,7 @@ void KernelEmitter::emit_scalar(const Instr& instr) {
     std::vector<Value*> x;
     for (uint32_t operand : instr.operands)
       x.push_back(scalar(operand));
-    DType operand = kernel_.regs[instr.operands.back()];
-    define(reg, emit_arithmetic(b_, instr.code, instr.dtype, operand, x));
+    define(reg, arithmetic(instr, x, false));
   }
 }
 
@@ -146,11 +152,29 @@ void KernelEmitter::emit_vector(const Instr& instr, size_t u) {
   uint32_t reg = instr.results[0];
   if (instr.code == Code::load || instr.code == Code::load_if)
     return define_vector(reg, u, load_vector(instr, u));
+  // Indices are 32 bits wide where all of them, and what becomes of them, fit.
+  auto is_wide = [&](uint32_t other) {
+    return kernel_.regs[other] == DType::i64 && !is_narrow(other);
+  };
+  bool narrow =
+      !is_wide(reg) && std::none_of(instr.operands.begin(), instr.operands.end(), is_wide);
   std::vector<Value*> x;
   for (uint32_t operand : instr.operands)
-    x.push_back(vector(operand, u));
-  DType operand = kernel_.regs[instr.operands.back()];
-  define_vector(reg, u, emit_arithmetic(b_, instr.code, instr.dtype, operand, x));
+    x.push_back(narrow ? vector(operand, u) : wide_vector(operand, u));
+  Value* y = arithmetic(instr, x, narrow);
+  define_vector(reg, u,
+                is_narrow(reg) && !narrow ? b_.CreateTrunc(y, vector_type(b_.getInt32Ty())) : y);
+}
+
+// `narrow`: i64 values come, and go, as i32.
+Value* KernelEmitter::arithmetic(const Instr& instr, std::span<Value* const> x, bool narrow) {
+  auto held = [&](DType dtype) { return narrow && dtype == DType::i64 ? DType::i32 : dtype; };
+  bool divides = instr.code == Code::div || instr.code == Code::rem;
+  if (divides && ranges_[instr.operands[0]].is_not_negative() &&
+      ranges_[instr.operands[1]].is_not_negative() && llvm::isa<llvm::Constant>(x[1]))
+    return instr.code == Code::div ? b_.CreateUDiv(x[0], x[1]) : b_.CreateURem(x[0], x[1]);
+  return emit_arithmetic(b_, instr.code, held(instr.dtype),
+                         held(kernel_.regs[instr.operands.back()]), x);
 }
 
 Value* KernelEmitter::load_vector(const Instr& instr, size_t u) {
@@ -187,7 +211,7 @@ Value* KernelEmitter::load_vector(const Instr& instr, size_t u) {
   x = from_memory(b_, dtype, x);
   if (!conditional)
     return x;
-  return b_.CreateSelect(vector(instr.operands[0], u), x, vector(instr.operands[2], u));
+  return b_.CreateSelect(vector(instr.operands[0], u), x, wide_vector(instr.operands[2], u));
 }
 
 // Every second or fourth element: whole vectors, of which shuffles keep what is wanted. Nothing is
@@ -225,7 +249,7 @@ void KernelEmitter::store_vector(const Instr& instr, size_t u) {
   LaneShape shape = this->shape(instr.operands[0]);
   GRADC_CHECK(shape.kind != LaneShape::uniform, "lanes of @{} store to one element of %{}",
               kernel_.name, kernel_.buffers[instr.buffer].name);
-  Value* x = to_memory(b_, dtype, vector(instr.operands[1], u));
+  Value* x = to_memory(b_, dtype, wide_vector(instr.operands[1], u));
   Value* mask = active_lanes(u);
   llvm::Align align = alignment(instr.buffer);
   if (shape == LaneShape{LaneShape::affine, 1}) {

@@ -68,7 +68,7 @@ std::vector<std::vector<Value*>> KernelEmitter::emit_vector_block(
   emit_body(instr.body);
   for (size_t c = 0; c < carries.size(); ++c)
     for (size_t u = 0; u < vectors; ++u) {
-      Value* next = vector(instr.body.back().operands[c], u);
+      Value* next = wide_vector(instr.body.back().operands[c], u);
       Value* active = active_lanes(u);
       carries[c][u] = active ? b_.CreateSelect(active, next, carries[c][u]) : next;
     }

@@ -21,6 +21,7 @@ KernelEmitter::KernelEmitter(llvm::Module& module, const loop::Kernel& kernel, c
     : module_(module),
       kernel_(kernel),
       target_(target),
+      ranges_(index_ranges(kernel)),
       b_(module.getContext()),
       lanes_(target.lanes_f32()),
       values_(kernel.regs.size()) {}
@@ -124,7 +125,7 @@ std::vector<Value*> KernelEmitter::flatten(std::span<const uint32_t> regs,
       flat.push_back(scalar(regs[i]));
     else
       for (size_t u = 0; u < block_.vectors; ++u)
-        flat.push_back(vector(regs[i], u));
+        flat.push_back(wide_vector(regs[i], u));
   }
   return flat;
 }

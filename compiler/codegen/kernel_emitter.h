@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "compiler/codegen/index_ranges.h"
 #include "compiler/codegen/lane_shapes.h"
 #include "compiler/target.h"
 #include "ir/loop.h"
@@ -80,8 +81,12 @@ class KernelEmitter {
   llvm::Value* active_lanes(size_t vector);  // null: all
   llvm::Value* mask_of(llvm::Value* active, llvm::Value* condition);
   llvm::Value* scalar(uint32_t reg) const { return values_[reg].scalar; }
+  // One vector of a register; of an i64 whose range allows it, as i32.
   llvm::Value* vector(uint32_t reg, size_t vector);
-  llvm::Value* splat_of(Lanes& lanes);
+  llvm::Value* wide_vector(uint32_t reg, size_t vector);  // never as i32
+  bool is_narrow(uint32_t reg) const { return ranges_[reg].fits_32_bits(); }
+  llvm::Value* arithmetic(const loop::Instr& instr, std::span<llvm::Value* const> x, bool narrow);
+  llvm::Value* splat_of(uint32_t reg);
   LaneShape shape(uint32_t reg) const {
     return block_.number ? (*block_.shapes)[reg] : LaneShape{};
   }
@@ -93,6 +98,7 @@ class KernelEmitter {
   llvm::Module& module_;
   const loop::Kernel& kernel_;
   const Target& target_;
+  std::vector<IndexRange> ranges_;  // by register
   llvm::IRBuilder<> b_;
   int64_t lanes_;
   std::vector<Lanes> values_;  // by register
