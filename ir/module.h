@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "ir/attr.h"
+#include "ir/shared_bytes.h"
 #include "ir/type.h"
 
 namespace gradc {
@@ -102,6 +103,9 @@ struct StateTensor {
   Role role = Role::parameter;
   Attrs attrs;  // e.g. frozen=true
   std::string loc;
+  // What it holds before the first call where a model file brought it, row-major in `type`; empty
+  // where @init computes it.
+  SharedBytes content{};
 };
 
 struct Module {
