@@ -20,7 +20,7 @@ enum Register { eax, ebx, ecx, edx };
 
 // Register state beyond SSE: usable only if the operating system saves it (Intel SDM 1, chapter
 // 13).
-enum State { none, ymm, zmm, tile };
+enum State { none, ymm, zmm, tile, apx };
 
 struct Feature {
   std::string_view name;
@@ -58,6 +58,7 @@ constexpr Feature kFeatures[] = {
     {"f16c", 1, 0, ecx, 29, ymm},
     {"rdrnd", 1, 0, ecx, 30},
     {"fsgsbase", 7, 0, ebx, 0},
+    {"sgx", 7, 0, ebx, 2},
     {"bmi", 7, 0, ebx, 3},
     {"avx2", 7, 0, ebx, 5, ymm},
     {"bmi2", 7, 0, ebx, 8},
@@ -87,9 +88,11 @@ constexpr Feature kFeatures[] = {
     {"avx512bitalg", 7, 0, ecx, 12, zmm},
     {"avx512vpopcntdq", 7, 0, ecx, 14, zmm},
     {"rdpid", 7, 0, ecx, 22},
+    {"kl", 7, 0, ecx, 23},
     {"cldemote", 7, 0, ecx, 25},
     {"movdiri", 7, 0, ecx, 27},
     {"movdir64b", 7, 0, ecx, 28},
+    {"enqcmd", 7, 0, ecx, 29},
     {"uintr", 7, 0, edx, 5},
     {"avx512vp2intersect", 7, 0, edx, 8, zmm},
     {"serialize", 7, 0, edx, 14},
@@ -102,6 +105,7 @@ constexpr Feature kFeatures[] = {
     {"sha512", 7, 1, eax, 0, ymm},
     {"sm3", 7, 1, eax, 1, ymm},
     {"sm4", 7, 1, eax, 2, ymm},
+    {"raoint", 7, 1, eax, 3},
     {"avxvnni", 7, 1, eax, 4, ymm},
     {"avx512bf16", 7, 1, eax, 5, zmm},
     {"cmpccxadd", 7, 1, eax, 7},
@@ -113,10 +117,20 @@ constexpr Feature kFeatures[] = {
     {"amx-complex", 7, 1, edx, 8, tile},
     {"avxvnniint16", 7, 1, edx, 10, ymm},
     {"prefetchi", 7, 1, edx, 14},
+    {"usermsr", 7, 1, edx, 15},
+    {"avx10.1-256", 7, 1, edx, 19, zmm},
+    {"egpr", 7, 1, edx, 21, apx},
+    {"push2pop2", 7, 1, edx, 21, apx},
+    {"ppx", 7, 1, edx, 21, apx},
+    {"ndd", 7, 1, edx, 21, apx},
+    {"ccmp", 7, 1, edx, 21, apx},
+    {"cf", 7, 1, edx, 21, apx},
     {"xsaveopt", 0xd, 1, eax, 0},
     {"xsavec", 0xd, 1, eax, 1},
     {"xsaves", 0xd, 1, eax, 3},
     {"ptwrite", 0x14, 0, ebx, 4},
+    {"widekl", 0x19, 0, ebx, 2},
+    {"avx10.1-512", 0x24, 0, ebx, 18, zmm},
     {"sahf", kExtended1, 0, ecx, 0},
     {"lzcnt", kExtended1, 0, ecx, 5},
     {"sse4a", kExtended1, 0, ecx, 6},
@@ -156,7 +170,7 @@ bool request_tiles() {
 }
 
 bool usable(State state) {
-  constexpr uint64_t kYmm = 0x6, kZmm = 0xe6, kTile = 0x60000;
+  constexpr uint64_t kYmm = 0x6, kZmm = 0xe6, kTile = 0x60000, kApx = 0x80000;
   switch (state) {
     case none:
       return true;
@@ -166,6 +180,8 @@ bool usable(State state) {
       return (saved_state() & kZmm) == kZmm;
     case tile:
       return (saved_state() & kTile) == kTile && request_tiles();
+    case apx:
+      return (saved_state() & kApx) == kApx;
   }
   return false;
 }
