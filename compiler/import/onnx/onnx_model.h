@@ -19,7 +19,8 @@ std::optional<DType> dtype_of(ElementType type);
 std::string name_of(ElementType type);  // "FLOAT", "STRING", "17" when unknown
 
 // Raw, typed and external data all end up as `data`: row-major, little-endian, element_count(dims)
-// elements. Empty for an element type that is not ours (then `element_type` says which).
+// elements, at any alignment (copy them out by memcpy). Empty for an element type that is not ours
+// (then `element_type` says which).
 struct Tensor {
   std::string name;
   ElementType element_type = 0;
@@ -45,8 +46,17 @@ struct Graph;
 
 struct Attribute {
   enum class Kind : int32_t {  // AttributeProto.AttributeType
-    undefined = 0, real = 1, integer = 2, string = 3, tensor = 4, graph = 5,
-    reals = 6, integers = 7, strings = 8, tensors = 9, graphs = 10
+    undefined = 0,
+    real = 1,
+    integer = 2,
+    string = 3,
+    tensor = 4,
+    graph = 5,
+    reals = 6,
+    integers = 7,
+    strings = 8,
+    tensors = 9,
+    graphs = 10
   };
   std::string name;
   Kind kind = Kind::undefined;
@@ -62,7 +72,8 @@ struct Attribute {
 };
 
 struct Node {
-  std::string name, op_type, domain;  // domain "" is ai.onnx
+  std::string name, op_type, domain;  // domain "" is ai.onnx, also where it is spelt out
+  std::string overload;  // with domain and op_type names a function of the model
   std::vector<std::string> inputs, outputs;  // "" is an absent optional one
   std::vector<Attribute> attributes;
   size_t index = 0;  // in its graph, for messages
@@ -77,7 +88,7 @@ struct Graph {
 
 // A FunctionProto: an op made of others.
 struct FunctionDef {
-  std::string name, domain;
+  std::string name, domain, overload;
   std::vector<std::string> inputs, outputs, attributes;
   std::vector<Attribute> default_attributes;
   std::vector<Node> nodes;
