@@ -1,5 +1,7 @@
 #include "ir/eval.h"
 
+#include <cmath>
+
 #include "ir/op_def.h"
 
 namespace gradc {
@@ -55,6 +57,16 @@ std::vector<Tensor> eval_scan(const Module& module, const Op& op, std::span<cons
   return all;
 }
 
+// Whole numbers that an integer type cannot hold keep their low bits.
+void wrap(Tensor& tensor) {
+  if (!is_integer(tensor.type.dtype) || tensor.type.dtype == DType::i64)
+    return;
+  double count = std::exp2(static_cast<double>(8 * byte_size(tensor.type.dtype)));
+  double lowest = tensor.type.dtype == DType::u8 ? 0 : -count / 2;
+  for (double& value : tensor.data)
+    value -= count * std::floor((value - lowest) / count);
+}
+
 }  // namespace
 
 std::vector<Tensor> eval_op(const Module& module, const Op& op, std::span<const Tensor> operands,
@@ -69,6 +81,8 @@ std::vector<Tensor> eval_op(const Module& module, const Op& op, std::span<const 
                     out[i].data.size() == static_cast<size_t>(results[i].elements()),
                 "`{}` evaluated to {} where {} was inferred", record.name, to_string(out[i].type),
                 to_string(results[i]));
+  for (Tensor& tensor : out)
+    wrap(tensor);
   return out;
 }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cmath>
 #include <numeric>
 #include <utility>
 
@@ -38,13 +39,13 @@ int64_t fold(Code code, int64_t x, int64_t y) {
   }
 }
 
-// The number nearest to `value` that `dtype`, not a float type, can hold: folds of integers start
-// at infinities.
+// The number nearest to `value` that an integer type can hold, as folds of integers start at
+// infinities, NaN 0; of bool whether `value` is not 0.
 int64_t nearest_integer(DType dtype, double value) {
-  int64_t highest = dtype == DType::boolean ? 1
-                    : dtype == DType::u8    ? UINT8_MAX
-                                            : INT64_MAX >> (64 - 8 * byte_size(dtype));
-  int64_t lowest = dtype == DType::boolean || dtype == DType::u8 ? 0 : -highest - 1;
+  if (std::isnan(value) || dtype == DType::boolean)
+    return dtype == DType::boolean && value != 0;
+  int64_t highest = dtype == DType::u8 ? UINT8_MAX : INT64_MAX >> (64 - 8 * byte_size(dtype));
+  int64_t lowest = dtype == DType::u8 ? 0 : -highest - 1;
   if (value >= static_cast<double>(highest))
     return highest;
   return value <= static_cast<double>(lowest) ? lowest : static_cast<int64_t>(value);

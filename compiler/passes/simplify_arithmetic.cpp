@@ -67,7 +67,8 @@ std::optional<ValueId> divide_by_one(Site& s) {
 std::optional<ValueId> divide_by_power_of_two(Site& s) {
   std::optional<double> divisor = s.number(s.x(1));
   int exponent = 0;
-  if (!divisor || std::abs(std::frexp(*divisor, &exponent)) != 0.5 || std::abs(exponent) > 100)
+  if (!is_float(s.result_type().dtype) || !divisor ||
+      std::abs(std::frexp(*divisor, &exponent)) != 0.5 || std::abs(exponent) > 100)
     return std::nullopt;
   ValueId factor = s.constant(s.type(s.x(1)), 1 / *divisor);
   return s.emit(Opcode::mul, {s.x(0), factor}, {});
@@ -116,7 +117,7 @@ constexpr SimplifyRule kRules[] = {
     {Opcode::add, "x + -y = x - y", add_negated},
     {Opcode::cast, "cast(x) = x, to its own element type", cast_to_same},
     {Opcode::div, "x / 1 = x", divide_by_one},
-    {Opcode::div, "x / 2^k = x * 2^-k", divide_by_power_of_two},
+    {Opcode::div, "x / 2^k = x * 2^-k, floats only", divide_by_power_of_two},
     {Opcode::logical_not, "not not x = x", undo},
     {Opcode::mul, "x * 1 = x", multiply_by_one},
     {Opcode::mul, "x * -1 = -x", multiply_by_minus_one},

@@ -145,8 +145,9 @@ extern constexpr OpDef select = {
 extern constexpr OpDef cast = {
     .name = "cast",
     .doc =
-        "Each element as `dtype`: floats become whole numbers toward zero (they must fit), any "
-        "number but 0 becomes true. Floats to floats round to nearest.",
+        "Each element as `dtype`: floats become whole numbers toward zero, and the nearest that "
+        "fits, NaN 0; integers keep their low bits; any number but 0 becomes true. What becomes a "
+        "float is rounded to nearest, ties to even.",
     .examples =
         "cast(f32[2,3]) {dtype=f64}\ncast(f32[2,3]) {dtype=i32}\ncast(bool[4]) {dtype=f32}\n"
         "cast(i32[4]) {dtype=f32}\ncast(f32[4]) {dtype=bool}",
@@ -156,12 +157,9 @@ extern constexpr OpDef cast = {
     .eval =
         [](std::span<const Tensor> x, const Op&, std::span<const Type> types) {
           Tensor y{types[0], x[0].data};
-          for (double& value : y.data) {
-            if (is_integer(types[0].dtype))
-              value = std::trunc(value);
-            else if (types[0].dtype == DType::boolean)
-              value = value != 0;
-          }
+          bool keeps_bits = is_integer(x[0].type.dtype) && is_integer(types[0].dtype);
+          for (double& value : y.data)
+            value = keeps_bits ? value : converted(types[0].dtype, value);
           return std::vector{y};
         },
     .vjp =

@@ -45,6 +45,8 @@ Types infer_dot(std::span<const Type> x, const Attrs& attrs) {
   DotAxes a = dot_axes(x[0], attrs, 0), b = dot_axes(x[1], attrs, 1);
   if (x[0].dtype != x[1].dtype)
     fail("element types differ: {} and {}", to_string(x[0]), to_string(x[1]));
+  if (x[0].dtype == DType::boolean)
+    fail("operands must be numbers, got {}", to_string(x[0]));
   check_equal_sizes("batch", x, a.batch, b.batch);
   check_equal_sizes("inner", x, a.summed, b.summed);
   Type y{x[0].dtype, sizes(x[0], a.batch)};

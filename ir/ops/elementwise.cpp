@@ -47,14 +47,27 @@ extern constexpr OpDef mul = {
     .element = element_binary<Code::mul>,
 };
 
+namespace {
+
+std::vector<Tensor> eval_div(std::span<const Tensor> x, const Op& op, std::span<const Type> types) {
+  if (is_float(types[0].dtype))
+    return eval_binary<[](double a, double b) { return a / b; }>(x, op, types);
+  return eval_binary<[](double a, double b) { return b == 0 ? a : std::trunc(a / b); }>(x, op,
+                                                                                        types);
+}
+
+}  // namespace
+
 // da = dy / b, db = -dy * y / b
 extern constexpr OpDef div = {
     .name = "div",
-    .doc = "Quotient of two tensors of floats of one type, element by element.",
-    .examples = "div(f32[2,3], f32[2,3])",
+    .doc =
+        "Quotient of two tensors of one type, element by element. That of integers is cut toward "
+        "zero, and x / 0 is x.",
+    .examples = "div(f32[2,3], f32[2,3])\ndiv(i32[4], i32[4])",
     .operands = 2,
-    .infer = same_float,
-    .eval = eval_binary<[](double x, double y) { return x / y; }>,
+    .infer = same_number,
+    .eval = eval_div,
     .vjp =
         [](Vjp& g) {
           ValueId quotient = g.b.div(g.dy(), g.x(1));

@@ -66,6 +66,7 @@ Scalar element_gather(loop::ElementContext& c) {
 
 Types infer_scatter_add(std::span<const Type> x, const Attrs& a) {
   check_indices(x[0]);
+  same_number(x.subspan(1), a);
   int64_t axis = a.integer("axis"), size = a.integer("size"), rank = x[0].rank();
   if (axis < 0 || axis > x[1].rank() - rank || indices_part(x[1].dims, axis, rank) != x[0].dims)
     fail("updates {} do not hold the indices' shape {} at axis {}", to_string(x[1]),
@@ -184,6 +185,7 @@ extern constexpr OpDef iota = {
     .infer =
         [](std::span<const Type>, const Attrs& a) {
           Type y{a.dtype("dtype"), a.integers("shape")};
+          same_number({&y, 1}, a);
           axis_of(a, y.rank());
           return one(y);
         },

@@ -1,5 +1,7 @@
 #include "ir/ops/rules.h"
 
+#include <algorithm>
+
 namespace gradc::ops {
 
 Types same_type(std::span<const Type> operands, const Attrs&) {
@@ -59,6 +61,20 @@ void Guard::require_range(loop::Scalar index, int64_t low, int64_t high, int64_t
 
 loop::Scalar Guard::read(size_t i, std::span<const loop::Scalar> indices, loop::Scalar otherwise) {
   return condition_ ? c_.at_if(*condition_, i, indices, otherwise) : c_.at(i, indices);
+}
+
+double converted(DType dtype, double value) {
+  if (is_float(dtype))
+    return value;
+  if (dtype == DType::boolean)
+    return value != 0;
+  if (std::isnan(value))
+    return 0;
+  auto bits = static_cast<double>(8 * byte_size(dtype));
+  bool no_sign = dtype == DType::u8;
+  double lowest = no_sign ? 0 : -std::exp2(bits - 1);
+  double highest = std::exp2(no_sign ? bits : bits - 1) - 1;
+  return std::clamp(std::trunc(value), lowest, highest);
 }
 
 Dims unravel(int64_t linear, const Dims& dims) {

@@ -67,6 +67,10 @@ class Guard {
   std::optional<loop::Scalar> condition_;
 };
 
+// `value` as an element of `dtype`: whole numbers toward zero and to the nearest that fits, NaN 0;
+// of bool whether it is not 0; floats stay. For naive evaluation.
+double converted(DType dtype, double value);
+
 // For piecewise constant ops: the gradient is zero wherever there is one, so nothing is added.
 inline void zero_gradient(Vjp&) {}
 

@@ -15,8 +15,9 @@ extern constexpr OpDef constant = {
                 const Attrs& a) { return one({a.dtype("dtype"), a.integers("shape")}); },
     .eval =
         [](std::span<const Tensor>, const Op& op, std::span<const Type> types) {
-          return std::vector{
-              tensor_of(types[0], [&](const Dims&) { return op.attrs.real("value"); })};
+          return std::vector{tensor_of(types[0], [&](const Dims&) {
+            return converted(types[0].dtype, op.attrs.real("value"));
+          })};
         },
     .flops = no_flops,
     .vjp = zero_gradient,

@@ -69,7 +69,8 @@ Types infer_pad(std::span<const Type> x, const Attrs& a) {
 }
 
 std::vector<Tensor> eval_pad(std::span<const Tensor> x, const Op& op, std::span<const Type> types) {
-  Tensor y = tensor_of(types[0], [&](const Dims&) { return op.attrs.real("value"); });
+  double around = converted(types[0].dtype, op.attrs.real("value"));
+  Tensor y = tensor_of(types[0], [&](const Dims&) { return around; });
   std::vector<int64_t> low = op.attrs.integers("low"), interior = interior_of(op.attrs);
   for (int64_t i = 0; i < x[0].type.elements(); ++i) {
     Dims at = unravel(i, x[0].type.dims);

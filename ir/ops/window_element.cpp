@@ -163,14 +163,17 @@ Scalar share_of_window(loop::ElementContext& c, const WindowAxes& axes, Guard& e
 }  // namespace
 
 Scalar element_window_sum(loop::ElementContext& c) {
-  Scalar zero = c.b.constant(c.result_type().dtype, 0);
+  DType dtype = c.result_type().dtype;
+  bool is_half = is_float(dtype) && byte_size(dtype) < 4;
+  Scalar zero = c.b.constant(dtype, 0);
   std::optional<Scalar> sum;
   for_each_element(taps_of_windows(c, window_axes(c.operand_type(0), c.attrs()), c.position()),
                    Guard(c), [&](Guard& guard, std::span<const Scalar> indices, int64_t) {
                      Scalar x = guard.read(0, indices, zero);
+                     x = is_half ? c.b.convert(x, DType::f32) : x;
                      sum = sum ? c.b.add(*sum, x) : x;
                    });
-  return *sum;
+  return c.b.convert(*sum, dtype);
 }
 
 Scalar element_window_max(loop::ElementContext& c) {

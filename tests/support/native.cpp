@@ -94,6 +94,12 @@ std::vector<void*> addresses(const Regions& regions) {
 
 }  // namespace
 
+Tensor as_stored(const Tensor& tensor) {
+  std::vector<char> bytes(static_cast<size_t>(tensor.type.bytes()));
+  write(tensor, bytes.data());
+  return read(tensor.type, bytes.data());
+}
+
 CodegenOptions codegen_options(const std::string& cpu, int threads) {
   return {target_for(cpu), threads, "test", "none"};
 }

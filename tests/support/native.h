@@ -22,6 +22,9 @@ std::vector<Tensor> run_entry(const gradc_module& module, std::span<const Tensor
 std::vector<Tensor> run_native(const Function& function, std::span<const Tensor> arguments,
                                const std::string& cpu = "native", int threads = 1);
 
+// `tensor` with its elements rounded to what its type can hold.
+Tensor as_stored(const Tensor& tensor);
+
 CodegenOptions codegen_options(const std::string& cpu = "native", int threads = 1);
 
 }  // namespace gradc::test

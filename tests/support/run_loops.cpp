@@ -39,9 +39,9 @@ double apply_integer(Code code, DType dtype, int64_t x, int64_t y) {
       return wrapped(dtype,
                      static_cast<int64_t>(static_cast<uint64_t>(x) * static_cast<uint64_t>(y)));
     case Code::div:
-      return wrapped(dtype, x / y);
+      return wrapped(dtype, y == 0 ? x : x / y);
     case Code::rem:
-      return wrapped(dtype, x % y);
+      return wrapped(dtype, y == 0 ? 0 : x % y);
     case Code::neg:
       return wrapped(dtype, -x);
     case Code::abs:
