@@ -3,9 +3,9 @@
  * A `gradc_module` describes one compiled model: its tensors, its memory regions and its entries.
  * The JIT hands one over in memory, an object file exports one as `<prefix>_module`, a shared
  * library is loaded for one. Everything it points to is constant. Compiled code calls nothing but
- * libc's memcpy and memset, and libm where a model computes in f64; it allocates nothing, locks
- * nothing and keeps no global state, so any number of models and of instances of one model can live
- * in one process.
+ * libc's memcpy and memset, and libm where a model computes in f64 or by fmod; it allocates
+ * nothing, locks nothing and keeps no global state, so any number of models and of instances of one
+ * model can live in one process.
  *
  * Sizes are bytes. All regions are aligned to GRADC_ALIGNMENT. Tensors are dense and row-major.
  */

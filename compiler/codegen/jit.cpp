@@ -46,7 +46,7 @@ JitModule::JitModule(const Module& module, const CodegenOptions& options)
       llvm::orc::JITTargetMachineBuilder(llvm::Triple(code->getTargetTriple())));
   builder.setCompileFunctionCreator(compiler_for(options.target));
   code_->jit = checked(builder.create());
-  // f64 functions are libm's, memory is cleared and copied by libc.
+  // f64 functions and fmod are libm's, memory is cleared and copied by libc.
   code_->jit->getMainJITDylib().addGenerator(
       checked(llvm::orc::DynamicLibrarySearchGenerator::GetForCurrentProcess(
           code_->jit->getDataLayout().getGlobalPrefix())));

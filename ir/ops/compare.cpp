@@ -58,19 +58,73 @@ extern constexpr OpDef less_equal = {
     .element = element_compare<Code::less_equal>,
 };
 
+namespace {
+
+Types bool_of_floats(std::span<const Type> x, const Attrs& attrs) {
+  return one({DType::boolean, same_float(x, attrs)[0].dims});
+}
+
+loop::Scalar infinity_of(loop::ElementContext& c, double factor) {
+  return c.b.constant(c.operand_type(0).dtype, factor * std::numeric_limits<double>::infinity());
+}
+
+std::vector<Tensor> eval_is_inf(std::span<const Tensor> x, const Op& op,
+                                std::span<const Type> types) {
+  Tensor y{types[0], x[0].data};
+  for (double& value : y.data)
+    value = std::isinf(value) && op.attrs.flag(value < 0 ? "detect_negative" : "detect_positive");
+  return {y};
+}
+
+}  // namespace
+
 extern constexpr OpDef is_finite = {
     .name = "is_finite",
     .doc = "Whether an element is neither infinite nor NaN.",
     .examples = "is_finite(f32[2,3])",
-    .infer = [](std::span<const Type> x,
-                const Attrs& attrs) { return one({DType::boolean, same_float(x, attrs)[0].dims}); },
+    .infer = bool_of_floats,
     .eval = eval_unary<[](double x) { return std::isfinite(x); }>,
     .vjp = zero_gradient,
     .element =
         [](loop::ElementContext& c) {
-          loop::Scalar x = c.at(0);
-          loop::Scalar infinity = c.b.constant(x.dtype, std::numeric_limits<double>::infinity());
-          return c.b.compare(Code::less, c.b.unary(Code::abs, x), infinity);
+          return c.b.compare(Code::less, c.b.unary(Code::abs, c.at(0)), infinity_of(c, 1));
+        },
+};
+
+extern constexpr OpDef is_inf = {
+    .name = "is_inf",
+    .doc =
+        "Whether an element is infinity (`detect_positive`) or minus infinity "
+        "(`detect_negative`).",
+    .examples =
+        "is_inf(f32[2,3]) {detect_negative=true, detect_positive=true}\n"
+        "is_inf(f32[2,3]) {detect_negative=true, detect_positive=false}",
+    .attrs = {{"detect_negative", AttrKind::boolean}, {"detect_positive", AttrKind::boolean}},
+    .infer = bool_of_floats,
+    .eval = eval_is_inf,
+    .vjp = zero_gradient,
+    .element =
+        [](loop::ElementContext& c) {
+          loop::Scalar result = c.b.constant(DType::boolean, 0);
+          for (auto [factor, key] : {std::pair{-1.0, "detect_negative"}, {1.0, "detect_positive"}})
+            if (c.attrs().flag(key))
+              result = c.b.binary(Code::bit_or, result,
+                                  c.b.compare(Code::equal, c.at(0), infinity_of(c, factor)));
+          return result;
+        },
+};
+
+extern constexpr OpDef is_nan = {
+    .name = "is_nan",
+    .doc = "Whether an element is NaN.",
+    .examples = "is_nan(f32[2,3])",
+    .infer = bool_of_floats,
+    .eval = eval_unary<[](double x) { return std::isnan(x); }>,
+    .vjp = zero_gradient,
+    .element =
+        [](loop::ElementContext& c) {
+          loop::Scalar is_number = c.b.compare(Code::equal, c.at(0), c.at(0));
+          return c.b.binary(Code::bit_xor, is_number, c.b.constant(DType::boolean, 1));
         },
 };
 
@@ -96,6 +150,18 @@ extern constexpr OpDef logical_or = {
     .eval = eval_binary<[](double x, double y) { return x != 0 || y != 0; }>,
     .vjp = zero_gradient,
     .element = element_binary<Code::bit_or>,
+};
+
+extern constexpr OpDef logical_xor = {
+    .name = "logical_xor",
+    .doc = "Whether one of two elements is true and the other is not.",
+    .examples = "logical_xor(bool[2,3], bool[2,3])",
+    .operands = 2,
+    .commutative = true,
+    .infer = same_bool,
+    .eval = eval_binary<[](double x, double y) { return (x != 0) != (y != 0); }>,
+    .vjp = zero_gradient,
+    .element = element_binary<Code::bit_xor>,
 };
 
 extern constexpr OpDef logical_not = {

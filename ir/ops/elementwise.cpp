@@ -77,6 +77,66 @@ extern constexpr OpDef div = {
     .element = element_binary<Code::div>,
 };
 
+namespace {
+
+double floor_remainder(double x, double y) {
+  double r = std::fmod(x, y);
+  return r != 0 && (r < 0) != (y < 0) ? r + y : r;
+}
+
+// Integers have no NaN: their remainder by 0 is 0, as x / 0 is x.
+template <auto F>
+std::vector<Tensor> eval_remainder(std::span<const Tensor> x, const Op&,
+                                   std::span<const Type> types) {
+  Tensor y{types[0], x[0].data};
+  for (size_t i = 0; i < y.data.size(); ++i)
+    y.data[i] = !is_float(types[0].dtype) && x[1].data[i] == 0 ? 0 : F(x[0].data[i], x[1].data[i]);
+  return {y};
+}
+
+// With y = a - q * b, q a whole number: da = dy, db = -dy * q
+void vjp_remainder(Vjp& g) {
+  g.add(0, g.dy());
+  ValueId times = g.b.op(Opcode::round, {g.b.div(g.b.sub(g.x(0), g.y()), g.x(1))});
+  g.add(1, g.b.neg(g.b.mul(g.dy(), times)));
+}
+
+}  // namespace
+
+extern constexpr OpDef fmod = {
+    .name = "fmod",
+    .doc =
+        "What remains of the first operand after division by the second, with the sign of the "
+        "first, element by element. That of an integer by 0 is 0.",
+    .examples = "fmod(f32[3,5], f32[3,5])\nfmod(i32[9], i32[9])",
+    .operands = 2,
+    .infer = same_number,
+    .eval = eval_remainder<[](double x, double y) { return std::fmod(x, y); }>,
+    .vjp = vjp_remainder,
+    .element = element_binary<Code::rem>,
+};
+
+extern constexpr OpDef mod = {
+    .name = "mod",
+    .doc =
+        "What remains of the first operand after division by the second, with the sign of the "
+        "second, element by element. That of an integer by 0 is 0.",
+    .examples = "mod(f32[3,5], f32[3,5])\nmod(i32[9], i32[9])",
+    .operands = 2,
+    .infer = same_number,
+    .eval = eval_remainder<floor_remainder>,
+    .vjp = vjp_remainder,
+    .element =
+        [](loop::ElementContext& c) {
+          Scalar x = c.at(0), y = c.at(1), zero = c.b.constant(x.dtype, 0), r = c.b.rem(x, y);
+          Scalar signs_differ = c.b.binary(Code::bit_xor, c.b.compare(Code::less, r, zero),
+                                           c.b.compare(Code::less, y, zero));
+          Scalar fits = c.b.compare(Code::equal, r, zero);
+          Scalar moved = c.b.select(signs_differ, c.b.add(r, y), r);
+          return c.b.select(fits, r, moved);
+        },
+};
+
 // da = dy * b * a^(b-1), db = dy * y * log(a). Where b = 0 the power is replaced by 1, so that
 // a = 0 gives 0 and not 0 * inf; where a <= 0 the logarithm is that of 1: no gradient to b.
 extern constexpr OpDef pow = {

@@ -137,39 +137,46 @@ std::vector<ValueId> expand_one_hot(Builder& b, const Op& op) {
   return {b.op(Opcode::cast, {hot}, {{"dtype", op.attrs.dtype("dtype")}})};
 }
 
-Types infer_arg_max(std::span<const Type> x, const Attrs& a) {
+Types infer_arg_extreme(std::span<const Type> x, const Attrs& a) {
   same_number(x, a);
   Type y{DType::i32, x[0].dims};
   y.dims.erase(y.dims.begin() + axis_of(a, x[0].rank()));
   return one(y);
 }
 
-std::vector<Tensor> eval_arg_max(std::span<const Tensor> x, const Op& op,
-                                 std::span<const Type> types) {
+// `better` is whether one element ranks before another.
+template <auto better>
+std::vector<Tensor> eval_arg_extreme(std::span<const Tensor> x, const Op& op,
+                                     std::span<const Type> types) {
   int64_t axis = op.attrs.integer("axis");
+  bool last = op.attrs.flag("last");
   return {tensor_of(types[0], [&](Dims at) {
     at.insert(at.begin() + axis, 0);
     Dims best = at;
     for (int64_t& i = at[static_cast<size_t>(axis)]; i < x[0].type.dims[static_cast<size_t>(axis)];
          ++i)
-      if (element(x[0], at) > element(x[0], best))
+      if (better(element(x[0], at), element(x[0], best)) ||
+          (last && !better(element(x[0], best), element(x[0], at))))
         best = at;
     return static_cast<double>(best[static_cast<size_t>(axis)]);
   })};
 }
 
-// The smallest position at which x equals its maximum. Where nothing does (NaN), the last one.
-std::vector<ValueId> expand_arg_max(Builder& b, const Op& op) {
+// The first or the last position at which x equals its extreme. Where nothing does (NaN), the other
+// end.
+template <Opcode reduction>
+std::vector<ValueId> expand_arg_extreme(Builder& b, const Op& op) {
   ValueId x = op.operand(0);
   Dims dims = b.dims(x);
   std::vector<int64_t> axes = {op.attrs.integer("axis")};
-  ValueId highest = b.op(Opcode::reduce_max, {x}, {{"axes", axes}});
-  ValueId equal = b.op(Opcode::equal, {x, b.broadcast_over(highest, axes, dims)});
+  bool last = op.attrs.flag("last");
+  ValueId extreme = b.op(reduction, {x}, {{"axes", axes}});
+  ValueId equal = b.op(Opcode::equal, {x, b.broadcast_over(extreme, axes, dims)});
   ValueId positions =
       b.op(Opcode::iota, {}, {{"axis", axes[0]}, {"dtype", DType::i32}, {"shape", dims}});
-  auto last = static_cast<double>(dims[static_cast<size_t>(axes[0])] - 1);
-  ValueId candidates = b.select(equal, positions, b.constant_like(positions, last));
-  return {b.op(Opcode::reduce_min, {candidates}, {{"axes", axes}})};
+  auto end = static_cast<double>(last ? 0 : dims[static_cast<size_t>(axes[0])] - 1);
+  ValueId candidates = b.select(equal, positions, b.constant_like(positions, end));
+  return {b.op(last ? Opcode::reduce_max : Opcode::reduce_min, {candidates}, {{"axes", axes}})};
 }
 
 }  // namespace
@@ -299,14 +306,32 @@ extern constexpr OpDef arg_max = {
     .name = "arg_max",
     .doc =
         "Index (i32) of the largest element along `axis`, which disappears; of equal ones the "
-        "first.",
-    .examples = "arg_max(f32[2,3]) {axis=1}\narg_max(f32[3,2,2]) {axis=0}",
+        "first, or if `last` the last.",
+    .examples =
+        "arg_max(f32[2,3]) {axis=1}\narg_max(f32[3,2,2]) {axis=0}\n"
+        "arg_max(i32[3,9]) {axis=1, last=true}",
     .kernel = KernelClass::composite,
-    .attrs = {{"axis", AttrKind::integer}},
-    .infer = infer_arg_max,
-    .eval = eval_arg_max,
+    .attrs = {{"axis", AttrKind::integer}, {"last", AttrKind::boolean, false}},
+    .infer = infer_arg_extreme,
+    .eval = eval_arg_extreme<[](double x, double y) { return (x > y); }>,
     .vjp = zero_gradient,
-    .expand = expand_arg_max,
+    .expand = expand_arg_extreme<Opcode::reduce_max>,
+};
+
+extern constexpr OpDef arg_min = {
+    .name = "arg_min",
+    .doc =
+        "Index (i32) of the smallest element along `axis`, which disappears; of equal ones the "
+        "first, or if `last` the last.",
+    .examples =
+        "arg_min(f32[2,3]) {axis=1}\narg_min(f32[3,2,2]) {axis=0}\n"
+        "arg_min(i32[3,9]) {axis=1, last=true}",
+    .kernel = KernelClass::composite,
+    .attrs = {{"axis", AttrKind::integer}, {"last", AttrKind::boolean, false}},
+    .infer = infer_arg_extreme,
+    .eval = eval_arg_extreme<[](double x, double y) { return x < y; }>,
+    .vjp = zero_gradient,
+    .expand = expand_arg_extreme<Opcode::reduce_min>,
 };
 
 }  // namespace gradc::ops

@@ -189,6 +189,20 @@ TEST_CASE("stop_gradient has a gradient of zero", "[ops][gradient]") {
   CHECK(gradients[0].data == std::vector<double>(6, 0.0));
 }
 
+TEST_CASE("a product with zeros has a gradient, which has one too", "[ops][gradient]") {
+  Feed feed(9);
+  Example example = parse_example("reduce_prod(f32[3,5]) {axes=[1]}");
+  std::vector<Tensor> arguments = operands_for(example, feed);
+  arguments[0].data[1] = 0;
+  arguments[0].data[6] = arguments[0].data[9] = 0;
+  Function function = function_of(example);
+  REQUIRE(sum_up(function, feed, arguments));
+  CHECK(gradient_error(function, arguments, feed) < kTolerance);
+  Function gradient = gradient_function(function);
+  REQUIRE(sum_up(gradient, feed, arguments));
+  CHECK(gradient_error(gradient, arguments, feed) < kTolerance);
+}
+
 TEST_CASE("commutative ops commute", "[ops]") {
   for_each_example([](std::string_view line, const Example& example) {
     if (!def(example.code).commutative)
@@ -284,6 +298,16 @@ TEST_CASE("special values follow the documented rules", "[ops]") {
   CHECK(result("is_finite(f32[4])", {{0, inf, -inf, nan}}) == std::vector<double>{1, 0, 0, 0});
   CHECK(result("cast(f32[4]) {dtype=i32}", {{1.9, -1.9, 0.5, -0.5}}) ==
         std::vector<double>{1, -1, 0, 0});
+  CHECK(result("is_nan(f32[4])", {{0, inf, -inf, nan}}) == std::vector<double>{0, 0, 0, 1});
+  CHECK(result("is_inf(f32[4]) {detect_negative=false, detect_positive=true}",
+               {{0, inf, -inf, nan}}) == std::vector<double>{0, 1, 0, 0});
+  CHECK(result("mod(i32[6], i32[6])", {{7, -7, 7, -7, 6, 5}, {3, 3, -3, -3, -3, 0}}) ==
+        std::vector<double>{1, 2, -2, -1, 0, 0});
+  CHECK(result("fmod(i32[6], i32[6])", {{7, -7, 7, -7, 6, 5}, {3, 3, -3, -3, -3, 0}}) ==
+        std::vector<double>{1, -1, 1, -1, 0, 0});
+  CHECK(result("arg_max(f32[4]) {axis=0, last=true}", {{1, 3, 3, 2}}) == std::vector<double>{2});
+  CHECK(result("arg_min(f32[4]) {axis=0}", {{1, 0, 3, 0}}) == std::vector<double>{1});
+  CHECK(result("arg_min(f32[4]) {axis=0, last=true}", {{1, 0, 3, 0}}) == std::vector<double>{3});
   CHECK(std::isnan(result("maximum(f32[1], f32[1])", {{nan}, {1}})[0]));
   CHECK(std::isnan(result("minimum(f32[1], f32[1])", {{1}, {nan}})[0]));
   CHECK(std::isnan(result("reduce_max(f32[3]) {axes=[0]}", {{1, nan, 2}})[0]));
