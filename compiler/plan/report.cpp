@@ -15,7 +15,7 @@ namespace gradc {
 namespace {
 
 std::vector<Lifetime> lifetimes_of(const Module& module, const Function& entry, int threads) {
-  constexpr int kNone = -1;
+  constexpr int kNone = Lifetime::kNone;
   std::vector<Storage> storage = storage_of(module, entry);
   std::vector<std::string> names = unique_names(entry);
   std::vector<Lifetime> lifetimes;
@@ -33,28 +33,41 @@ std::vector<Lifetime> lifetimes_of(const Module& module, const Function& entry, 
       if (storage[result.index].region == Region::arena) {
         of_value[result.index] = static_cast<int>(lifetimes.size());
         lifetimes.push_back({"%" + names[result.index], aligned(entry.type(result).bytes()),
-                             entry[result].offset.value_or(0), i, i});
+                             entry[result].offset.value_or(0), i, i, result});
       }
     if (int64_t bytes = scratch_bytes(module.function(op.callee), threads))
-      lifetimes.push_back(
-          {"scratch of @" + op.callee, bytes, op.attrs.integer_or("scratch_at", 0), i, i});
+      lifetimes.push_back({"scratch of @" + op.callee, bytes, op.attrs.integer_or("scratch_at", 0),
+                           i, i, ValueId{}});
   }
   return lifetimes;
 }
 
-// Where a result starts at the bytes of an operand that is read for the last time, they count once.
+// A result that starts at the bytes of an operand that is read for the last time is made in place.
+void find_in_place(std::vector<Lifetime>& lifetimes, size_t ops) {
+  std::vector<std::vector<int>> ending(ops);
+  for (size_t i = 0; i < lifetimes.size(); ++i)
+    ending[lifetimes[i].last].push_back(static_cast<int>(i));
+  for (Lifetime& made : lifetimes)
+    for (int operand : ending[made.first])
+      if (lifetimes[operand].first < made.first && lifetimes[operand].offset == made.offset)
+        made.in_place_of = operand;
+}
+
+int64_t bytes_in_place(const std::vector<Lifetime>& lifetimes, const Lifetime& made) {
+  return made.in_place_of == Lifetime::kNone
+             ? 0
+             : std::min(made.bytes, lifetimes[made.in_place_of].bytes);
+}
+
+// What is made in place counts once.
 std::vector<int64_t> live_bytes_of(const std::vector<Lifetime>& lifetimes, size_t ops) {
-  std::vector<std::vector<const Lifetime*>> ending(ops);
-  for (const Lifetime& lifetime : lifetimes)
-    ending[lifetime.last].push_back(&lifetime);
   std::vector<int64_t> live(ops + 1);
   for (const Lifetime& made : lifetimes) {
     live[made.first] += made.bytes;
     live[made.last + 1] -= made.bytes;
-    for (const Lifetime* operand : ending[made.first])
-      if (operand->first < made.first && operand->offset == made.offset)
-        live[made.first] -= std::min(operand->bytes, made.bytes),
-            live[made.first + 1] += std::min(operand->bytes, made.bytes);
+    int64_t shared = bytes_in_place(lifetimes, made);
+    live[made.first] -= shared;
+    live[made.first + 1] += shared;
   }
   std::partial_sum(live.begin(), live.end(), live.begin());
   live.pop_back();
@@ -63,19 +76,23 @@ std::vector<int64_t> live_bytes_of(const std::vector<Lifetime>& lifetimes, size_
 
 void add_work(MemoryReport& report, const Module& module, const Function& entry,
               const CostTable& costs) {
-  std::vector<bool> recomputed = recomputed_ops(entry);
+  report.recomputed_ops = recomputed_ops(entry);
+  report.work.resize(entry.ops.size());
   for (size_t i = 0; i < entry.ops.size(); ++i) {
     const Op& op = entry.ops[i];
     if (def(op).kernel == KernelClass::view)
       continue;
-    Work& work = recomputed[i]                 ? report.recomputed
-                 : op.phase == Phase::forward  ? report.forward
-                 : op.phase == Phase::backward ? report.backward
-                                               : report.update;
+    Work& work = report.work[i];
     const Function& kernel = module.function(op.callee);
     for (const Op& inner : kernel.ops)
       work.flops += flops_of(kernel, inner);
-    work.nanoseconds += cost_of_call(module, entry, op, costs);
+    work.nanoseconds = cost_of_call(module, entry, op, costs);
+    Work& sum = report.recomputed_ops[i]      ? report.recomputed
+                : op.phase == Phase::forward  ? report.forward
+                : op.phase == Phase::backward ? report.backward
+                                              : report.update;
+    sum.flops += work.flops;
+    sum.nanoseconds += work.nanoseconds;
   }
 }
 
@@ -90,6 +107,7 @@ MemoryReport memory_report(const Module& module, const Function& planned, const 
   MemoryReport report;
   report.arena_bytes = planned.arena_bytes.value_or(0);
   report.lifetimes = lifetimes_of(module, planned, options.threads);
+  find_in_place(report.lifetimes, planned.ops.size());
   report.live_bytes = live_bytes_of(report.lifetimes, planned.ops.size());
   if (!report.live_bytes.empty()) {
     auto most = std::max_element(report.live_bytes.begin(), report.live_bytes.end());
@@ -103,10 +121,13 @@ MemoryReport memory_report(const Module& module, const Function& planned, const 
 }
 
 std::vector<Lifetime> holders_at(const MemoryReport& report, int op) {
-  std::vector<Lifetime> holders;
-  for (const Lifetime& lifetime : report.lifetimes)
-    if (lifetime.first <= op && op <= lifetime.last && lifetime.bytes > 0)
-      holders.push_back(lifetime);
+  std::vector<Lifetime> holders = report.lifetimes;
+  for (const Lifetime& made : report.lifetimes)
+    if (made.first == op && made.in_place_of != Lifetime::kNone)
+      holders[made.in_place_of].bytes -= bytes_in_place(report.lifetimes, made);
+  std::erase_if(holders, [&](const Lifetime& lifetime) {
+    return op < lifetime.first || lifetime.last < op || lifetime.bytes == 0;
+  });
   std::stable_sort(holders.begin(), holders.end(),
                    [](const Lifetime& a, const Lifetime& b) { return a.bytes > b.bytes; });
   return holders;

@@ -62,6 +62,11 @@ TEST_CASE("the report is read off the planned entry", "[report]") {
   CHECK(holders[1].last == 5);
   CHECK(holders[2].name == "%a.re");
   CHECK(holders[2].offset == 64);
+  std::vector<Lifetime> in_place = holders_at(report, 1);
+  REQUIRE(in_place.size() == 1);
+  CHECK(in_place[0].name == "%b");
+  CHECK(report.work[2].flops == 16);
+  CHECK(report.recomputed_ops == std::vector<bool>{false, false, true, false, false, false});
 }
 
 TEST_CASE("the report counts what the planner counted, after a round trip", "[report]") {
@@ -79,5 +84,11 @@ TEST_CASE("the report counts what the planner counted, after a round trip", "[re
               report.recomputed.nanoseconds ==
           usage.cost);
     CHECK(report.floor_bytes == kernel_floor(problem).bytes);
+    for (size_t op = 0; op < report.live_bytes.size(); ++op) {
+      int64_t held = 0;
+      for (const Lifetime& holder : holders_at(report, static_cast<int>(op)))
+        held += holder.bytes;
+      CHECK(held == report.live_bytes[op]);
+    }
   }
 }
