@@ -81,6 +81,14 @@ size_t next_row(const Module& module) {
   return row;
 }
 
+// What a dump of a late stage has settled already must hold for these options too.
+void check_stage(const Module& module, const Options& options) {
+  check_schedule(module, options);
+  std::vector<std::string> done = passes_run(module);
+  if (std::find(done.begin(), done.end(), "plan") != done.end())
+    check_planned(module, options);
+}
+
 size_t last_row(const PipelineObserver& observer) {
   if (observer.stop_after.empty())
     return std::size(kPasses);
@@ -127,11 +135,16 @@ std::vector<std::string> passes_run(const Module& module) {
 }
 
 Module run_pass(const Pass& pass, const Module& module, const Options& options) {
+  if (pass.run != schedule)
+    check_schedule(module, options);
   Module after = pass.run(module, options);
   std::vector<std::string> names = passes_run(module);
   names.emplace_back(pass.name);
-  after.attrs = module.attrs;
-  after.attrs.set(kPassesRun, fmt::format("{}", fmt::join(names, " ")));
+  Attrs attrs = module.attrs;
+  for (const auto& [key, value] : after.attrs)
+    attrs.set(key, value);
+  attrs.set(kPassesRun, fmt::format("{}", fmt::join(names, " ")));
+  after.attrs = std::move(attrs);
   try {
     verify(after);
   } catch (const UserError& error) {
@@ -143,6 +156,7 @@ Module run_pass(const Pass& pass, const Module& module, const Options& options) 
 Module run_pipeline(Module module, const Options& options, const PipelineObserver& observer) {
   for (const std::string& name : observer.skip)
     pass_named(name);
+  check_stage(module, options);
   size_t last = last_row(observer);
   for (size_t row = next_row(module); row < std::size(kPasses) && row <= last; ++row) {
     const Pass& pass = kPasses[row];

@@ -172,4 +172,20 @@ Module plan(const Module& module, const Options& options) {
   return planned;
 }
 
+void check_planned(const Module& module, const Options& options) {
+  for (const Function& entry : module.functions) {
+    if (entry.kind != FunctionKind::entry)
+      continue;
+    check_memory(module, entry, options.threads, std::nullopt);
+    int64_t budget = budget_of(module, entry, options);
+    if (*entry.arena_bytes > budget)
+      throw UserError("",
+                      fmt::format("@{} is planned already: its arena takes {} bytes, but {} are "
+                                  "allowed",
+                                  entry.name, *entry.arena_bytes, std::max<int64_t>(0, budget)),
+                      Fault::impossible_budget)
+          .with_help("a budget is kept when the module goes on from a stage before `plan`");
+  }
+}
+
 }  // namespace gradc

@@ -11,4 +11,8 @@ namespace gradc {
 // Fault::impossible_budget when no plan within the budget is found.
 Module plan(const Module& module, const Options& options);
 
+// Holds a module that has its plan already, as a dump does, to the checker and to the budgets of
+// `options`: a text that was changed by hand must not become code that overwrites its own values.
+void check_planned(const Module& module, const Options& options);
+
 }  // namespace gradc

@@ -6,6 +6,7 @@
 #include "compiler/plan/checker.h"
 #include "compiler/plan/offsets.h"
 #include "compiler/plan/order.h"
+#include "ir/diagnostic.h"
 #include "ir/parse.h"
 #include "ir/print.h"
 #include "ir/verify.h"
@@ -83,4 +84,22 @@ TEST_CASE("an update runs as soon as nobody reads the old parameter", "[order]")
     most = std::max(most, gradients_alive);
   }
   CHECK(most == 1);
+}
+
+TEST_CASE("a plan that is loaded is held to the checker and to the budget", "[plan]") {
+  Module planned = plan(chain_entry(4, 64, true), {});
+  check_planned(planned, {});
+  int64_t arena = *entry_of(planned).arena_bytes;
+  check_planned(planned, {.memory = arena});
+  try {
+    check_planned(planned, {.memory = arena - 1});
+    FAIL("the budget is smaller than the arena");
+  } catch (const UserError& error) {
+    CHECK(error.fault() == Fault::impossible_budget);
+  }
+  for (Function& function : planned.functions)
+    for (Value& value : function.values)
+      if (value.offset)
+        value.offset = 0;
+  CHECK_THROWS_AS(check_planned(planned, {}), UserError);
 }

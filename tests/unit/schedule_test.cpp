@@ -4,6 +4,7 @@
 
 #include "compiler/kernel.h"
 #include "compiler/lower/contract_schedule.h"
+#include "ir/diagnostic.h"
 #include "ir/parse.h"
 #include "ir/print.h"
 #include "tests/support/contract_cases.h"
@@ -94,4 +95,25 @@ TEST_CASE("schedule writes what the plan needs to know", "[schedule]") {
   CHECK(kernel.attrs.integer("scratch") == (1000 * 64 + 64 * 64) * 4);
   CHECK(kernel.attrs.integer("workspace") == 0);
   CHECK(print(parse_module(print(after), "scheduled.ir")) == print(after));
+}
+
+TEST_CASE("a schedule is for one target and number of threads", "[schedule]") {
+  Module module{.name = "m"};
+  module.functions.push_back(test::contract_kernel(product(64, 64, 64)));
+  Options options;
+  options.target = kAvx512;
+  check_schedule(module, options);  // not scheduled yet
+  Module scheduled = schedule(module, options);
+  check_schedule(scheduled, options);
+  Options threads = options, target = options;
+  threads.threads = 2;
+  target.target = kAvx2;
+  for (const Options& other : {threads, target})
+    try {
+      check_schedule(scheduled, other);
+      FAIL("this schedule is for another machine");
+    } catch (const UserError& error) {
+      CHECK(error.fault() == Fault::command_line);
+      CHECK(error.message().find("module @m is scheduled for {") == 0);
+    }
 }
