@@ -13,7 +13,7 @@ namespace {
 
 class Parser {
  public:
-  Parser(std::string_view text, std::string_view file) : lex_(text, file) {}
+  explicit Parser(Lexer& lex) : lex_(lex) {}
 
   Kernel run() {
     if (!lex_.try_keyword("loops"))
@@ -298,7 +298,7 @@ class Parser {
       lex_.take(",");
   }
 
-  Lexer lex_;
+  Lexer& lex_;
   Kernel kernel_;
   std::vector<Instr> constants_;
   std::map<std::pair<std::string, DType>, uint32_t> numbers_;
@@ -309,8 +309,20 @@ class Parser {
 }  // namespace
 }  // namespace loop
 
+std::vector<loop::Kernel> parse_loop_file(std::string_view text, std::string_view file) {
+  Lexer lex(text, file);
+  std::vector<loop::Kernel> kernels;
+  while (!lex.at_end())
+    kernels.push_back(loop::Parser(lex).run());
+  return kernels;
+}
+
 loop::Kernel parse_loops(std::string_view text, std::string_view file) {
-  return loop::Parser(text, file).run();
+  Lexer lex(text, file);
+  loop::Kernel kernel = loop::Parser(lex).run();
+  if (!lex.at_end())
+    lex.error_at(lex.position(), "expected the end of the text of one kernel");
+  return kernel;
 }
 
 }  // namespace gradc

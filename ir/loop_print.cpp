@@ -159,4 +159,11 @@ std::string print(const loop::Kernel& kernel) {
   return loop::Printer(kernel).run();
 }
 
+std::string print(std::span<const loop::Kernel> kernels) {
+  std::string text;
+  for (const loop::Kernel& kernel : kernels)
+    text += (text.empty() ? "" : "\n") + print(kernel);
+  return text;
+}
+
 }  // namespace gradc

@@ -14,16 +14,22 @@
 //   element := "%"buffer "[" value "]"
 //   reg    := "%"name ":" dtype
 //   value  := "%"name | number ":" dtype | number      (a number without a type is an i64)
+#include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "ir/loop.h"
 
 namespace gradc {
 
 std::string print(const loop::Kernel& kernel);
+// Kernels with an empty line between them, as a dump holds all of a module.
+std::string print(std::span<const loop::Kernel> kernels);
 
 // Errors are UserErrors at `file:line:col` with the source line and a caret.
+std::vector<loop::Kernel> parse_loop_file(std::string_view text, std::string_view file);
+// A text of one kernel.
 loop::Kernel parse_loops(std::string_view text, std::string_view file);
 
 }  // namespace gradc

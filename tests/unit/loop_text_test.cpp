@@ -75,6 +75,16 @@ TEST_CASE("the loops of a kernel print as they were written", "[loop]") {
   CHECK(print(parse_loops(kTile, "k.loops")) == kTile);
 }
 
+TEST_CASE("a file of several kernels reads back", "[loop]") {
+  std::vector<loop::Kernel> kernels = parse_loop_file(kRowSum + kTile, "k.loops");
+  REQUIRE(kernels.size() == 2);
+  CHECK(kernels[1].name == "dot");
+  CHECK(print(kernels) == kRowSum + "\n" + kTile);
+  CHECK(print(parse_loop_file(print(kernels), "k.loops")) == print(kernels));
+  CHECK(parse_loop_file(" // nothing\n", "k.loops").empty());
+  CHECK_THROWS_AS(parse_loops(kRowSum + kTile, "k.loops"), UserError);
+}
+
 TEST_CASE("errors in the text of loops say what was seen", "[loop]") {
   CHECK(error_of("%a: f32 = load %z[0]") == "this is no buffer of the kernel");
   CHECK(error_of("%a: f32 = ad(%x, %x)") == "unknown instruction `ad`");

@@ -26,13 +26,12 @@ struct Stage {
   std::string name, extension, text;
 };
 
-// The loops of all kernels, one after the other.
 std::string loops_text(const Module& planned, const Options& options) {
-  std::string text;
+  std::vector<loop::Kernel> kernels;
   for (const Function& function : planned.functions)
     if (function.kind == FunctionKind::kernel)
-      text += print(lower(function, options.target, options.threads)) + "\n";
-  return text;
+      kernels.push_back(lower(function, options.target, options.threads));
+  return print(kernels);
 }
 
 std::vector<Stage> stages(const DumpFlags& flags) {

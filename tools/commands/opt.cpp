@@ -3,6 +3,8 @@
 #include <memory>
 
 #include "compiler/compile.h"
+#include "ir/diagnostic.h"
+#include "ir/loop_text.h"
 #include "ir/print.h"
 #include "tools/commands/commands.h"
 #include "tools/commands/flags.h"
@@ -18,8 +20,19 @@ struct OptFlags {
   bool train = false;
 };
 
+// Loops are what passes end in: they are read, and printed again.
+void print_loops(const OptFlags& flags) {
+  if (!flags.passes.empty())
+    throw UserError("", "passes work on a .model or an .ir; loops are printed as read",
+                    Fault::command_line);
+  const std::string& path = flags.model.model;
+  write_text(flags.output, print(parse_loop_file(read_text_file(path), path)));
+}
+
 void opt(OptFlags& flags) {
   finish(flags.model);
+  if (flags.model.model.ends_with(".loops"))
+    return print_loops(flags);
   flags.model.options.train = flags.train;
   Module module = load_model(flags.model.model, flags.model.options);
   for (const std::string& name : flags.passes)
@@ -30,8 +43,8 @@ void opt(OptFlags& flags) {
 }  // namespace
 
 void add_opt(CLI::App& app) {
-  CLI::App* command =
-      app.add_subcommand("opt", "Run passes on a model or a dump, and print the result");
+  CLI::App* command = app.add_subcommand(
+      "opt", "Run passes on a model or a dump (.ir, .loops), and print the result");
   auto flags = std::make_shared<OptFlags>();
   add_model_flags(*command, flags->model);
   add_optimizer_flags(*command, flags->model);
