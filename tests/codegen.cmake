@@ -10,3 +10,17 @@ gradc_test(codegen_test LIBS gradc_native_test_support gradc_contract_cases SOUR
   unit/native_types_test.cpp
   unit/object_test.cpp
   unit/vector_math_test.cpp)
+
+# Whole models as machine code.
+add_library(gradc_compiled_model STATIC support/compiled_model.cpp)
+target_link_libraries(gradc_compiled_model
+  PUBLIC gradc_codegen gradc_compiler gradc_runtime Catch2::Catch2
+  PRIVATE gradc_warnings)
+gradc_test(whole_step_test LIBS gradc_compiled_model SOURCES
+  unit/whole_step_test.cpp)
+# Sanitizers bring a malloc of their own.
+if(NOT GRADC_SANITIZE)
+  gradc_test(no_malloc_step_test LIBS gradc_compiled_model SOURCES
+    support/allocation_count.cpp
+    unit/no_malloc_step_test.cpp)
+endif()

@@ -1,0 +1,125 @@
+// Whole training steps of the shipped examples as machine code: they stay in their memory, read
+// nothing that they have not written, and share nothing with other models or instances.
+#include <catch2/catch.hpp>
+#include <thread>
+
+#include "ir/diagnostic.h"
+#include "ir/parse.h"
+#include "ir/print.h"
+#include "tests/support/compiled_model.h"
+#include "tests/support/examples.h"
+
+using namespace gradc;
+using namespace gradc::test;
+
+namespace {
+
+constexpr int kThreads = 2, kSteps = 3;
+
+Options small_training(const std::string& example) {
+  Options options = native_training(kThreads);
+  options.binds = small_sizes(example);
+  return options;
+}
+
+JitModule code_of(const Module& planned, const Options& options) {
+  return JitModule(planned, {options.target, options.threads, planned.name, "none"});
+}
+
+JitModule compiled(const std::string& example) {
+  Options options = small_training(example);
+  return code_of(compile(load_example(example, options), options), options);
+}
+
+std::string trained_alone(const gradc_module& module, gradc_pool* pool, uint32_t seed = 1,
+                          int steps = kSteps) {
+  Training training(module, pool, seed);
+  for (int i = 0; i < steps; ++i)
+    REQUIRE(training.step());
+  return training.bytes();
+}
+
+// Not CHECK(a == b), which would print both.
+void check_same(const std::string& bytes, const std::string& expected) {
+  CHECK(bytes.size() == expected.size());
+  CHECK((bytes == expected));
+}
+
+}  // namespace
+
+TEST_CASE("a step keeps to its memory and reads only what it wrote", "[whole_step]") {
+  Pool pool(gradc_pool_create(kThreads));
+  for (const std::string& example : example_names()) {
+    CAPTURE(example);
+    Options options = small_training(example);
+    Module planned = compile(load_example(example, options), options);
+    JitModule code = code_of(planned, options);
+    std::string alone = trained_alone(*code.get(), pool.get());
+    check_same(guarded_training(*code.get(), pool.get(), kThreads, kSteps), alone);
+    check_same(guarded_training(*code.get(), nullptr, 1, kSteps), alone);
+    // A plan that was written as text, and read.
+    Module read = compile(parse_module(print(planned), "plan.ir"), options);
+    JitModule again = code_of(read, options);
+    check_same(guarded_training(*again.get(), pool.get(), kThreads, kSteps), alone);
+  }
+}
+
+TEST_CASE("so does a step that recomputes, and its bits are the same", "[whole_step]") {
+  Pool pool(gradc_pool_create(kThreads));
+  for (std::string example : {"resnet20", "gpt", "unet"}) {
+    CAPTURE(example);
+    Options options = small_training(example);
+    Module imported = load_example(example, options);
+    Module planned = compile(imported, options);
+    options.memory = *planned.function("train_step").arena_bytes * 8 / 10;
+    Module tight = compile(imported, options);
+    CHECK(tight.function("train_step").ops.size() > planned.function("train_step").ops.size());
+    JitModule code = code_of(planned, options), tight_code = code_of(tight, options);
+    check_same(guarded_training(*tight_code.get(), pool.get(), kThreads, kSteps),
+               trained_alone(*code.get(), pool.get()));
+  }
+}
+
+TEST_CASE("models and instances that take turns do not disturb each other", "[whole_step]") {
+  JitModule lenet = compiled("lenet"), lstm = compiled("lstm");
+  Pool pool(gradc_pool_create(kThreads));
+  Training a(*lenet.get(), pool.get(), 1), b(*lstm.get(), pool.get(), 1),
+      c(*lenet.get(), pool.get(), 2);
+  for (int i = 0; i < kSteps; ++i)
+    for (Training* training : {&a, &b, &c})
+      REQUIRE(training->step());
+  check_same(a.bytes(), trained_alone(*lenet.get(), pool.get(), 1));
+  check_same(b.bytes(), trained_alone(*lstm.get(), pool.get(), 1));
+  check_same(c.bytes(), trained_alone(*lenet.get(), pool.get(), 2));
+  CHECK((a.bytes() != c.bytes()));
+}
+
+TEST_CASE("models and instances that run at once do not disturb each other", "[whole_step]") {
+  constexpr int kManySteps = 30;
+  JitModule lenet = compiled("lenet"), lstm = compiled("lstm");
+  Pool shared(gradc_pool_create(kThreads)), own(gradc_pool_create(kThreads));
+  // Two instances of one model with a pool each, two models on one pool.
+  struct Pair {
+    const gradc_module* first;
+    const gradc_module* second;
+    gradc_pool* pool;
+  };
+  for (const Pair& pair :
+       {Pair{lenet.get(), lenet.get(), own.get()}, Pair{lenet.get(), lstm.get(), shared.get()}}) {
+    Training a(*pair.first, shared.get(), 1), b(*pair.second, pair.pool, 2);
+    auto train = [](Training& training, bool& done) {
+      done = true;
+      for (int i = 0; i < kManySteps; ++i)
+        done = training.step() && done;
+    };
+    bool a_done = false, b_done = false;
+    std::thread first(train, std::ref(a), std::ref(a_done));
+    std::thread second(train, std::ref(b), std::ref(b_done));
+    first.join();
+    second.join();
+    CHECK(a_done);
+    CHECK(b_done);
+    check_same(a.bytes(), trained_alone(*pair.first, nullptr, 1, kManySteps));
+    check_same(b.bytes(), trained_alone(*pair.second, nullptr, 2, kManySteps));
+  }
+}
