@@ -50,7 +50,7 @@ class Chooser {
     choose_tile();
     choose_passes();
     s_.stage_a = nest_.has_padding(a()) || is_computed(a());
-    s_.direct_store = passes() == 1 && nest_.loops[vector_loop()].result_step == 1;
+    choose_sums();
     choose_tasks();
     choose_staging();
     return s_;
@@ -179,6 +179,29 @@ class Chooser {
     return count;
   }
 
+  // Sums of rows that lie as in the result need no place of their own.
+  void choose_sums() {
+    if (nest_.loops[vector_loop()].result_step != 1)
+      return;
+    s_.direct_store = passes() == 1;
+    for (size_t i = 0; i < kernel_.results.size() && !s_.direct_store && s_.sums_in < 0; ++i)
+      if (can_hold_sums(i))
+        s_.sums_in = static_cast<int64_t>(i);
+  }
+
+  // Of the right type, and no operand's bytes are there before they are read.
+  bool can_hold_sums(size_t result) const {
+    if (kernel_.type(kernel_.results[result].value).dtype != nest_.sum_dtype())
+      return false;
+    if (!kernel_.attrs.has("inplace"))
+      return true;
+    const std::vector<int64_t>& pairs = kernel_.attrs.integers("inplace");
+    for (size_t i = 1; i < pairs.size(); i += 2)
+      if (pairs[i] == static_cast<int64_t>(result))
+        return false;
+    return true;
+  }
+
   // A task takes one panel of vectors and as many rows as its sums may hold; fewer where that
   // leaves threads without work.
   void choose_tasks() {
@@ -196,7 +219,7 @@ class Chooser {
         tasks *= extent;
       }
     }
-    int64_t limit = s_.direct_store ? 4 * kSumRows : kSumRows;
+    int64_t limit = s_.direct_store || s_.sums_in >= 0 ? 4 * kSumRows : kSumRows;
     if (s_.stage_a && !nest_.has_windows(a()))
       limit = kStagedRows;
     if (threads_ > 1 && tasks < 2 * threads_)
@@ -279,6 +302,7 @@ void set_attributes(Function& kernel, const ContractSchedule& s) {
   kernel.attrs.set("stage_b", s.stage_b);
   kernel.attrs.set("staged_from", s.staged_from);
   kernel.attrs.set("direct_store", s.direct_store);
+  kernel.attrs.set("sums_in", s.sums_in);
 }
 
 ContractSchedule contract_schedule_of(const Function& kernel) {
@@ -301,6 +325,7 @@ ContractSchedule contract_schedule_of(const Function& kernel) {
   s.stage_b = attrs.flag("stage_b");
   s.staged_from = attrs.integer("staged_from");
   s.direct_store = attrs.flag("direct_store");
+  s.sums_in = attrs.integer("sums_in");
   return s;
 }
 

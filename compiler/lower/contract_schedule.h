@@ -40,6 +40,8 @@ struct ContractSchedule {
   // staged one after the other.
   int64_t staged_from = 0;
   bool direct_store = false;  // sums go from registers through the epilogue to the results
+  // The result of the kernel in which sums wait for the next pass; -1: in scratch, or direct_store.
+  int64_t sums_in = -1;
 };
 
 ContractSchedule choose_contract_schedule(const Function& kernel, const Target& target,

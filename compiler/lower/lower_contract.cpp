@@ -119,27 +119,55 @@ class TileLowering {
     return builder_.add_buffer({name, loop::Space::scratch, dtype_, elements});
   }
 
-  // Sums lie in scratch as [row loops][columns].
   void lower_task() {
     row_elements_ = ceil_div(block_.size[vector_], lanes_) * lanes_;
+    place_sums();
+    if (passes_ > 1)
+      clear_sums();
+    lower_passes(nest_.result_loops);
+    bool in_place = s_.sums_in >= 0 && stores_sums_unchanged(values_.function(), nest_);
+    if (!s_.direct_store && !in_place)
+      store_sums();
+  }
+
+  // In scratch as [row loops][columns], or where the result wants them.
+  void place_sums() {
     sum_step_.assign(nest_.loops.size(), 0);
+    task_sums_ = builder_.index(0);
+    if (s_.sums_in >= 0) {
+      sums_ = values_.result_buffer(static_cast<size_t>(s_.sums_in));
+      for (size_t l = 0; l < nest_.result_loops; ++l) {
+        sum_step_[l] = nest_.loops[l].result_step;
+        task_sums_ =
+            builder_.add(task_sums_, builder_.mul(block_.start[l], builder_.index(sum_step_[l])));
+      }
+      return;
+    }
     int64_t elements = row_elements_;
     for (size_t l = nest_.result_loops; l-- > 0;)
       if (is_row(l)) {
         sum_step_[l] = elements;
         elements *= block_.size[l];
       }
-    sum_elements_ = elements;
     if (!s_.direct_store)
       sums_ = scratch("sums", elements);
-    if (passes_ > 1) {
-      Scalar i = builder_.begin_for(LoopKind::vector, elements)[0];
-      builder_.store(sums_, i, builder_.constant(dtype_, 0));
+  }
+
+  void clear_sums() {
+    Scalar row = task_sums_;
+    size_t opened = 0;
+    for (size_t l = 0; l < nest_.result_loops; ++l)
+      if (is_row(l) && block_.size[l] > 1) {
+        Scalar i = builder_.begin_for(LoopKind::serial, block_.size[l])[0];
+        row = builder_.add(row, builder_.mul(i, builder_.index(sum_step_[l])));
+        ++opened;
+      }
+    int64_t columns = s_.sums_in >= 0 ? block_.size[vector_] : row_elements_;
+    Scalar column = builder_.begin_for(LoopKind::vector, columns)[0];
+    builder_.store(sums_, builder_.add(row, column), builder_.constant(dtype_, 0));
+    builder_.end_for();
+    for (; opened > 0; --opened)
       builder_.end_for();
-    }
-    lower_passes(nest_.result_loops);
-    if (!s_.direct_store)
-      store_sums();
   }
 
   void lower_passes(size_t l) {
@@ -168,7 +196,7 @@ class TileLowering {
                       ? stage_vectors(values_, nest_, b_, vector_, block_, row_elements_, buffers)
                       : access_in_place(values_, nest_, b_, block_);
     NestBlock task = block_;
-    sum_base_ = builder_.index(0);
+    sum_base_ = task_sums_;
     size_t opened = 0;
     if (s_.stage_a)
       for (size_t l = 0; l < static_cast<size_t>(s_.staged_from); ++l)
@@ -238,8 +266,8 @@ class TileLowering {
                     .columns = block_.size[vector_],
                     .a_buffer = a.buffer,
                     .b_buffer = b.buffer,
-                    .padded = s_.stage_b};
-    if (!s_.direct_store && s_.stage_b)
+                    .padded = s_.stage_b && s_.sums_in < 0};
+    if (!s_.direct_store && tile.padded)
       tile.columns = row_elements_;
     if (row_ < nest_.loops.size())
       tile.a_row_step = a.step[row_];
@@ -294,7 +322,7 @@ class TileLowering {
     auto [first_of_run, run] = contiguous_rows();
     std::vector<Scalar> loops = block_.start;
     loops.resize(nest_.result_loops);
-    Scalar base = builder_.index(0);
+    Scalar base = task_sums_;
     size_t opened = 0;
     size_t end = run > 1 ? first_of_run : nest_.result_loops;
     for (size_t l = 0; l < end; ++l)
@@ -368,9 +396,9 @@ class TileLowering {
   NestBlock block_;
   std::array<OperandAccess, 2> access_;
   uint32_t sums_ = 0;
-  Scalar sum_base_;
+  Scalar task_sums_;  // where the task's sums begin in the buffer
+  Scalar sum_base_;  // and those of what is staged
   std::vector<int64_t> sum_step_;  // per loop, in the sums' buffer
-  int64_t sum_elements_ = 0;
   int64_t row_elements_ = 0;  // of a row of sums and of a row of staged b
 };
 

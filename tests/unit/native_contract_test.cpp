@@ -5,6 +5,7 @@
 #include <random>
 #include <sstream>
 
+#include "compiler/kernel.h"
 #include "compiler/lower/lower.h"
 #include "compiler/passes/fuse.h"
 #include "compiler/plan/plan.h"
@@ -64,9 +65,11 @@ std::vector<double> run_with(const Function& entry, std::span<const Tensor> argu
   for (Function& kernel : module.functions) {
     if (kernel.kind != FunctionKind::kernel)
       continue;
-    ContractSchedule s = choose_contract_schedule(kernel, codegen.target, threads);
-    change(s);
-    set_attributes(kernel, s);
+    if (kernel_class(kernel) == "contract") {
+      ContractSchedule s = choose_contract_schedule(kernel, codegen.target, threads);
+      change(s);
+      set_attributes(kernel, s);
+    }
     loop::Kernel loops = lower(kernel, codegen.target, threads);
     kernel.attrs.set("workspace", loop::space_bytes(loops, loop::Space::workspace));
     kernel.attrs.set("scratch", loop::space_bytes(loops, loop::Space::scratch));
@@ -133,8 +136,32 @@ TEST_CASE("threads, tiles and blocks never change a bit of a contraction", "[nat
             size_t summed = s.blocks.size() - (s.blocks.size() == 3 ? 1 : 3);
             s.blocks[summed] = (s.blocks[summed] + 1) / 2;
             s.direct_store = false;
+            s.sums_in = -1;
             s.stage_b = true;
           }) == bits);
+  }
+}
+
+TEST_CASE("sums wait for the next pass in scratch or in the result", "[native][contract]") {
+  for (Fused fused : {Fused::nothing, Fused::both}) {
+    Function entry = entry_of(kProduct, fused);
+    std::vector<Tensor> arguments = rough_arguments(entry);
+    auto in_passes = [&](int64_t sums_in, int64_t elements, bool stage_b, int threads) {
+      return run_with(entry, arguments, threads, [&](ContractSchedule& s) {
+        REQUIRE(s.direct_store);
+        s.direct_store = false;
+        s.sums_in = sums_in;
+        s.blocks.back() = elements;
+        s.stage_b |= stage_b;
+      });
+    };
+    std::vector<double> bits = run_with(entry, arguments, 1, [](ContractSchedule&) {});
+    for (bool stage_b : {false, true}) {
+      CHECK(in_passes(-1, 100, stage_b, 1) == bits);
+      CHECK(in_passes(0, 100, stage_b, 1) == bits);
+      CHECK(in_passes(0, 47, stage_b, 2) == bits);
+      CHECK(in_passes(0, 300, stage_b, 1) == bits);
+    }
   }
 }
 
