@@ -4,6 +4,7 @@
 
 namespace gradc {
 
+using loop::LoopKind;
 using loop::Scalar;
 
 namespace {
@@ -23,6 +24,113 @@ std::vector<Scalar> result_indices(loop::Builder& b, const ContractionNest& nest
   }
   return indices;
 }
+
+class BlockStore {
+ public:
+  BlockStore(KernelValues& values, const ContractionNest& nest, size_t vector_loop,
+             const NestBlock& block, const OperandAccess& sums, const ScratchBuffers& scratch)
+      : values_(values),
+        b_(values.builder()),
+        nest_(nest),
+        vector_(vector_loop),
+        size_(block.size.begin(),
+              block.size.begin() + static_cast<std::ptrdiff_t>(nest.result_loops)),
+        loops_(block.start.begin(),
+               block.start.begin() + static_cast<std::ptrdiff_t>(nest.result_loops)),
+        sums_(sums),
+        base_(sums.base),
+        scratch_(scratch) {}
+
+  void emit() {
+    auto [first_of_run, run] = contiguous_rows();
+    size_t opened = 0;
+    size_t end = run > 1 ? first_of_run : nest_.result_loops;
+    for (size_t l = 0; l < end; ++l)
+      if (l != vector_ && size_[l] > 1) {
+        move(l, b_.begin_for(LoopKind::serial, size_[l])[0]);
+        ++opened;
+      }
+    if (run > 1)
+      store_transposed(first_of_run, run);
+    else
+      store_rows();
+    for (; opened > 0; --opened)
+      b_.end_for();
+  }
+
+ private:
+  void move(size_t l, Scalar i) {
+    loops_[l] = b_.add(loops_[l], i);
+    base_ = b_.add(base_, b_.mul(i, b_.index(sums_.step[l])));
+  }
+
+  // The row loops that are one run of neighbours in the result, and their number of elements.
+  std::pair<size_t, int64_t> contiguous_rows() const {
+    int64_t run = 1;
+    size_t first = nest_.result_loops;
+    while (first > 0) {
+      size_t l = first - 1;
+      if (size_[l] > 1 && (l == vector_ || nest_.loops[l].result_step != run))
+        break;
+      run *= size_[l];
+      first = l;
+    }
+    return {first, run};
+  }
+
+  // Vectors along the columns.
+  void store_rows() {
+    Scalar column = b_.begin_for(LoopKind::vector, size_[vector_])[0];
+    move(vector_, column);
+    store_results(values_, nest_, loops_, b_.load(sums_.buffer, base_));
+    b_.end_for();
+  }
+
+  // The result wants neighbouring rows side by side: columns become rows, then vectors run along
+  // what were rows.
+  void store_transposed(size_t first_of_run, int64_t run) {
+    size_t row = nest_.result_loops - 1;
+    while (size_[row] == 1)
+      --row;
+    loop::Transpose transpose{.rows = run,
+                              .columns = size_[vector_],
+                              .from_buffer = sums_.buffer,
+                              .from_step = sums_.step[row]};
+    if (stores_sums_unchanged(values_.function(), nest_)) {
+      transpose.to_buffer = values_.result_buffer(0);
+      transpose.to_step = nest_.loops[vector_].result_step;
+      Scalar to = b_.index(0);
+      for (size_t l = 0; l < nest_.result_loops; ++l)
+        to = b_.add(to, b_.mul(loops_[l], b_.index(nest_.loops[l].result_step)));
+      b_.transpose(transpose, base_, to);
+      return;
+    }
+    transpose.to_buffer = scratch_("columns", size_[vector_] * run);
+    transpose.to_step = run;
+    b_.transpose(transpose, base_, b_.index(0));
+    Scalar column = b_.begin_for(LoopKind::serial, size_[vector_])[0];
+    loops_[vector_] = b_.add(loops_[vector_], column);
+    Scalar j = b_.begin_for(LoopKind::vector, run)[0];
+    std::vector<Scalar> in_run = unravel(
+        b_, j, Dims(size_.begin() + static_cast<std::ptrdiff_t>(first_of_run), size_.end()));
+    for (size_t i = 0; i < in_run.size(); ++i)
+      loops_[first_of_run + i] = b_.add(loops_[first_of_run + i], in_run[i]);
+    Scalar at = b_.add(b_.mul(column, b_.index(run)), j);
+    store_results(values_, nest_, loops_, b_.load(transpose.to_buffer, at));
+    b_.end_for();
+    b_.end_for();
+  }
+
+  KernelValues& values_;
+  loop::Builder& b_;
+  const ContractionNest& nest_;
+  size_t vector_;
+  Dims size_;  // per loop of the result
+  std::vector<Scalar> loops_;  // where the open loops are
+  const OperandAccess& sums_;
+  Scalar base_;  // in the sums, there
+  const ScratchBuffers& scratch_;
+};
 
 }  // namespace
 
@@ -45,6 +153,11 @@ void store_results(KernelValues& values, const ContractionNest& nest, std::span<
   // All are computed before the first is stored: a result may share an operand's bytes.
   for (size_t i = 0; i < elements.size(); ++i)
     values.store(i, positions[i], elements[i]);
+}
+
+void store_sums(KernelValues& values, const ContractionNest& nest, size_t vector_loop,
+                const NestBlock& block, const OperandAccess& sums, const ScratchBuffers& scratch) {
+  BlockStore(values, nest, vector_loop, block, sums, scratch).emit();
 }
 
 bool stores_sums_unchanged(const Function& kernel, const ContractionNest& nest) {

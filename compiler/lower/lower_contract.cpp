@@ -119,6 +119,10 @@ class TileLowering {
     return builder_.add_buffer({name, loop::Space::scratch, dtype_, elements});
   }
 
+  ScratchBuffers buffers() {
+    return [this](const std::string& name, int64_t elements) { return scratch(name, elements); };
+  }
+
   void lower_task() {
     row_elements_ = ceil_div(block_.size[vector_], lanes_) * lanes_;
     place_sums();
@@ -127,44 +131,44 @@ class TileLowering {
     lower_passes(nest_.result_loops);
     bool in_place = s_.sums_in >= 0 && stores_sums_unchanged(values_.function(), nest_);
     if (!s_.direct_store && !in_place)
-      store_sums();
+      store_sums(values_, nest_, vector_, block_, sums_, buffers());
   }
 
   // In scratch as [row loops][columns], or where the result wants them.
   void place_sums() {
-    sum_step_.assign(nest_.loops.size(), 0);
-    task_sums_ = builder_.index(0);
+    sums_ = {0, builder_.index(0), std::vector<int64_t>(nest_.loops.size())};
     if (s_.sums_in >= 0) {
-      sums_ = values_.result_buffer(static_cast<size_t>(s_.sums_in));
+      sums_.buffer = values_.result_buffer(static_cast<size_t>(s_.sums_in));
       for (size_t l = 0; l < nest_.result_loops; ++l) {
-        sum_step_[l] = nest_.loops[l].result_step;
-        task_sums_ =
-            builder_.add(task_sums_, builder_.mul(block_.start[l], builder_.index(sum_step_[l])));
+        sums_.step[l] = nest_.loops[l].result_step;
+        sums_.base =
+            builder_.add(sums_.base, builder_.mul(block_.start[l], builder_.index(sums_.step[l])));
       }
       return;
     }
+    sums_.step[vector_] = 1;
     int64_t elements = row_elements_;
     for (size_t l = nest_.result_loops; l-- > 0;)
       if (is_row(l)) {
-        sum_step_[l] = elements;
+        sums_.step[l] = elements;
         elements *= block_.size[l];
       }
     if (!s_.direct_store)
-      sums_ = scratch("sums", elements);
+      sums_.buffer = scratch("sums", elements);
   }
 
   void clear_sums() {
-    Scalar row = task_sums_;
+    Scalar row = sums_.base;
     size_t opened = 0;
     for (size_t l = 0; l < nest_.result_loops; ++l)
       if (is_row(l) && block_.size[l] > 1) {
         Scalar i = builder_.begin_for(LoopKind::serial, block_.size[l])[0];
-        row = builder_.add(row, builder_.mul(i, builder_.index(sum_step_[l])));
+        row = builder_.add(row, builder_.mul(i, builder_.index(sums_.step[l])));
         ++opened;
       }
     int64_t columns = s_.sums_in >= 0 ? block_.size[vector_] : row_elements_;
     Scalar column = builder_.begin_for(LoopKind::vector, columns)[0];
-    builder_.store(sums_, builder_.add(row, column), builder_.constant(dtype_, 0));
+    builder_.store(sums_.buffer, builder_.add(row, column), builder_.constant(dtype_, 0));
     builder_.end_for();
     for (; opened > 0; --opened)
       builder_.end_for();
@@ -189,14 +193,11 @@ class TileLowering {
   }
 
   void lower_pass() {
-    auto buffers = [this](const std::string& name, int64_t elements) {
-      return scratch(name, elements);
-    };
     access_[b_] = s_.stage_b
-                      ? stage_vectors(values_, nest_, b_, vector_, block_, row_elements_, buffers)
+                      ? stage_vectors(values_, nest_, b_, vector_, block_, row_elements_, buffers())
                       : access_in_place(values_, nest_, b_, block_);
     NestBlock task = block_;
-    sum_base_ = task_sums_;
+    sum_base_ = sums_.base;
     size_t opened = 0;
     if (s_.stage_a)
       for (size_t l = 0; l < static_cast<size_t>(s_.staged_from); ++l)
@@ -204,7 +205,7 @@ class TileLowering {
           Scalar i = builder_.begin_for(LoopKind::serial, block_.size[l])[0];
           block_.start[l] = builder_.add(block_.start[l], i);
           block_.size[l] = 1;
-          sum_base_ = builder_.add(sum_base_, builder_.mul(i, builder_.index(sum_step_[l])));
+          sum_base_ = builder_.add(sum_base_, builder_.mul(i, builder_.index(sums_.step[l])));
           ++opened;
         }
     access_[a_] = s_.stage_a ? stage_padded(values_, nest_, a_, block_,
@@ -274,11 +275,11 @@ class TileLowering {
     for (size_t l = nest_.result_loops; l < nest_.loops.size(); ++l)
       append_loop(tile.loops, {block_.size[l], a.step[l], b.step[l]});
     std::vector<Scalar> starts = {address(a.base, a.step, at), b.base};
-    Scalar sums_start = address(sum_base_, sum_step_, at);
-    int64_t sum_row_step = row_ < nest_.loops.size() ? sum_step_[row_] : 0;
+    Scalar sums_start = address(sum_base_, sums_.step, at);
+    int64_t sum_row_step = row_ < nest_.loops.size() ? sums_.step[row_] : 0;
     if (passes_ > 1) {
       tile.accumulate = true;
-      tile.acc_buffer = sums_;
+      tile.acc_buffer = sums_.buffer;
       tile.acc_row_step = sum_row_step;
       starts.push_back(sums_start);
     }
@@ -287,7 +288,7 @@ class TileLowering {
       store_row(at, row, column, sum);
     else
       builder_.store(
-          sums_,
+          sums_.buffer,
           builder_.add(builder_.add(sums_start, builder_.mul(row, builder_.index(sum_row_step))),
                        column),
           sum);
@@ -304,83 +305,6 @@ class TileLowering {
     store_results(values_, nest_, loops, sum);
   }
 
-  // The row loops that are one run of neighbours in the result, and their number of elements.
-  std::pair<size_t, int64_t> contiguous_rows() const {
-    int64_t run = 1;
-    size_t first = nest_.result_loops;
-    while (first > 0) {
-      size_t l = first - 1;
-      if (block_.size[l] > 1 && (!is_row(l) || nest_.loops[l].result_step != run))
-        break;
-      run *= block_.size[l];
-      first = l;
-    }
-    return {first, run};
-  }
-
-  void store_sums() {
-    auto [first_of_run, run] = contiguous_rows();
-    std::vector<Scalar> loops = block_.start;
-    loops.resize(nest_.result_loops);
-    Scalar base = task_sums_;
-    size_t opened = 0;
-    size_t end = run > 1 ? first_of_run : nest_.result_loops;
-    for (size_t l = 0; l < end; ++l)
-      if (is_row(l) && block_.size[l] > 1) {
-        Scalar i = builder_.begin_for(LoopKind::serial, block_.size[l])[0];
-        loops[l] = builder_.add(loops[l], i);
-        base = builder_.add(base, builder_.mul(i, builder_.index(sum_step_[l])));
-        ++opened;
-      }
-    if (run > 1)
-      store_transposed(loops, base, first_of_run, run);
-    else
-      store_rows(loops, base);
-    for (; opened > 0; --opened)
-      builder_.end_for();
-  }
-
-  // Vectors along the columns.
-  void store_rows(std::vector<Scalar> loops, Scalar base) {
-    Scalar column = builder_.begin_for(LoopKind::vector, block_.size[vector_])[0];
-    loops[vector_] = builder_.add(loops[vector_], column);
-    store_results(values_, nest_, loops, builder_.load(sums_, builder_.add(base, column)));
-    builder_.end_for();
-  }
-
-  // The result wants neighbouring rows side by side: columns become rows, then vectors run along
-  // what were rows.
-  void store_transposed(std::vector<Scalar> loops, Scalar base, size_t first_of_run, int64_t run) {
-    loop::Transpose transpose{.rows = run,
-                              .columns = block_.size[vector_],
-                              .from_buffer = sums_,
-                              .from_step = row_elements_};
-    if (stores_sums_unchanged(values_.function(), nest_)) {
-      transpose.to_buffer = values_.result_buffer(0);
-      transpose.to_step = nest_.loops[vector_].result_step;
-      Scalar to = builder_.index(0);
-      for (size_t l = 0; l < nest_.result_loops; ++l)
-        to = builder_.add(to, builder_.mul(loops[l], builder_.index(nest_.loops[l].result_step)));
-      builder_.transpose(transpose, base, to);
-      return;
-    }
-    transpose.to_buffer = scratch("columns", block_.size[vector_] * run);
-    transpose.to_step = run;
-    builder_.transpose(transpose, base, builder_.index(0));
-    Scalar column = builder_.begin_for(LoopKind::serial, block_.size[vector_])[0];
-    loops[vector_] = builder_.add(loops[vector_], column);
-    Scalar j = builder_.begin_for(LoopKind::vector, run)[0];
-    Dims dims(block_.size.begin() + static_cast<std::ptrdiff_t>(first_of_run),
-              block_.size.begin() + static_cast<std::ptrdiff_t>(nest_.result_loops));
-    std::vector<Scalar> in_run = unravel(builder_, j, dims);
-    for (size_t l = first_of_run; l < nest_.result_loops; ++l)
-      loops[l] = builder_.add(loops[l], in_run[l - first_of_run]);
-    Scalar at = builder_.add(builder_.mul(column, builder_.index(run)), j);
-    store_results(values_, nest_, loops, builder_.load(transpose.to_buffer, at));
-    builder_.end_for();
-    builder_.end_for();
-  }
-
   loop::Kernel kernel_;
   loop::Builder builder_;
   KernelValues values_;
@@ -395,10 +319,8 @@ class TileLowering {
 
   NestBlock block_;
   std::array<OperandAccess, 2> access_;
-  uint32_t sums_ = 0;
-  Scalar task_sums_;  // where the task's sums begin in the buffer
-  Scalar sum_base_;  // and those of what is staged
-  std::vector<int64_t> sum_step_;  // per loop, in the sums' buffer
+  OperandAccess sums_;  // those of a task
+  Scalar sum_base_;  // where those of what is staged begin
   int64_t row_elements_ = 0;  // of a row of sums and of a row of staged b
 };
 
