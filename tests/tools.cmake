@@ -4,8 +4,21 @@ add_test(NAME "bits of mlp: threads, budget, resume"
   COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/e2e/bits.sh $<TARGET_FILE:gradc> ${PROJECT_SOURCE_DIR}/examples/mlp.model 2MiB 6)
 add_test(NAME "bits of lenet: threads, budget, resume"
   COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/e2e/bits.sh $<TARGET_FILE:gradc> ${PROJECT_SOURCE_DIR}/examples/lenet.model 34MiB 4)
+# A program for compiled models; object_bits.sh links it with their objects.
+add_library(object_bits STATIC e2e/object_bits.cpp)
+target_link_libraries(object_bits PUBLIC gradc_io PRIVATE gradc_warnings)
 # Sanitizers come with libraries of their own.
 if(NOT GRADC_SANITIZE)
   add_test(NAME "embedded training program"
     COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/e2e/embed.sh $<TARGET_FILE:gradc> ${PROJECT_SOURCE_DIR} $<TARGET_FILE:gradc_runtime>)
+  # resnet20's batch is large enough that recomputing pays, the others' just long enough to compute something.
+  foreach(model_batch resnet20:16 gpt:2 lstm:8)
+    string(REPLACE ":" ";" model_batch ${model_batch})
+    list(GET model_batch 0 model)
+    list(GET model_batch 1 batch)
+    add_test(NAME "bits of ${model}: JIT and object, threads, budget"
+      COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/e2e/object_bits.sh $<TARGET_FILE:gradc> ${PROJECT_SOURCE_DIR}/examples/${model}.model
+              20 ${batch} $<TARGET_FILE:object_bits>
+              "$<TARGET_FILE:gradc_io> $<TARGET_FILE:gradc_ir> $<TARGET_FILE:gradc_runtime>")
+  endforeach()
 endif()
