@@ -4,6 +4,17 @@ add_test(NAME "bits of mlp: threads, budget, resume"
   COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/e2e/bits.sh $<TARGET_FILE:gradc> ${PROJECT_SOURCE_DIR}/examples/mlp.model 2MiB 6)
 add_test(NAME "bits of lenet: threads, budget, resume"
   COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/e2e/bits.sh $<TARGET_FILE:gradc> ${PROJECT_SOURCE_DIR}/examples/lenet.model 34MiB 4)
+# From every stage through the command line; that all models go on to the same plan is held by dump_test.cpp.
+function(gradc_test_stages model data)
+  add_test(NAME "stages of ${model}"
+    COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/e2e/stages.sh $<TARGET_FILE:gradc> ${PROJECT_SOURCE_DIR}/examples/${model}.model
+            ${data} ${ARGN})
+endfunction()
+gradc_test_stages(deep_mlp fashion-mnist batch=4 layers=3 width=784)
+gradc_test_stages(gpt text batch=2 layers=1 context=16 width=32)
+gradc_test_stages(lstm fashion-mnist batch=4 hidden=32)
+gradc_test_stages(mlp fashion-mnist batch=4 hidden=64)
+gradc_test_stages(resnet20 fashion-mnist batch=4 blocks=1)
 # A program for compiled models; object_bits.sh links it with their objects.
 add_library(object_bits STATIC e2e/object_bits.cpp)
 target_link_libraries(object_bits PUBLIC gradc_io PRIVATE gradc_warnings)
