@@ -4,6 +4,7 @@
 // with `..`, absolute ones, links (symbolic or hard) and files that are not regular are refused, at
 // import, also when nobody reads the bytes. Errors are UserErrors: `model.onnx: error: ...`, with
 // the offset in the file where bytes are damaged.
+#include <cstdint>
 #include <map>
 #include <span>
 #include <string>
@@ -17,11 +18,17 @@ Model read_onnx(const std::string& path);
 // One TensorProto in a file of its own (`input_0.pb` of ONNX's test folders).
 Tensor read_onnx_tensor(const std::string& path);
 
-// A copy of the model at `from` whose initializers, and tensors of Constant nodes, named in
-// `contents` hold these bytes instead (of the same size, in the tensor's own type); everything else
-// is kept byte by byte, external data becomes raw data. Written to a temporary file and renamed.
-// A model of 2 GiB or more is written with external data `<name>.onnx.data` beside it.
+// A copy of the model at `from` that holds the bytes of `contents` in place of the initializers of
+// these names and of the `value`s of the Constant nodes whose result has the name. The bytes are as
+// many as before, in the tensor's own type. Everything else is kept byte by byte, but external data
+// becomes raw data. The file appears complete or not at all; `to` may be `from`.
+//
+// protobuf reads no message of 2 GiB or more (`most_bytes`). A copy beyond that has its large
+// initializers in a file `<to>.data` beside it, which is written first: whoever is stopped between
+// the two leaves an older `to` with the new data.
+inline constexpr uint64_t kMostModelBytes = INT32_MAX;
 void write_onnx(const std::string& from, const std::string& to,
-                const std::map<std::string, std::span<const std::byte>>& contents);
+                const std::map<std::string, std::span<const std::byte>>& contents,
+                uint64_t most_bytes = kMostModelBytes);
 
 }  // namespace gradc::onnx

@@ -7,8 +7,6 @@
 namespace gradc::onnx {
 namespace {
 
-constexpr int kMostNested = 100;  // graphs in graphs
-
 Graph read_graph(Message message, Reading& reading, int depth);
 
 std::string domain_name(std::string name) {
@@ -226,9 +224,7 @@ void append_node(std::vector<Node>& nodes, Message message, Reading& reading, in
 }
 
 Graph read_graph(Message message, Reading& reading, int depth) {
-  if (depth > kMostNested)
-    message.damaged(
-        fmt::format("lies in {} other graphs, more than the {} that are read", depth, kMostNested));
+  check_nesting(message, depth);
   Graph graph;
   while (message.next()) {
     switch (message.field()) {
@@ -315,6 +311,12 @@ FunctionDef read_function(Message message, Reading& reading) {
 }
 
 }  // namespace
+
+void check_nesting(const Message& graph, int depth) {
+  if (depth > kMostNested)
+    graph.damaged(
+        fmt::format("lies in {} other graphs, more than the {} that are read", depth, kMostNested));
+}
 
 Model read_onnx(const std::string& path) {
   Reading reading(path);

@@ -80,6 +80,7 @@ Parts read_parts(Message message) {
             parts.has_list[i] = true;
     }
   }
+  parts.tensor.dtype = dtype_of(parts.tensor.element_type);
   return parts;
 }
 
@@ -96,18 +97,19 @@ std::string shown_type(const Tensor& tensor) {
   return name_of(tensor.element_type) + short_text(tensor.dims);
 }
 
-// Fails for negative dims and for more elements than 2^63 bytes hold.
-uint64_t count_elements(const Tensor& tensor) {
+// Bytes of all elements, 0 for an element type that is not ours. Fails for negative dims and for
+// 2^63 bytes or more.
+uint64_t stated_bytes(const Tensor& tensor) {
   for (int64_t dim : tensor.dims)
     if (dim < 0)
       fail("has the shape {}; sizes of a tensor cannot be negative", short_text(tensor.dims));
   if (contains(tensor.dims, 0))
     return 0;
-  int64_t count = tensor.dtype ? byte_size(*tensor.dtype) : 1;
+  int64_t bytes = tensor.dtype ? byte_size(*tensor.dtype) : 1;
   for (int64_t dim : tensor.dims)
-    if (__builtin_mul_overflow(count, dim, &count))
+    if (__builtin_mul_overflow(bytes, dim, &bytes))
       fail("has the shape {}, too large for any file", short_text(tensor.dims));
-  return static_cast<uint64_t>(tensor.dtype ? count / byte_size(*tensor.dtype) : count);
+  return tensor.dtype ? static_cast<uint64_t>(bytes) : 0;
 }
 
 uint64_t parsed_count(const char* key, const std::string& text) {
@@ -212,8 +214,7 @@ SharedBytes elements(const Parts& parts, const Message& message, Reading& readin
   const Tensor& tensor = parts.tensor;
   if (parts.is_segment)
     fail("has a segment: it is a sequence or a part of a tensor, which cannot be read");
-  uint64_t count = count_elements(tensor);
-  uint64_t size = tensor.dtype ? count * static_cast<uint64_t>(byte_size(*tensor.dtype)) : 0;
+  uint64_t size = stated_bytes(tensor);
   std::vector<std::string> sources;
   if (parts.is_external)
     sources.push_back("external data");
@@ -240,13 +241,11 @@ SharedBytes elements(const Parts& parts, const Message& message, Reading& readin
   return tensor.dtype == DType::boolean ? as_bools(std::move(data)) : data;
 }
 
-}  // namespace
-
-Tensor read_tensor(const Message& message, Reading& reading) {
-  Parts parts = read_parts(message);
-  parts.tensor.dtype = dtype_of(parts.tensor.element_type);
+// Adds which tensor it is to errors of `action`.
+template <typename Action>
+void at_tensor(const Parts& parts, const Message& message, const Reading& reading, Action action) {
   try {
-    parts.tensor.data = elements(parts, message, reading);
+    action();
   } catch (const UserError& error) {
     if (!error.place().empty())
       throw;
@@ -254,7 +253,30 @@ Tensor read_tensor(const Message& message, Reading& reading) {
                                                  : shown(std::string_view(parts.tensor.name));
     throw error.at(fmt::format("{}: tensor {}", reading.origin.path, name));
   }
+}
+
+}  // namespace
+
+Tensor read_tensor(const Message& message, Reading& reading) {
+  Parts parts = read_parts(message);
+  at_tensor(parts, message, reading,
+            [&] { parts.tensor.data = elements(parts, message, reading); });
   return std::move(parts.tensor);
+}
+
+std::optional<SharedBytes> read_external_bytes(const Message& message, Reading& reading) {
+  Parts parts = read_parts(message);
+  if (!parts.is_external)
+    return std::nullopt;
+  SharedBytes bytes;
+  at_tensor(parts, message, reading, [&] {
+    elements(parts, message, reading);  // for its checks
+    if (!parts.tensor.dtype && !parts.length)
+      fail("is {} with external data of unknown length, which cannot be copied",
+           shown_type(parts.tensor));
+    bytes = external_bytes(parts, stated_bytes(parts.tensor), reading.external);
+  });
+  return bytes;
 }
 
 Tensor read_onnx_tensor(const std::string& path) {

@@ -22,5 +22,11 @@ struct Reading {
 
 // Of a TensorProto.
 Tensor read_tensor(const Message& message, Reading& reading);
+// Its external data as they lie in their file, also for element types that are not ours; nullopt if
+// its elements are in the model's file.
+std::optional<SharedBytes> read_external_bytes(const Message& message, Reading& reading);
+
+inline constexpr int kMostNested = 100;  // graphs in graphs
+void check_nesting(const Message& graph, int depth);
 
 }  // namespace gradc::onnx
