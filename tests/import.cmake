@@ -6,3 +6,8 @@ gradc_test(import_test LIBS gradc_import SOURCES
   unit/onnx_file_test.cpp
   unit/onnx_writer_test.cpp)
 target_include_directories(import_test SYSTEM PRIVATE ${PROTOZERO_INCLUDE_DIR})
+# Its operator new counts.
+gradc_test(onnx_damage_test LIBS gradc_import SOURCES
+  support/heap_peak.cpp
+  unit/onnx_damage_test.cpp)
+target_include_directories(onnx_damage_test SYSTEM PRIVATE ${PROTOZERO_INCLUDE_DIR})

@@ -122,3 +122,16 @@ TEST_CASE("sizes of tensors are compared with their shapes", "[onnx]") {
         "m.onnx: tensor \"w\": error: has 0 bytes, FLOAT[2] needs 8");
   CHECK(error_of("") == "m.onnx: error: is not an ONNX model, or cut short: it has no graph");
 }
+
+TEST_CASE("parts that nobody could name are refused", "[onnx]") {
+  Fields node, attribute;
+  node.bytes(node_proto::output, "y");
+  CHECK_THAT(error_of(model_of(Fields().bytes(graph_proto::node, node))),
+             Catch::EndsWith("NodeProto has no op_type"));
+  attribute.integer(attribute_proto::i, 1);
+  node.bytes(node_proto::op_type, "Relu").bytes(node_proto::attribute, attribute);
+  CHECK_THAT(error_of(model_of(Fields().bytes(graph_proto::node, node))),
+             Catch::EndsWith("AttributeProto has no name"));
+  CHECK_THAT(error_of(model_of("") + Fields().bytes(model_proto::functions, Fields()).text()),
+             Catch::EndsWith("FunctionProto has no name"));
+}

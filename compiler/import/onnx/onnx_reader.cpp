@@ -182,6 +182,9 @@ Attribute read_attribute(Message message, Reading& reading, int depth) {
     if (Attribute::Kind kind = kind_of_field(message.field()); kind != Attribute::Kind::undefined)
       seen = kind;
   }
+  // Without this, and the like for nodes and functions, two bytes of a file would take hundreds.
+  if (attribute.name.empty())
+    message.damaged("has no name");
   if (attribute.kind == Attribute::Kind::undefined)
     attribute.kind = seen;
   return attribute;
@@ -215,6 +218,8 @@ Node read_node(Message message, Reading& reading, int depth) {
         break;
     }
   }
+  if (node.op_type.empty())
+    message.damaged("has no op_type");
   return node;
 }
 
@@ -307,6 +312,8 @@ FunctionDef read_function(Message message, Reading& reading) {
         break;
     }
   }
+  if (function.name.empty())
+    message.damaged("has no name");
   return function;
 }
 
