@@ -1,4 +1,5 @@
 gradc_test(import_test LIBS gradc_import SOURCES
+  unit/external_data_test.cpp
   unit/model_errors_test.cpp
   unit/model_examples_test.cpp
   unit/model_text_test.cpp
