@@ -2,12 +2,15 @@
 // What a user asks of a compilation, as the command line spells it. Every pass reads from here what
 // it needs.
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "compiler/target.h"
+#include "ir/shared_bytes.h"
+#include "ir/type.h"
 
 namespace gradc {
 
@@ -31,10 +34,23 @@ struct OptimizerOptions {
   int64_t warmup_steps = 0;  // linear, to the full rate in the last of these steps
 };
 
+// A value that is given to an input at compile time.
+struct BoundTensor {
+  Type type;
+  SharedBytes content;  // row-major
+};
+
 struct Options {
   // Import.
   std::map<std::string, int64_t> binds;  // --bind name=value
   std::map<std::string, std::vector<int64_t>> shapes;  // --shape input=1x3x224x224
+  // Of ONNX files.
+  std::map<std::string, std::vector<int64_t>> bind_lists;  // --bind input=0,1
+  std::map<std::string, BoundTensor> bind_tensors;
+  std::string loss;  // --loss NAME[:OUTPUT]; "" when the model brings its own
+  bool train_mode = false;  // batch norm and dropout train in train_step, whatever the file says
+  std::vector<std::string> parameters;  // glob patterns: these tensors are the parameters
+  std::function<void(const std::string&)> warn;  // told what is odd but no error
   // Gradients and updates.
   bool train = false;  // keep train_step; else only what `infer` needs
   bool update = true;  // false: gradients are results (`gradc grad`), no optimizer

@@ -14,7 +14,7 @@
 #include "runtime/float_environment.h"
 #include "runtime/gradc_runtime.h"
 #include "runtime/guarded.h"
-#include "tools/io/half.h"
+#include "ir/half.h"
 
 namespace gradc::test {
 namespace {

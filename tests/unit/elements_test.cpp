@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "tests/support/data_files.h"
-#include "tools/io/half.h"
+#include "ir/half.h"
 
 using namespace gradc;
 using gradc_test::user_error;

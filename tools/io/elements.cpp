@@ -5,7 +5,7 @@
 #include <limits>
 
 #include "ir/diagnostic.h"
-#include "tools/io/half.h"
+#include "ir/half.h"
 
 namespace gradc {
 namespace {

@@ -1,0 +1,303 @@
+#include "compiler/import/onnx/graph_run.h"
+
+#include <algorithm>
+
+#include "compiler/entries.h"
+#include "compiler/import/onnx/inputs.h"
+#include "compiler/import/onnx/names.h"
+#include "ir/diagnostic.h"
+#include "ir/eval.h"
+#include "ir/op_def.h"
+
+namespace gradc::onnx {
+namespace {
+
+constexpr size_t kMostNodes = 1'000'000;  // functions and branches run included
+constexpr size_t kDeepest = 64;
+// What is worth computing at compile time; above that the program does it.
+constexpr int64_t kMostFolded = int64_t{1} << 20;  // elements of an input or a result
+constexpr int64_t kMostKnown = 1024;  // beside what the program computes from weights
+constexpr int64_t kMostFlops = int64_t{1} << 24;
+
+using Kind = ImportValue::Kind;
+
+// Attributes of the node, references into the enclosing function's call replaced; an attribute that
+// the call does not give is absent. `kept` holds renamed copies.
+std::vector<const Attribute*> attributes_of(const Node& node, const Scope& scope,
+                                            std::vector<std::unique_ptr<Attribute>>& kept) {
+  std::vector<const Attribute*> attributes;
+  for (const Attribute& attribute : node.attributes) {
+    if (attribute.reference.empty()) {
+      attributes.push_back(&attribute);
+      continue;
+    }
+    for (const Attribute* given : scope.attributes)
+      if (given->name == attribute.reference) {
+        kept.push_back(std::make_unique<Attribute>(*given));
+        kept.back()->name = attribute.name;
+        attributes.push_back(kept.back().get());
+      }
+  }
+  return attributes;
+}
+
+bool small_enough(const Function& function, int64_t most_elements) {
+  int64_t flops = 0;
+  for (const Op& op : function.ops) {
+    flops += flops_of(function, op);
+    for (ValueId value : op.results)
+      if (function.type(value).elements() > most_elements)
+        return false;
+  }
+  return flops <= kMostFlops;
+}
+
+}  // namespace
+
+const ImportValue* Scope::find(const std::string& name) const {
+  for (const Scope* scope = this; scope; scope = scope->outer)
+    if (auto value = scope->values.find(name); value != scope->values.end())
+      return &value->second;
+  return nullptr;
+}
+
+std::string GraphRun::place(const Node& node, const Scope& scope) const {
+  return node_place(import_.model.path, node, scope.where);
+}
+
+ImportValues GraphRun::run_model(std::unordered_map<std::string, ImportValue> inputs) {
+  Scope scope;
+  scope.opsets = import_.model.opsets;
+  scope.values = std::move(inputs);
+  return run_graph(import_.model.graph, scope);
+}
+
+ImportValues GraphRun::run_graph(const Graph& graph, Scope& scope) {
+  std::vector<std::string> outputs;
+  for (const ValueInfo& output : graph.outputs)
+    outputs.push_back(output.name);
+  std::unordered_map<std::string, const Tensor*> initializers;
+  for (const Tensor& tensor : graph.initializers)
+    initializers[tensor.name] = &tensor;
+
+  auto is_given = [&](const std::string& name) {
+    return scope.find(name) || initializers.contains(name);
+  };
+  NodeOrder order = order_nodes(graph.nodes, outputs, is_given,
+                                [&](const Node& node) { return place(node, scope); });
+  if (!order.as_in_file && trace_.function.name == kInfer)
+    import_.warn(fmt::format("{}: the nodes are not in an order in which they can run; sorted",
+                             import_.model.path));
+  scope.weights = weight_names(import_.model, order.nodes, scope.opsets, std::move(scope.weights));
+
+  for (const Node& node : graph.nodes)
+    for (const std::string& output : node.outputs)
+      if (initializers.contains(output) || scope.values.contains(output))
+        throw UserError(place(node, scope),
+                        fmt::format("makes `{}`, which is an input or an initializer already",
+                                    shown(output)));
+  std::set<std::string> read(outputs.begin(), outputs.end());
+  for (const Node* node : order.nodes)
+    read.merge(names_read(*node));
+  for (const auto& [name, tensor] : initializers) {
+    if (!read.contains(name))
+      continue;
+    try {
+      ConstantPtr constant = constant_of(*tensor);
+      Kind kind = kind_of(name, *constant, true, scope.weights.contains(name), import_.options);
+      scope.values[name] = {kind, {}, constant, scope.prefix + name};
+    } catch (const UserError& error) {
+      throw error.at(fmt::format("{}: initializer `{}`", import_.model.path, shown(name)));
+    }
+  }
+  for (const Node* node : order.nodes)
+    run_node(*node, scope);
+
+  ImportValues results;
+  for (const std::string& output : outputs) {
+    const ImportValue* value = scope.find(output);
+    if (!value)
+      throw UserError(import_.model.path,
+                      fmt::format("output `{}` is neither an input, an initializer nor made by a "
+                                  "node",
+                                  shown(output)));
+    results.push_back(*value);
+  }
+  return results;
+}
+
+void GraphRun::run_node(const Node& node, Scope& scope) {
+  trace_.b.loc = node_loc(import_.model.path, node, scope.prefix);
+  std::string loc = trace_.b.loc;
+  try {
+    if (++nodes_ > kMostNodes)
+      fail("the model has more than {} nodes, its functions inlined", kMostNodes);
+    ImportValues inputs;
+    for (const std::string& name : node.inputs) {
+      const ImportValue* value = name.empty() ? nullptr : scope.find(name);
+      inputs.push_back(value ? *value : ImportValue{});
+    }
+    if (const FunctionDef* function = find_function(import_.model, node))
+      return run_call(node, *function, std::move(inputs), scope);
+    if (!is_standard(node.domain))
+      fail("op `{}` of domain `{}` is not supported; the standard ops of ONNX are",
+           shown(node.op_type), shown(node.domain));
+    const NodeRule& rule = node_rule(node.op_type, standard_opset(scope.opsets));
+    bool known = rule.folds, of_weights = false;
+    for (const ImportValue& input : inputs) {
+      known &= input.kind == Kind::absent || input.constant != nullptr;
+      of_weights |= input.kind == Kind::tensor || input.kind == Kind::weight;
+    }
+    size_t first_new = trace_.function.values.size();
+    std::optional<ImportValues> folded;
+    if (known)
+      folded = fold(rule, node, inputs, of_weights ? kMostKnown : kMostFolded, scope);
+    if (folded && !of_weights)
+      return define(rule, node, *folded, first_new, scope);
+    ImportValues results = build(trace_, rule, node, inputs, scope);
+    for (size_t i = 0; folded && i < results.size(); ++i)
+      if (results[i].kind == Kind::tensor)
+        results[i].constant = (*folded)[i].constant;
+    define(rule, node, results, first_new, scope);
+  } catch (const UserError& error) {
+    if (error.place().empty() || error.place() == loc)
+      throw error.at(place(node, scope));
+    throw;
+  }
+}
+
+ImportValues GraphRun::build(Trace& trace, const NodeRule& rule, const Node& node,
+                             const ImportValues& inputs, Scope& scope) {
+  std::vector<std::unique_ptr<Attribute>> kept;
+  size_t first_op = trace.function.ops.size();
+  NodeContext context(trace, node, standard_opset(scope.opsets), inputs,
+                      attributes_of(node, scope, kept), scope.weights,
+                      [&](const Graph& graph) { return run_branch(graph, node, scope); });
+  rule.build(context);
+  for (size_t i = first_op; i < trace.function.ops.size(); ++i)
+    for (ValueId value : trace.function.ops[i].results)
+      check_sizes(trace.function.type(value).dims);
+  return context.finish();
+}
+
+// Builds the node in a function of its own and evaluates that. Nothing when it is too large, or when
+// doubles do not hold its numbers: the program then computes it.
+std::optional<ImportValues> GraphRun::fold(const NodeRule& rule, const Node& node,
+                                           ImportValues inputs, int64_t most_elements,
+                                           Scope& scope) {
+  for (ImportValue& input : inputs) {
+    if (input.kind == Kind::absent)
+      continue;
+    if (input.constant->type.elements() > most_elements ||
+        (rule.moves == 0 && exceeds_double(*input.constant)))
+      return std::nullopt;
+    input.kind = Kind::constant;
+    input.id = {};
+  }
+  Trace scratch(import_);
+  scratch.b.loc = trace_.b.loc;
+  ImportValues results = build(scratch, rule, node, inputs, scope);
+  if (!small_enough(scratch.function, most_elements))
+    return std::nullopt;
+  std::vector<size_t> computed;
+  for (size_t i = 0; i < results.size(); ++i)
+    if (results[i].kind == Kind::tensor && results[i].id.valid()) {
+      computed.push_back(i);
+      scratch.b.result(results[i].id);
+    }
+  std::vector<gradc::Tensor> arguments;
+  for (const ConstantPtr& argument : scratch.arguments())
+    arguments.push_back(to_tensor(*argument));
+  std::vector<gradc::Tensor> values = eval_closed({}, scratch.function, arguments);
+  for (size_t i = 0; i < computed.size(); ++i)
+    results[computed[i]] = {Kind::constant, {}, from_tensor(values[i]), ""};
+  return results;
+}
+
+// Values from `first_new` on are the node's own, and get its names.
+void GraphRun::define(const NodeRule& rule, const Node& node, const ImportValues& results,
+                      size_t first_new, Scope& scope) {
+  for (size_t i = 0; i < node.outputs.size(); ++i) {
+    const std::string& name = node.outputs[i];
+    if (name.empty())
+      continue;
+    ImportValue value = results[i];
+    bool is_new = value.name.empty();  // else handed on, under the name that it has
+    if (is_new)
+      value.name = scope.prefix + name;
+    if (is_new && value.kind == Kind::tensor && value.id.index >= first_new)
+      trace_.b.set_name(value.id, ir_name(value.name));
+    if (is_new && value.kind == Kind::constant && rule.holds)
+      value.kind = kind_of(value.name, *value.constant, false, scope.weights.contains(name),
+                           import_.options);
+    scope.values[name] = std::move(value);
+  }
+}
+
+void GraphRun::run_call(const Node& node, const FunctionDef& function, ImportValues inputs,
+                        Scope& scope) {
+  if (std::find(open_.begin(), open_.end(), &function) != open_.end() || open_.size() >= kDeepest)
+    fail("function `{}` calls itself", shown(function.name));
+  if (inputs.size() > function.inputs.size())
+    fail("function `{}` takes {} inputs, got {}", shown(function.name), function.inputs.size(),
+         inputs.size());
+  if (node.outputs.size() > function.outputs.size())
+    fail("function `{}` gives {} outputs, {} are named", shown(function.name),
+         function.outputs.size(), node.outputs.size());
+  Scope body;
+  body.opsets = function.opsets;
+  body.prefix = scope.prefix + (node.name.empty() ? fmt::format("{}_{}", node.op_type, node.index)
+                                                  : node.name) + "/";
+  body.where = fmt::format(" in function \"{}\"{}", shown(function.name), scope.where);
+  std::vector<std::unique_ptr<Attribute>> kept;
+  body.attributes = attributes_of(node, scope, kept);
+  for (const Attribute& otherwise : function.default_attributes)
+    if (std::none_of(body.attributes.begin(), body.attributes.end(),
+                     [&](const Attribute* given) { return given->name == otherwise.name; }))
+      body.attributes.push_back(&otherwise);
+  for (size_t i = 0; i < function.inputs.size(); ++i)
+    body.values[function.inputs[i]] = i < inputs.size() ? inputs[i] : ImportValue{};
+
+  NodeOrder order = order_nodes(
+      function.nodes, function.outputs,
+      [&](const std::string& name) { return body.values.contains(name); },
+      [&](const Node& inner) { return place(inner, body); });
+  std::unordered_set<std::string> marked;
+  for (size_t i = 0; i < node.outputs.size(); ++i)
+    if (scope.weights.contains(node.outputs[i]))
+      marked.insert(function.outputs[i]);
+  body.weights = weight_names(import_.model, order.nodes, body.opsets, std::move(marked));
+  open_.push_back(&function);
+  for (const Node* inner : order.nodes)
+    run_node(*inner, body);
+  open_.pop_back();
+  for (size_t i = 0; i < node.outputs.size(); ++i) {
+    const ImportValue* value = body.find(function.outputs[i]);
+    if (!value || value->kind == Kind::absent)
+      fail("function `{}` does not make its output `{}`", shown(function.name),
+           shown(function.outputs[i]));
+    if (!node.outputs[i].empty())
+      scope.values[node.outputs[i]] = *value;
+  }
+}
+
+ImportValues GraphRun::run_branch(const Graph& graph, const Node& node, const Scope& outer) {
+  if (!graph.inputs.empty())
+    fail("a branch takes no inputs, this one takes {}", graph.inputs.size());
+  std::string loc = trace_.b.loc;
+  Scope scope;
+  scope.outer = &outer;
+  scope.opsets = outer.opsets;
+  scope.attributes = outer.attributes;
+  scope.prefix = fmt::format("{}{}.{}/", outer.prefix, node.op_type, branches_++);
+  scope.where = fmt::format(" in a branch of {}{}",
+                            node.name.empty() ? fmt::format("node #{}", node.index)
+                                              : fmt::format("node \"{}\"", shown(node.name)),
+                            outer.where);
+  scope.weights = outer.weights;
+  ImportValues results = run_graph(graph, scope);
+  trace_.b.loc = loc;
+  return results;
+}
+
+}  // namespace gradc::onnx

@@ -1,0 +1,276 @@
+#include "compiler/import/onnx/node_context.h"
+
+#include <algorithm>
+
+#include "compiler/entries.h"
+#include "compiler/import/onnx/names.h"
+#include "ir/diagnostic.h"
+
+namespace gradc::onnx {
+namespace {
+
+std::string_view name_of(Attribute::Kind kind) {
+  switch (kind) {
+    case Attribute::Kind::real:
+      return "a number";
+    case Attribute::Kind::integer:
+      return "a whole number";
+    case Attribute::Kind::string:
+      return "a string";
+    case Attribute::Kind::tensor:
+      return "a tensor";
+    case Attribute::Kind::graph:
+      return "a graph";
+    case Attribute::Kind::reals:
+      return "a list of numbers";
+    case Attribute::Kind::integers:
+      return "a list of whole numbers";
+    case Attribute::Kind::strings:
+      return "a list of strings";
+    case Attribute::Kind::tensors:
+      return "a list of tensors";
+    case Attribute::Kind::graphs:
+      return "a list of graphs";
+    case Attribute::Kind::undefined:
+      break;
+  }
+  return "of no known type";
+}
+
+}  // namespace
+
+NodeContext::NodeContext(Trace& trace, const Node& of, int64_t version, ImportValues inputs,
+                         std::vector<const Attribute*> attributes,
+                         const std::unordered_set<std::string>& weights,
+                         std::function<ImportValues(const Graph&)> run_graph)
+    : b(trace.b),
+      node(of),
+      opset(version),
+      trace_(trace),
+      inputs_(std::move(inputs)),
+      results_(of.outputs.size()),
+      attributes_(std::move(attributes)),
+      weights_(weights),
+      run_graph_(std::move(run_graph)) {
+  std::set<std::string_view> names;
+  for (const Attribute* attribute : attributes_)
+    if (!names.insert(attribute->name).second)
+      fail("attribute `{}` is given twice", shown(attribute->name));
+}
+
+std::string NodeContext::input_name(size_t i) const {
+  bool named = i < node.inputs.size() && !node.inputs[i].empty();
+  return named ? fmt::format("input {} (`{}`)", i, shown(node.inputs[i]))
+               : fmt::format("input {}", i);
+}
+
+bool NodeContext::has(size_t i) const {
+  return i < inputs_.size() && inputs_[i].kind != ImportValue::Kind::absent;
+}
+
+const ImportValue& NodeContext::value(size_t i) const {
+  if (!has(i))
+    fail("input {} is missing", i);
+  return inputs_[i];
+}
+
+const Type NodeContext::type(size_t i) const {
+  const ImportValue& given = value(i);
+  return given.constant ? given.constant->type : b.type(given.id);
+}
+
+ValueId NodeContext::tensor(size_t i) {
+  return trace_.tensor(value(i));
+}
+
+std::vector<ValueId> NodeContext::tensors() {
+  std::vector<ValueId> all;
+  for (size_t i = 0; i < inputs_.size(); ++i)
+    all.push_back(tensor(i));
+  return all;
+}
+
+const Constant* NodeContext::find_constant(size_t i) const {
+  return has(i) ? inputs_[i].constant.get() : nullptr;
+}
+
+const Constant& NodeContext::constant(size_t i) const {
+  value(i);
+  if (const Constant* known = find_constant(i))
+    return *known;
+  throw UserError("", fmt::format("{} must be known at compile time", input_name(i)))
+      .with_help(
+          "if it is, or depends on, an input of the model, bind that input: --bind NAME=VALUE");
+}
+
+std::vector<int64_t> NodeContext::integers(size_t i) const {
+  const Constant& known = constant(i);
+  if (is_float(known.type.dtype))
+    fail("{} must hold whole numbers, got {}", input_name(i), to_string(known.type));
+  return integers_of(known);
+}
+
+int64_t NodeContext::integer(size_t i) const {
+  std::vector<int64_t> values = integers(i);
+  if (values.size() != 1)
+    fail("{} must be one number, got {}", input_name(i), to_string(type(i)));
+  return values[0];
+}
+
+std::vector<double> NodeContext::numbers(size_t i) const {
+  return numbers_of(constant(i));
+}
+
+double NodeContext::number(size_t i) const {
+  std::vector<double> values = numbers(i);
+  if (values.size() != 1)
+    fail("{} must be one number, got {}", input_name(i), to_string(type(i)));
+  return values[0];
+}
+
+ValueId NodeContext::buffer(size_t i) {
+  const ImportValue& given = value(i);
+  return given.kind == ImportValue::Kind::tensor ? ValueId{} : trace_.state(given, Role::buffer);
+}
+
+bool NodeContext::trains(bool in_file) const {
+  return trace_.import.options.train_mode ? trace_.is_train_step() : in_file;
+}
+
+ValueId NodeContext::seed() {
+  return trace_.control(kSeed);
+}
+
+ValueId NodeContext::step() {
+  return trace_.control(kStep);
+}
+
+const Attribute* NodeContext::find(std::string_view name) {
+  asked_.insert(name);
+  for (const Attribute* attribute : attributes_)
+    if (attribute->name == name)
+      return attribute;
+  return nullptr;
+}
+
+bool NodeContext::has_attribute(std::string_view name) {
+  return find(name) != nullptr;
+}
+
+const Attribute* NodeContext::find_attribute(std::string_view name, Attribute::Kind kind) {
+  const Attribute* attribute = find(name);
+  if (attribute && attribute->kind != kind)
+    fail("attribute `{}` must be {}, it is {}", name, name_of(kind), name_of(attribute->kind));
+  return attribute;
+}
+
+std::optional<int64_t> NodeContext::find_integer(std::string_view name) {
+  const Attribute* found = find_attribute(name, Attribute::Kind::integer);
+  return found ? std::optional(found->integer) : std::nullopt;
+}
+
+std::optional<std::vector<int64_t>> NodeContext::find_integers(std::string_view name) {
+  const Attribute* found = find_attribute(name, Attribute::Kind::integers);
+  return found ? std::optional(found->integers) : std::nullopt;
+}
+
+int64_t NodeContext::attribute(std::string_view name, int64_t otherwise) {
+  return find_integer(name).value_or(otherwise);
+}
+
+std::vector<int64_t> NodeContext::attribute(std::string_view name, std::vector<int64_t> otherwise) {
+  return find_integers(name).value_or(std::move(otherwise));
+}
+
+bool NodeContext::flag(std::string_view name, bool otherwise) {
+  int64_t value = attribute(name, int64_t{otherwise});
+  if (value != 0 && value != 1)
+    fail("attribute `{}` must be 0 or 1, it is {}", name, value);
+  return value == 1;
+}
+
+double NodeContext::real(std::string_view name, double otherwise) {
+  const Attribute* found = find_attribute(name, Attribute::Kind::real);
+  return found ? double{found->real} : otherwise;
+}
+
+std::string NodeContext::text(std::string_view name, std::string_view otherwise) {
+  const Attribute* found = find_attribute(name, Attribute::Kind::string);
+  return found ? found->string : std::string(otherwise);
+}
+
+std::vector<double> NodeContext::reals(std::string_view name, std::vector<double> otherwise) {
+  const Attribute* found = find_attribute(name, Attribute::Kind::reals);
+  return found ? std::vector<double>(found->reals.begin(), found->reals.end()) : otherwise;
+}
+
+std::vector<std::string> NodeContext::texts(std::string_view name) {
+  const Attribute* found = find_attribute(name, Attribute::Kind::strings);
+  return found ? found->strings : std::vector<std::string>();
+}
+
+std::optional<DType> NodeContext::find_dtype(std::string_view name) {
+  std::optional<int64_t> number = find_integer(name);
+  if (!number)
+    return std::nullopt;
+  auto element = static_cast<ElementType>(*number);
+  std::optional<DType> dtype = element == *number ? dtype_of(element) : std::nullopt;
+  if (!dtype)
+    fail("attribute `{}` asks for {}; supported are f32 f64 f16 bf16 i8 u8 i16 i32 i64 bool", name,
+         element == *number ? onnx::name_of(element) : std::to_string(*number));
+  return dtype;
+}
+
+int64_t NodeContext::required_integer(std::string_view name) {
+  std::optional<int64_t> value = find_integer(name);
+  if (!value)
+    fail("attribute `{}` is missing", name);
+  return *value;
+}
+
+std::vector<int64_t> NodeContext::required_integers(std::string_view name) {
+  std::optional<std::vector<int64_t>> value = find_integers(name);
+  if (!value)
+    fail("attribute `{}` is missing", name);
+  return *std::move(value);
+}
+
+void NodeContext::ignore(std::initializer_list<std::string_view> names) {
+  asked_.insert(names.begin(), names.end());
+}
+
+bool NodeContext::wants(size_t i) const {
+  return i < node.outputs.size() && !node.outputs[i].empty();
+}
+
+bool NodeContext::is_weight(size_t i) const {
+  return wants(i) && weights_.contains(node.outputs[i]);
+}
+
+void NodeContext::result(size_t i, const ImportValue& value) {
+  if (i < results_.size())
+    results_[i] = value;
+}
+
+void NodeContext::result(size_t i, ValueId value) {
+  result(i, ImportValue{ImportValue::Kind::tensor, value, nullptr, ""});
+}
+
+void NodeContext::result(size_t i, ConstantPtr constant) {
+  result(i, ImportValue{ImportValue::Kind::constant, {}, std::move(constant), ""});
+}
+
+ImportValues NodeContext::finish() {
+  for (const Attribute* attribute : attributes_)
+    if (!asked_.contains(attribute->name))
+      fail("`{}` has no attribute `{}`{}", node.op_type, shown(attribute->name), [&] {
+        std::string near = nearest_name(attribute->name, asked_);
+        return near.empty() ? "" : fmt::format("; did you mean `{}`?", near);
+      }());
+  for (size_t i = 0; i < results_.size(); ++i)
+    if (wants(i) && results_[i].kind == ImportValue::Kind::absent)
+      fail("`{}` has no output {} (`{}`)", node.op_type, i, shown(node.outputs[i]));
+  return std::move(results_);
+}
+
+}  // namespace gradc::onnx
