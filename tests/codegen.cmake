@@ -5,6 +5,7 @@ target_link_libraries(gradc_native_test_support
 
 gradc_test(codegen_test LIBS gradc_native_test_support gradc_contract_cases SOURCES
   unit/native_contract_test.cpp
+  unit/native_index_test.cpp
   unit/native_kernels_test.cpp
   unit/native_ops_test.cpp
   unit/native_types_test.cpp

@@ -17,4 +17,7 @@ loop::Kernel lower_contract(const Function& kernel, const Target& target, int th
 loop::Kernel lower_reduce(const Function& kernel, const Target& target, int threads);
 loop::Kernel lower_custom(const Function& kernel, const Target& target, int threads);
 
+// Of custom ops, by which lower_custom picks.
+loop::Kernel lower_scatter(const Function& kernel, const Target& target, int threads);
+
 }  // namespace gradc

@@ -203,6 +203,17 @@ TEST_CASE("a product with zeros has a gradient, which has one too", "[ops][gradi
   CHECK(gradient_error(gradient, arguments, feed) < kTolerance);
 }
 
+TEST_CASE("scatter's products with zeros have gradients", "[ops][gradient]") {
+  Feed feed(10);
+  Example example = parse_example("scatter(f32[4], i32[6], f32[6]) {axis=0, reduction=\"mul\"}");
+  std::vector<Tensor> arguments = operands_for(example, feed);
+  arguments[1].data = {0, 1, 1, 2, 2, 2};
+  arguments[2].data[1] = arguments[2].data[3] = arguments[2].data[4] = 0;
+  Function function = function_of(example);
+  REQUIRE(sum_up(function, feed, arguments));
+  CHECK(gradient_error(function, arguments, feed) < kTolerance);
+}
+
 TEST_CASE("commutative ops commute", "[ops]") {
   for_each_example([](std::string_view line, const Example& example) {
     if (!def(example.code).commutative)
@@ -260,6 +271,16 @@ TEST_CASE("operands and attributes that do not fit are named", "[ops][errors]") 
        "cannot concatenate f32[2,3] and f32[2] along axis 0: all else must be equal"},
       {"concat(f32[2]) {axis=1}", "`axis` must lie in [0, 1), got 1"},
       {"gather(f32[4], f32[2]) {axis=0}", "indices must be integers, got f32[2]"},
+      {"gather_elements(f32[4,3], i32[5,4]) {axis=0}",
+       "indices i32[5,4] do not fit f32[4,3]: one rank, and no size above it but along axis 0"},
+      {"gather_nd(f32[4,3], i32[5,3])",
+       "indices i32[5,3] hold 3 numbers a position, f32[4,3] has 2 axes to be indexed"},
+      {"gather_nd(f32[4,3], i32[5,3]) {batch_dims=1}",
+       "the first 1 axes of f32[4,3] and of indices i32[5,3] must be equal"},
+      {"scatter(f32[4,3], i32[2], f32[3,3]) {axis=0, reduction=\"add\"}",
+       "updates f32[3,3] of f32[4,3] at indices i32[2] must be f32[2,3]"},
+      {"scatter_elements(f32[4], i32[2], f32[2]) {axis=0, reduction=\"sum\"}",
+       "`reduction` must be \"none\", \"add\", \"mul\", \"max\" or \"min\", got \"sum\""},
       {"scatter_add(i32[2], f32[3]) {axis=0, size=4}",
        "updates f32[3] do not hold the indices' shape [2] at axis 0"},
       {"window_sum(f32[4]) {high=[0], low=[2], stride=[1], window=[2]}",
@@ -315,6 +336,16 @@ TEST_CASE("special values follow the documented rules", "[ops]") {
         std::vector<double>{5, 6, 7});
   CHECK(result("scatter_add(i32[3], f32[3]) {axis=0, size=2}", {{-1, 0, 9}, {1, 2, 4}}) ==
         std::vector<double>{3, 4});
+  CHECK(result("gather_elements(f32[3], i32[3]) {axis=0}", {{5, 6, 7}, {-1, 1, 9}}) ==
+        std::vector<double>{5, 6, 7});
+  CHECK(result("gather_nd(f32[2,2], i32[2,2])", {{5, 6, 7, 8}, {-3, 1, 9, -1}}) ==
+        std::vector<double>{6, 7});
+  CHECK(result("scatter(f32[3], i32[3], f32[3]) {axis=0, reduction=\"none\"}",
+               {{5, 6, 7}, {-1, 9, 2}, {1, 2, 3}}) == std::vector<double>{1, 6, 3});
+  CHECK(result("scatter_elements(f32[3], i32[4], f32[4]) {axis=0, reduction=\"mul\"}",
+               {{5, 6, 7}, {-1, 9, 2, 0}, {2, 3, 4, 5}}) == std::vector<double>{50, 6, 84});
+  CHECK(result("scatter_nd(f32[2,2], u8[2,2], f32[2]) {reduction=\"add\"}",
+               {{5, 6, 7, 8}, {0, 200, 9, 0}, {10, 20}}) == std::vector<double>{5, 16, 27, 8});
   CHECK(result("one_hot(i32[2]) {dtype=f32, size=2}", {{1, 5}}) == std::vector<double>{0, 1, 0, 0});
   CHECK(result("arg_max(f32[4]) {axis=0}", {{1, 3, 3, 2}}) == std::vector<double>{1});
   CHECK(result("window_max_scatter(f32[4], f32[2]) {high=[0], low=[0], stride=[2], window=[2]}",
