@@ -19,5 +19,6 @@ loop::Kernel lower_custom(const Function& kernel, const Target& target, int thre
 
 // Of custom ops, by which lower_custom picks.
 loop::Kernel lower_scatter(const Function& kernel, const Target& target, int threads);
+loop::Kernel lower_top_k(const Function& kernel, const Target& target, int threads);
 
 }  // namespace gradc

@@ -74,6 +74,7 @@ constexpr CustomLowering kLowerings[] = {
     {Opcode::scatter, lower_scatter},
     {Opcode::scatter_add, lower_scatter},
     {Opcode::scatter_elements, lower_scatter},
+    {Opcode::top_k, lower_top_k},
 };
 
 }  // namespace

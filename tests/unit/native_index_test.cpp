@@ -1,5 +1,5 @@
-// Native code of ops that read, and write by index: repeated and wrong indices, and the same bits
-// for any number of threads.
+// Native code of ops that read, write and order by index: repeated and wrong indices, ties, and the
+// same bits for any number of threads.
 #include <catch2/catch.hpp>
 #include <cmath>
 
@@ -89,4 +89,29 @@ TEST_CASE("products of few updates", "[native][index]") {
            "scatter_elements(f32[71,40], i32[71,9], f32[71,9]) {axis=1, reduction=\"mul\"}",
        })
     check_exactly(line, exact_operands(line, 40));
+}
+
+// By lanes of rows, by lanes along the axis, and by merging.
+TEST_CASE("the first k of many, with ties, infinities and NaN", "[native][index]") {
+  for (std::string_view line : {
+           "top_k(f32[50,7]) {axis=1, k=7, largest=true}",
+           "top_k(f32[7,50]) {axis=0, k=3, largest=false}",
+           "top_k(f32[3,9,20]) {axis=1, k=4, largest=true}",
+           "top_k(f32[5,300]) {axis=1, k=10, largest=true}",
+           "top_k(f32[5,300]) {axis=1, k=10, largest=false}",
+           "top_k(f32[3,601]) {axis=1, k=601, largest=true}",
+           "top_k(f32[400,3]) {axis=0, k=399, largest=false}",
+           "top_k(f32[1]) {axis=0, k=1, largest=true}",
+       }) {
+    std::vector<Tensor> operands = exact_operands(line, 1);
+    check_exactly(line, operands);
+    const double inf = std::numeric_limits<double>::infinity();
+    Feed feed(4);
+    for (double& value : operands[0].data)
+      if (feed.chance(0.5))
+        value = std::array{inf, -inf, std::nan(""), -0.0}[static_cast<size_t>(feed.below(4))];
+    check_exactly(line, operands);
+  }
+  check_exactly("top_k(i64[3,90]) {axis=1, k=5, largest=false}",
+                exact_operands("top_k(i64[3,90]) {axis=1, k=5, largest=false}", 1000));
 }

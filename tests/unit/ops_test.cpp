@@ -203,6 +203,17 @@ TEST_CASE("a product with zeros has a gradient, which has one too", "[ops][gradi
   CHECK(gradient_error(gradient, arguments, feed) < kTolerance);
 }
 
+TEST_CASE("top_k orders ties by index and puts NaN first", "[ops]") {
+  const double nan = std::nan("");
+  auto order = [&](std::string_view line) {
+    Example example = parse_example(line);
+    std::vector<Tensor> x = {{example.operands[0], {1, 2, nan, 2, 1, 3, nan}}};
+    return eval_closed(Module{}, function_of(example), x)[1].data;
+  };
+  CHECK(order("top_k(f32[7]) {axis=0, k=5, largest=true}") == std::vector<double>{2, 6, 5, 1, 3});
+  CHECK(order("top_k(f32[7]) {axis=0, k=5, largest=false}") == std::vector<double>{2, 6, 0, 4, 1});
+}
+
 TEST_CASE("scatter's products with zeros have gradients", "[ops][gradient]") {
   Feed feed(10);
   Example example = parse_example("scatter(f32[4], i32[6], f32[6]) {axis=0, reduction=\"mul\"}");
@@ -281,6 +292,8 @@ TEST_CASE("operands and attributes that do not fit are named", "[ops][errors]") 
        "updates f32[3,3] of f32[4,3] at indices i32[2] must be f32[2,3]"},
       {"scatter_elements(f32[4], i32[2], f32[2]) {axis=0, reduction=\"sum\"}",
        "`reduction` must be \"none\", \"add\", \"mul\", \"max\" or \"min\", got \"sum\""},
+      {"top_k(f32[4]) {axis=0, k=5, largest=true}",
+       "`k` must lie in [1, 4], the size of axis 0 of f32[4], got 5"},
       {"scatter_add(i32[2], f32[3]) {axis=0, size=4}",
        "updates f32[3] do not hold the indices' shape [2] at axis 0"},
       {"window_sum(f32[4]) {high=[0], low=[2], stride=[1], window=[2]}",
