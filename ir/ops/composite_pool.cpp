@@ -8,10 +8,13 @@ namespace {
 
 // The attributes that window_sum takes.
 Attrs window_attrs(const Attrs& attrs) {
-  return {{"high", attrs.integers("high")},
-          {"low", attrs.integers("low")},
-          {"stride", attrs.integers("stride")},
-          {"window", attrs.integers("window")}};
+  Attrs window = {{"high", attrs.integers("high")},
+                  {"low", attrs.integers("low")},
+                  {"stride", attrs.integers("stride")},
+                  {"window", attrs.integers("window")}};
+  if (attrs.has("dilation"))
+    window.set("dilation", attrs.integers("dilation"));
+  return window;
 }
 
 Types infer_avg_pool(std::span<const Type> x, const Attrs& attrs) {
@@ -29,6 +32,9 @@ std::vector<Tensor> eval_avg_pool(std::span<const Tensor> x, const Op& op,
                                   std::span<const Type> types) {
   const Dims &window = op.attrs.integers("window"), &stride = op.attrs.integers("stride");
   const Dims &low = op.attrs.integers("low"), &size = x[0].type.dims;
+  Dims dilation(window.size(), 1);
+  if (op.attrs.has("dilation"))
+    dilation = op.attrs.integers("dilation");
   size_t leading = size.size() - window.size();
   return {tensor_of(types[0], [&](const Dims& at) {
     double sum = 0, inside_count = 0;
@@ -37,7 +43,7 @@ std::vector<Tensor> eval_avg_pool(std::span<const Tensor> x, const Op& op,
       bool inside = true;
       for (size_t i = 0; i < window.size(); ++i) {
         int64_t& position = from[leading + i];
-        position = position * stride[i] - low[i] + tap[i];
+        position = position * stride[i] - low[i] + tap[i] * dilation[i];
         inside = inside && position >= 0 && position < size[leading + i];
       }
       sum += inside ? element(x[0], from) : 0;
@@ -75,9 +81,12 @@ extern constexpr OpDef avg_pool = {
         "window=[2,2]}\n"
         "avg_pool(f32[1,2,4,5]) {count_include_pad=false, high=[1,0], low=[1,2], stride=[2,1], "
         "window=[3,3]}\n"
-        "avg_pool(f32[2,5]) {count_include_pad=true, high=[1], low=[1], stride=[2], window=[3]}",
+        "avg_pool(f32[2,5]) {count_include_pad=true, high=[1], low=[1], stride=[2], window=[3]}\n"
+        "avg_pool(f32[2,9]) {count_include_pad=false, dilation=[2], high=[1], low=[2], stride=[2], "
+        "window=[3]}",
     .kernel = KernelClass::composite,
     .attrs = {{"count_include_pad", AttrKind::boolean},
+              {"dilation", AttrKind::integers, false},
               {"high", AttrKind::integers},
               {"low", AttrKind::integers},
               {"stride", AttrKind::integers},

@@ -18,33 +18,39 @@ WindowAxes window_axes(const Type& x, const Attrs& a) {
     size_t k = i - leading;
     axes[i] = {x.dims[i], a.integers("window")[k], a.integers("stride")[k], a.integers("low")[k],
                a.integers("high")[k]};
+    if (a.has("dilation"))
+      axes[i].dilation = a.integers("dilation")[k];
     if (a.has("base_dilation"))
-      axes[i].dilation = a.integers("base_dilation")[k];
+      axes[i].base = a.integers("base_dilation")[k];
   }
   return axes;
 }
 
 WindowAxis transposed(const WindowAxis& axis) {
-  WindowAxis result{axis.result_size(),         axis.window, axis.dilation,
-                    axis.window - 1 - axis.low, 0,           axis.stride};
+  WindowAxis result{.size = axis.result_size(),
+                    .window = axis.window,
+                    .stride = axis.base,
+                    .low = axis.span() - 1 - axis.low,
+                    .dilation = axis.dilation,
+                    .base = axis.stride};
   int64_t covered = result.spread() + result.low;
-  result.high = std::max<int64_t>(0, axis.spread() + axis.window - 1 - covered);
+  result.high = std::max<int64_t>(0, axis.spread() + axis.span() - 1 - covered);
   return result;
 }
 
 namespace {
 
 void check_window_axis(size_t i, const WindowAxis& axis) {
-  if (axis.window < 1 || axis.stride < 1 || axis.dilation < 1)
-    fail("axis {}: window {}, stride {} and base dilation {} must be at least 1", i, axis.window,
-         axis.stride, axis.dilation);
-  if (axis.low < 0 || axis.high < 0 || axis.low >= axis.window)
+  if (axis.window < 1 || axis.stride < 1 || axis.dilation < 1 || axis.base < 1)
+    fail("axis {}: window {}, stride {}, dilation {} and base dilation {} must be at least 1", i,
+         axis.window, axis.stride, axis.dilation, axis.base);
+  if (axis.low < 0 || axis.high < 0 || axis.low >= axis.span())
     fail(
         "axis {}: padding {} before and {} after must not be negative, and that before less than "
         "the window, {}",
-        i, axis.low, axis.high, axis.window);
-  if (axis.spread() + axis.low + axis.high < axis.window)
-    fail("axis {}: a window of {} does not fit into size {} padded by {} and {}", i, axis.window,
+        i, axis.low, axis.high, axis.span());
+  if (axis.spread() + axis.low + axis.high < axis.span())
+    fail("axis {}: a window of {} does not fit into size {} padded by {} and {}", i, axis.span(),
          axis.spread(), axis.low, axis.high);
 }
 
@@ -53,7 +59,7 @@ Types infer_window(std::span<const Type> x, const Attrs& a) {
   size_t count = a.integers("window").size();
   if (static_cast<int64_t>(count) > x[0].rank())
     fail("`window` has {} entries, {} has {} axes", count, to_string(x[0]), x[0].rank());
-  for (std::string_view key : {"stride", "low", "high", "base_dilation"})
+  for (std::string_view key : {"stride", "low", "high", "dilation", "base_dilation"})
     if (a.has(key) && a.integers(key).size() != count)
       fail("`{}` must have {} entries as `window` has, got {}", key, count,
            to_string(a.integers(key)));
@@ -66,14 +72,28 @@ Types infer_window(std::span<const Type> x, const Attrs& a) {
   return one(y);
 }
 
+// Whether a tap of window o meets an element of x.
+bool holds_element(const WindowAxis& axis, int64_t o) {
+  for (int64_t k = 0; k < axis.window; ++k) {
+    int64_t position = o * axis.stride - axis.low + k * axis.dilation;
+    if (position >= 0 && position < axis.size)
+      return true;
+  }
+  return false;
+}
+
 // Each window must have a first maximum, so that none lies in the padding.
 Types infer_window_max(std::span<const Type> x, const Attrs& a) {
   Types y = infer_window(x, a);
   WindowAxes axes = window_axes(x[0], a);
-  for (size_t i = 0; i < axes.size(); ++i)
-    if (axes[i].high >= axes[i].window)
+  for (size_t i = 0; i < axes.size(); ++i) {
+    if (axes[i].high >= axes[i].span())
       fail("axis {}: padding {} after must be less than the window, {}", i, axes[i].high,
-           axes[i].window);
+           axes[i].span());
+    for (int64_t o = 0; axes[i].dilation > 1 && o < axes[i].result_size(); ++o)
+      if (!holds_element(axes[i], o))
+        fail("axis {}: window {} holds no element, only padding", i, o);
+  }
   return y;
 }
 
@@ -87,9 +107,9 @@ void for_each_in_window(const WindowAxes& axes, const Dims& at, F f) {
     Dims indices = unravel(k, window);
     bool inside = true;
     for (size_t i = 0; i < axes.size(); ++i) {
-      int64_t position = at[i] * axes[i].stride - axes[i].low + indices[i];
-      indices[i] = position / axes[i].dilation;
-      inside &= position >= 0 && indices[i] < axes[i].size && position % axes[i].dilation == 0;
+      int64_t position = at[i] * axes[i].stride - axes[i].low + indices[i] * axes[i].dilation;
+      indices[i] = position / axes[i].base;
+      inside &= position >= 0 && indices[i] < axes[i].size && position % axes[i].base == 0;
     }
     if (inside)
       f(indices);
@@ -160,24 +180,27 @@ int64_t flops_window_max(std::span<const Type> x, std::span<const Type>, const A
 void vjp_window_sum(Vjp& g) {
   WindowAxes axes = window_axes(g.x_type(), g.attrs());
   size_t count = g.attrs().integers("window").size();
-  std::vector<int64_t> stride, low, high, dilation;
-  bool dilated = false;
+  std::vector<int64_t> stride, low, high, base;
+  bool spread = false;
   for (size_t i = axes.size() - count; i < axes.size(); ++i) {
     WindowAxis axis = transposed(axes[i]);
     stride.push_back(axis.stride);
     low.push_back(axis.low);
     high.push_back(axis.high);
-    dilation.push_back(axis.dilation);
-    dilated |= axis.dilation != 1;
+    base.push_back(axis.base);
+    spread |= axis.base != 1;
   }
   Attrs attrs = {
       {"window", g.attrs().integers("window")}, {"stride", stride}, {"low", low}, {"high", high}};
-  if (dilated)
-    attrs.set("base_dilation", dilation);
+  if (g.attrs().has("dilation"))
+    attrs.set("dilation", g.attrs().integers("dilation"));
+  if (spread)
+    attrs.set("base_dilation", base);
   g.add(0, g.b.op(Opcode::window_sum, {g.dy()}, attrs));
 }
 
-constexpr AttrDefs kWindowAttrs = {{"high", AttrKind::integers},
+constexpr AttrDefs kWindowAttrs = {{"dilation", AttrKind::integers, false},
+                                   {"high", AttrKind::integers},
                                    {"low", AttrKind::integers},
                                    {"stride", AttrKind::integers},
                                    {"window", AttrKind::integers}};
@@ -188,15 +211,19 @@ extern constexpr OpDef window_sum = {
     .name = "window_sum",
     .doc =
         "Sums over windows that slide along x's last axes, one entry of each attribute for each: "
-        "`window` elements every `stride`, over x with `low` and `high` zeros around it and "
-        "`base_dilation` - 1 (0 when absent) between its elements.",
+        "`window` elements, `dilation` (1 when absent) apart, every `stride`, over x with `low` "
+        "and `high` zeros around it and `base_dilation` - 1 (0 when absent) between its elements.",
     .examples =
         "window_sum(f32[1,2,4,5]) {high=[0,0], low=[0,0], stride=[2,2], window=[2,2]}\n"
         "window_sum(f32[2,5]) {high=[1], low=[1], stride=[2], window=[3]}\n"
         "window_sum(f32[2,3,2]) {high=[1,0], low=[2,0], stride=[1,1], window=[3,1]}\n"
         "window_sum(f32[4]) {base_dilation=[2], high=[0], low=[1], stride=[1], window=[2]}\n"
-        "window_sum(f32[4]) {base_dilation=[3], high=[2], low=[1], stride=[2], window=[4]}",
+        "window_sum(f32[4]) {base_dilation=[3], high=[2], low=[1], stride=[2], window=[4]}\n"
+        "window_sum(f32[2,9]) {dilation=[3], high=[2], low=[1], stride=[2], window=[3]}\n"
+        "window_sum(f32[5]) {base_dilation=[2], dilation=[3], high=[2], low=[1], stride=[1], "
+        "window=[3]}",
     .attrs = {{"base_dilation", AttrKind::integers, false},
+              {"dilation", AttrKind::integers, false},
               {"high", AttrKind::integers},
               {"low", AttrKind::integers},
               {"stride", AttrKind::integers},
@@ -216,7 +243,9 @@ extern constexpr OpDef window_max = {
     .examples =
         "window_max(f32[1,2,4,6]) {high=[0,0], low=[0,0], stride=[2,2], window=[2,2]}\n"
         "window_max(f32[2,5,2]) {high=[1,0], low=[1,0], stride=[2,1], window=[3,1]}\n"
-        "window_max(f32[2,5]) {high=[0], low=[0], stride=[2], window=[2]}",
+        "window_max(f32[2,5]) {high=[0], low=[0], stride=[2], window=[2]}\n"
+        "window_max(f32[1,7,9]) {dilation=[2,3], high=[1,2], low=[1,0], stride=[2,1], "
+        "window=[3,2]}",
     .attrs = kWindowAttrs,
     .infer = infer_window_max,
     .eval = eval_window_max,
@@ -236,16 +265,19 @@ extern constexpr OpDef window_max_scatter = {
         "window=[2,2]}\n"
         "window_max_scatter(f32[2,5,2], f32[2,3,2]) {high=[1,0], low=[1,0], stride=[2,1], "
         "window=[3,1]}\n"
-        "window_max_scatter(f32[2,5], f32[2,2]) {high=[0], low=[0], stride=[2], window=[2]}",
+        "window_max_scatter(f32[2,5], f32[2,2]) {high=[0], low=[0], stride=[2], window=[2]}\n"
+        "window_max_scatter(f32[1,7,9], f32[1,3,9]) {dilation=[2,3], high=[1,2], low=[1,1], "
+        "stride=[2,1], window=[3,2]}",
     .operands = 2,
     .attrs = kWindowAttrs,
     .infer =
         [](std::span<const Type> x, const Attrs& a) {
           Type windows = infer_window_max(x, a)[0];
-          if (x[1] != windows)
+          if (x[1].dims != windows.dims)
             fail("{} has windows {}, the second operand is {}", to_string(x[0]), to_string(windows),
                  to_string(x[1]));
-          return one(x[0]);
+          same_number(x.subspan(1), a);
+          return one({x[1].dtype, x[0].dims});
         },
     .eval = eval_window_max_scatter,
     .flops = flops_window_max,
@@ -255,18 +287,23 @@ extern constexpr OpDef window_max_scatter = {
 
 extern constexpr OpDef window_max_gather = {
     .name = "window_max_gather",
-    .doc = "The second operand's element where each window of x has its first maximum.",
+    .doc =
+        "The second operand's element, of any element type, where each window of x has its first "
+        "maximum.",
     .examples =
         "window_max_gather(f32[1,2,4,6], f32[1,2,4,6]) {high=[0,0], low=[0,0], stride=[2,2], "
         "window=[2,2]}\n"
         "window_max_gather(f32[2,5,2], f32[2,5,2]) {high=[1,0], low=[1,0], stride=[2,1], "
-        "window=[3,1]}",
+        "window=[3,1]}\n"
+        "window_max_gather(f32[2,9], i64[2,9]) {dilation=[2], high=[1], low=[1], stride=[2], "
+        "window=[3]}",
     .operands = 2,
     .attrs = kWindowAttrs,
     .infer =
         [](std::span<const Type> x, const Attrs& a) {
-          same_type(x, a);
-          return infer_window_max(x, a);
+          if (x[0].dims != x[1].dims)
+            fail("operand shapes differ: {} and {}", to_string(x[0]), to_string(x[1]));
+          return one({x[1].dtype, infer_window_max(x, a)[0].dims});
         },
     .eval = eval_window_max_gather,
     .flops = flops_window_max,

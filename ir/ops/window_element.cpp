@@ -12,15 +12,15 @@ using loop::Scalar;
 
 namespace {
 
-// Index in x of the first element of window `at` that may exist: ceil((at * stride - low) /
-// dilation), by a division of numbers that are not negative.
+// Index in x of the first element of window `at` that may exist: ceil((at * stride - low) / base),
+// by a division of numbers that are not negative.
 Scalar first_index(loop::Builder& b, Scalar at, const WindowAxis& axis) {
   Scalar position = b.mul(at, b.index(axis.stride));
-  if (axis.dilation == 1)
+  if (axis.base == 1)
     return b.sub(position, b.index(axis.low));
-  int64_t before = axis.low / axis.dilation;
-  int64_t rounding = before * axis.dilation - axis.low + axis.dilation - 1;
-  Scalar index = b.div(b.add(position, b.index(rounding)), b.index(axis.dilation));
+  int64_t before = axis.low / axis.base;
+  int64_t rounding = before * axis.base - axis.low + axis.base - 1;
+  Scalar index = b.div(b.add(position, b.index(rounding)), b.index(axis.base));
   return b.sub(index, b.index(before));
 }
 
@@ -28,7 +28,7 @@ Scalar first_index(loop::Builder& b, Scalar at, const WindowAxis& axis) {
 std::pair<int64_t, int64_t> first_index_range(const WindowAxis& axis) {
   auto ceil_div = [](int64_t x, int64_t y) { return x > 0 ? (x + y - 1) / y : -(-x / y); };
   int64_t last = (axis.result_size() - 1) * axis.stride - axis.low;
-  return {ceil_div(-axis.low, axis.dilation), ceil_div(last, axis.dilation)};
+  return {ceil_div(-axis.low, axis.base), ceil_div(last, axis.base)};
 }
 
 // One of the elements along an axis that a window can hold. The guard says where it exists.
@@ -38,18 +38,40 @@ struct Tap {
 };
 using Taps = std::vector<Tap>;  // in rising order
 
+// Tap k of a window with dilation, at position window * stride - low + k * dilation.
+Tap spread_tap(loop::ElementContext& c, const WindowAxis& axis, Scalar window, int64_t k) {
+  loop::Builder& b = c.b;
+  int64_t last = (axis.result_size() - 1) * axis.stride;
+  Scalar shifted = b.add(b.mul(window, b.index(axis.stride)), b.index(k * axis.dilation));
+  int64_t before = axis.low / axis.base;
+  Tap tap{b.sub(b.div(shifted, b.index(axis.base)), b.index(before)), Guard(c)};
+  int64_t rest = axis.low % axis.base;
+  if (axis.base == 1)
+    tap.index = b.sub(shifted, b.index(axis.low));
+  else
+    tap.exists.require(b.compare(Code::equal, b.rem(shifted, b.index(axis.base)), b.index(rest)));
+  tap.exists.require_range(tap.index, 0, axis.size, k * axis.dilation / axis.base - before,
+                           (last + k * axis.dilation) / axis.base - before);
+  return tap;
+}
+
 Taps taps_of_window(loop::ElementContext& c, const WindowAxis& axis, Scalar window) {
   Taps taps;
+  if (axis.dilation > 1) {
+    for (int64_t k = 0; k < axis.window; ++k)
+      taps.push_back(spread_tap(c, axis, window, k));
+    return taps;
+  }
   Scalar first = first_index(c.b, window, axis);
   auto [least, most] = first_index_range(axis);
   for (int64_t i = 0; i < axis.elements(); ++i) {
     Tap tap{c.b.add(first, c.b.index(i)), Guard(c)};
     tap.exists.require_range(tap.index, 0, axis.size, least + i, most + i);
-    // Only the last one can pass the window's end, and only if dilation does not divide it.
-    if (i == axis.elements() - 1 && axis.window % axis.dilation != 0) {
+    // Only the last one can pass the window's end, and only if `base` does not divide it.
+    if (i == axis.elements() - 1 && axis.window % axis.base != 0) {
       Scalar end =
           c.b.add(c.b.mul(window, c.b.index(axis.stride)), c.b.index(axis.window - axis.low));
-      Scalar at = c.b.mul(tap.index, c.b.index(axis.dilation));
+      Scalar at = c.b.mul(tap.index, c.b.index(axis.base));
       tap.exists.require(c.b.compare(Code::less, at, end));
     }
     taps.push_back(tap);
@@ -116,10 +138,11 @@ struct CoveringWindow {
 // each lane uses those in its window.
 Taps neighbours(loop::ElementContext& c, const WindowAxis& axis, Scalar at, Scalar offset) {
   Taps taps;
-  for (int64_t distance = 1 - axis.window; distance < axis.window; ++distance) {
+  for (int64_t tap_distance = 1 - axis.window; tap_distance < axis.window; ++tap_distance) {
+    int64_t distance = tap_distance * axis.dilation;
     Tap tap{c.b.add(at, c.b.index(distance)), Guard(c)};
     Scalar in_window = c.b.add(offset, c.b.index(distance));
-    tap.exists.require_range(in_window, 0, axis.window, distance, axis.window - 1 + distance);
+    tap.exists.require_range(in_window, 0, axis.span(), distance, axis.span() - 1 + distance);
     if (axis.low > 0 || axis.high > 0)
       tap.exists.require_range(tap.index, 0, axis.size, distance, axis.size - 1 + distance);
     taps.push_back(tap);
@@ -138,6 +161,8 @@ CoveringWindow covering_window(loop::ElementContext& c, const WindowAxes& axes,
     covering.taps.push_back(is_last ? neighbours(c, axis, at, offset)
                                     : taps_of_window(c, axis, window[i]));
     Scalar number = is_last ? c.b.index(axis.window - 1) : offset;
+    if (!is_last && axis.dilation > 1)
+      number = c.b.div(offset, c.b.index(axis.dilation));
     auto count = static_cast<int64_t>(covering.taps.back().size());
     covering.number = c.b.add(c.b.mul(covering.number, c.b.index(count)), number);
   }

@@ -218,6 +218,8 @@ TEST_CASE("long rows compute natively on every element type", "[native][types]")
            "top_k(f32[3,90]) {axis=1, k=5, largest=true}",
            "top_k(f32[40,7]) {axis=1, k=3, largest=false}",
            "top_k(f32[7,40]) {axis=0, k=3, largest=true}",
+           "window_max_gather(f32[9,40], f32[9,40]) {dilation=[2,2], high=[1,1], low=[1,1], "
+           "stride=[2,1], window=[3,2]}",
            "cumulative_sum(f32[3,71]) {axis=1, exclusive=false, reverse=false}",
            "cumulative_sum(f32[9,71]) {axis=0, exclusive=true, reverse=true}",
            "one_hot(i32[71]) {dtype=f32, size=9}",
