@@ -21,6 +21,16 @@ std::vector<int64_t> all_axes(const Type& x);
 // row-major numbers of the elements there. Both orders are row-major.
 std::vector<std::vector<size_t>> lines(const Dims& dims, const std::vector<int64_t>& axes);
 
+// Naive evaluation by f(x, attributes).
+template <auto F>
+std::vector<Tensor> eval_with_attrs(std::span<const Tensor> x, const Op& op,
+                                    std::span<const Type> types) {
+  Tensor y{types[0], x[0].data};
+  for (double& value : y.data)
+    value = F(value, op.attrs);
+  return {y};
+}
+
 // A fold over `axes`, repeated to x's shape.
 ValueId repeated_sum(Builder& b, ValueId x, const std::vector<int64_t>& axes);
 ValueId repeated_max(Builder& b, ValueId x, const std::vector<int64_t>& axes);

@@ -15,16 +15,6 @@ double log_of_one_plus_exp(double x) {
   return x > 40 ? x : std::log1p(std::exp(x));  // the rest is below half a unit of x
 }
 
-// Naive evaluation by f(x, attributes).
-template <auto F>
-std::vector<Tensor> eval_with_attrs(std::span<const Tensor> x, const Op& op,
-                                    std::span<const Type> types) {
-  Tensor y{types[0], x[0].data};
-  for (double& value : y.data)
-    value = F(value, op.attrs);
-  return {y};
-}
-
 constexpr double kSqrtTwoOverPi = std::numbers::sqrt2 * std::numbers::inv_sqrtpi;
 constexpr double kGeluCubic = 0.044715;  // Hendrycks and Gimpel 2016, section 2
 
@@ -205,6 +195,19 @@ extern constexpr OpDef hard_swish = {
         },
     .expand = [](Builder& b, const Op& op) -> std::vector<ValueId> {
       return {b.mul(op.operand(0), hard_gate(b, op.operand(0), 1.0 / 6, 0.5))};
+    },
+};
+
+extern constexpr OpDef softsign = {
+    .name = "softsign",
+    .doc = "x / (1 + |x|) for each element x.",
+    .examples = "softsign(f32[3,5])",
+    .kernel = KernelClass::composite,
+    .infer = same_float,
+    .eval = eval_unary<[](double x) { return x / (1 + std::abs(x)); }>,
+    .expand = [](Builder& b, const Op& op) -> std::vector<ValueId> {
+      ValueId x = op.operand(0);
+      return {b.div(x, b.shift(b.op(Opcode::abs, {x}), 1.0))};
     },
 };
 

@@ -271,6 +271,20 @@ extern constexpr OpDef ceil = {
     .element = element_unary<Code::ceil>,
 };
 
+extern constexpr OpDef trunc = {
+    .name = "trunc",
+    .doc = "Each element cut to a whole number, toward zero.",
+    .examples = "trunc(f32[2,3])",
+    .infer = same_float,
+    .eval = eval_unary<[](double x) { return std::trunc(x); }>,
+    .vjp = zero_gradient,
+    .element =
+        [](loop::ElementContext& c) {
+          Scalar x = c.at(0), negative = c.b.compare(Code::less, x, c.b.constant(x.dtype, 0));
+          return c.b.select(negative, c.b.unary(Code::ceil, x), c.b.unary(Code::floor, x));
+        },
+};
+
 namespace {
 
 double round_half_to_even(double x) {

@@ -294,6 +294,7 @@ TEST_CASE("operands and attributes that do not fit are named", "[ops][errors]") 
        "`reduction` must be \"none\", \"add\", \"mul\", \"max\" or \"min\", got \"sum\""},
       {"top_k(f32[4]) {axis=0, k=5, largest=true}",
        "`k` must lie in [1, 4], the size of axis 0 of f32[4], got 5"},
+      {"celu(f32[4]) {alpha=0.0}", "`alpha` must be positive, got 0"},
       {"window_max(f32[1]) {dilation=[2], high=[2], low=[1], stride=[1], window=[2]}",
        "axis 0: window 0 holds no element, only padding"},
       {"scatter_add(i32[2], f32[3]) {axis=0, size=4}",
