@@ -6,6 +6,7 @@
 #include <fstream>
 
 #include "compiler/import/model_text.h"
+#include "compiler/import/onnx/onnx_import.h"
 #include "ir/diagnostic.h"
 #include "ir/parse.h"
 #include "ir/verify.h"
@@ -23,6 +24,18 @@ Module load_ir(const std::string& path) {
     throw error.at(path);
   }
   return module;
+}
+
+// Flags that only mean something for ONNX files must not be ignored.
+void check_no_onnx_options(const Options& options) {
+  auto given = [](bool is_given, std::string_view flag) {
+    if (is_given)
+      throw UserError("", fmt::format("{} is for .onnx files", flag), Fault::command_line);
+  };
+  given(!options.loss.empty(), "--loss");
+  given(options.train_mode, "--train-mode");
+  given(!options.parameters.empty(), "--params");
+  given(!options.bind_lists.empty(), "--bind with several numbers");
 }
 
 }  // namespace
@@ -45,13 +58,17 @@ std::string read_text_file(const std::string& path) {
 
 Module load_model(const std::string& path, const Options& options) {
   std::string extension = std::filesystem::path(path).extension();
+  if (extension != ".onnx")
+    check_no_onnx_options(options);
   if (extension == ".ir")
     return load_ir(path);
   if (extension == ".model")
     return import_model_text(read_text_file(path), path, options);
+  if (extension == ".onnx")
+    return onnx::import_onnx(path, options);
   throw UserError(path, fmt::format("its extension `{}` is not that of a model", extension),
                   Fault::model_or_data)
-      .with_help("models are .model descriptions or .ir dumps");
+      .with_help("models are .onnx files, .model descriptions or .ir dumps");
 }
 
 Module compile(const Module& imported, const Options& options, const PipelineObserver& observer) {

@@ -9,7 +9,7 @@
 
 namespace gradc {
 
-// Reads a .model description or an .ir dump, by its extension. Errors name the file and the place
+// Reads an .onnx file, a .model description or an .ir dump, by its extension. Errors name the file and the place
 // in it.
 Module load_model(const std::string& path, const Options& options);
 

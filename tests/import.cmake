@@ -1,10 +1,12 @@
 gradc_test(import_test LIBS gradc_import SOURCES
+  support/onnx_models.cpp
   unit/external_data_test.cpp
   unit/model_errors_test.cpp
   unit/model_examples_test.cpp
   unit/model_text_test.cpp
   unit/nn_model_test.cpp
   unit/onnx_file_test.cpp
+  unit/onnx_import_test.cpp
   unit/onnx_writer_test.cpp)
 target_include_directories(import_test SYSTEM PRIVATE ${PROTOZERO_INCLUDE_DIR})
 # Its operator new counts.

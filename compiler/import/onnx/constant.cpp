@@ -88,8 +88,8 @@ size_t count(const Constant& constant) {
 }  // namespace
 
 ConstantPtr constant_of(const Type& type, SharedBytes content) {
-  GRADC_CHECK(content.bytes.size() == static_cast<size_t>(type.bytes()), "{} needs {} bytes, got {}",
-              to_string(type), type.bytes(), content.bytes.size());
+  GRADC_CHECK(content.bytes.size() == static_cast<size_t>(type.bytes()),
+              "{} needs {} bytes, got {}", to_string(type), type.bytes(), content.bytes.size());
   return std::make_shared<const Constant>(Constant{type, std::move(content)});
 }
 
@@ -147,8 +147,8 @@ std::vector<double> numbers_of(const Constant& constant) {
 std::optional<double> uniform_value(const Constant& constant) {
   std::span<const std::byte> bytes = constant.content.bytes;
   auto size = static_cast<size_t>(byte_size(constant.type.dtype));
-  if (bytes.empty() || !std::equal(bytes.begin() + static_cast<ptrdiff_t>(size), bytes.end(),
-                                   bytes.begin()))
+  if (bytes.empty() ||
+      !std::equal(bytes.begin() + static_cast<ptrdiff_t>(size), bytes.end(), bytes.begin()))
     return std::nullopt;
   Constant first{scalar_type(constant.type.dtype), {constant.content.owner, bytes.first(size)}};
   if (exceeds_double(first))
@@ -180,6 +180,28 @@ ConstantPtr from_tensor(const gradc::Tensor& tensor) {
     }
   });
   return constant_of(tensor.type, SharedBytes(std::move(bytes)));
+}
+
+gradc::Tensor low_half(const Constant& constant) {
+  gradc::Tensor half{constant.type, {}};
+  for (int64_t value : integers_of(constant))
+    half.data.push_back(static_cast<double>(value & 0xffffffff));
+  return half;
+}
+
+gradc::Tensor high_half(const Constant& constant) {
+  gradc::Tensor half{constant.type, {}};
+  for (int64_t value : integers_of(constant))
+    half.data.push_back(static_cast<double>(value >> 32));
+  return half;
+}
+
+ConstantPtr from_halves(const gradc::Tensor& low, const gradc::Tensor& high) {
+  std::vector<int64_t> values(low.data.size());
+  for (size_t i = 0; i < values.size(); ++i)
+    values[i] =
+        static_cast<int64_t>(high.data[i]) * (int64_t{1} << 32) + static_cast<int64_t>(low.data[i]);
+  return constant_of(low.type, integers_constant(values)->content);
 }
 
 }  // namespace gradc::onnx

@@ -33,9 +33,12 @@ std::optional<double> uniform_value(const Constant& constant);
 // Whether some element is a whole number that a double does not hold.
 bool exceeds_double(const Constant& constant);
 
-// To and from the evaluator. From it, whole numbers are cut to their type's range: 2^63 is where
-// the largest i64, which slices use for "to the end", comes back from a double.
+// To and from the evaluator. From it, whole numbers are cut to their type's range.
 gradc::Tensor to_tensor(const Constant& constant);
 ConstantPtr from_tensor(const gradc::Tensor& tensor);
+// i64 as two numbers of 32 bits, for ops that only move elements.
+gradc::Tensor low_half(const Constant& constant);
+gradc::Tensor high_half(const Constant& constant);
+ConstantPtr from_halves(const gradc::Tensor& low, const gradc::Tensor& high);
 
 }  // namespace gradc::onnx

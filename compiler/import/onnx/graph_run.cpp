@@ -52,6 +52,34 @@ bool small_enough(const Function& function, int64_t most_elements) {
   return flops <= kMostFlops;
 }
 
+using ToTensor = gradc::Tensor (*)(const Constant&);
+
+// Evaluates a scratch function; `moved_as` reads the constants that it moves.
+std::vector<gradc::Tensor> evaluate(const Trace& scratch, const std::set<const Constant*>& moved,
+                                    ToTensor moved_as) {
+  std::vector<gradc::Tensor> arguments;
+  for (const ConstantPtr& argument : scratch.arguments())
+    arguments.push_back(moved.contains(argument.get()) ? moved_as(*argument)
+                                                       : to_tensor(*argument));
+  return eval_closed({}, scratch.function, arguments);
+}
+
+// Whole numbers that doubles do not hold move as two halves.
+std::vector<ConstantPtr> evaluate(const Trace& scratch, const std::set<const Constant*>& moved) {
+  std::vector<ConstantPtr> results;
+  if (std::any_of(moved.begin(), moved.end(),
+                  [](const Constant* constant) { return exceeds_double(*constant); })) {
+    std::vector<gradc::Tensor> low = evaluate(scratch, moved, low_half);
+    std::vector<gradc::Tensor> high = evaluate(scratch, moved, high_half);
+    for (size_t i = 0; i < low.size(); ++i)
+      results.push_back(from_halves(low[i], high[i]));
+  } else {
+    for (const gradc::Tensor& value : evaluate(scratch, moved, to_tensor))
+      results.push_back(from_tensor(value));
+  }
+  return results;
+}
+
 }  // namespace
 
 const ImportValue* Scope::find(const std::string& name) const {
@@ -95,7 +123,7 @@ ImportValues GraphRun::run_graph(const Graph& graph, Scope& scope) {
       if (initializers.contains(output) || scope.values.contains(output))
         throw UserError(place(node, scope),
                         fmt::format("makes `{}`, which is an input or an initializer already",
-                                    shown(output)));
+                                    readable(output)));
   std::set<std::string> read(outputs.begin(), outputs.end());
   for (const Node* node : order.nodes)
     read.merge(names_read(*node));
@@ -107,7 +135,7 @@ ImportValues GraphRun::run_graph(const Graph& graph, Scope& scope) {
       Kind kind = kind_of(name, *constant, true, scope.weights.contains(name), import_.options);
       scope.values[name] = {kind, {}, constant, scope.prefix + name};
     } catch (const UserError& error) {
-      throw error.at(fmt::format("{}: initializer `{}`", import_.model.path, shown(name)));
+      throw error.at(fmt::format("{}: initializer `{}`", import_.model.path, readable(name)));
     }
   }
   for (const Node* node : order.nodes)
@@ -120,7 +148,7 @@ ImportValues GraphRun::run_graph(const Graph& graph, Scope& scope) {
       throw UserError(import_.model.path,
                       fmt::format("output `{}` is neither an input, an initializer nor made by a "
                                   "node",
-                                  shown(output)));
+                                  readable(output)));
     results.push_back(*value);
   }
   return results;
@@ -141,7 +169,7 @@ void GraphRun::run_node(const Node& node, Scope& scope) {
       return run_call(node, *function, std::move(inputs), scope);
     if (!is_standard(node.domain))
       fail("op `{}` of domain `{}` is not supported; the standard ops of ONNX are",
-           shown(node.op_type), shown(node.domain));
+           readable(node.op_type), readable(node.domain));
     const NodeRule& rule = node_rule(node.op_type, standard_opset(scope.opsets));
     bool known = rule.folds, of_weights = false;
     for (const ImportValue& input : inputs) {
@@ -180,17 +208,22 @@ ImportValues GraphRun::build(Trace& trace, const NodeRule& rule, const Node& nod
   return context.finish();
 }
 
-// Builds the node in a function of its own and evaluates that. Nothing when it is too large, or when
-// doubles do not hold its numbers: the program then computes it.
+// Builds the node in a function of its own and evaluates that. Nothing when it is too large, or
+// when doubles do not hold its numbers: the program then computes it.
 std::optional<ImportValues> GraphRun::fold(const NodeRule& rule, const Node& node,
                                            ImportValues inputs, int64_t most_elements,
                                            Scope& scope) {
-  for (ImportValue& input : inputs) {
+  std::set<const Constant*> moved;
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    ImportValue& input = inputs[i];
     if (input.kind == Kind::absent)
       continue;
+    bool moves = is_in(rule.moves, i);
     if (input.constant->type.elements() > most_elements ||
-        (rule.moves == 0 && exceeds_double(*input.constant)))
+        (!moves && exceeds_double(*input.constant)))
       return std::nullopt;
+    if (moves)
+      moved.insert(input.constant.get());
     input.kind = Kind::constant;
     input.id = {};
   }
@@ -205,12 +238,9 @@ std::optional<ImportValues> GraphRun::fold(const NodeRule& rule, const Node& nod
       computed.push_back(i);
       scratch.b.result(results[i].id);
     }
-  std::vector<gradc::Tensor> arguments;
-  for (const ConstantPtr& argument : scratch.arguments())
-    arguments.push_back(to_tensor(*argument));
-  std::vector<gradc::Tensor> values = eval_closed({}, scratch.function, arguments);
+  std::vector<ConstantPtr> values = evaluate(scratch, moved);
   for (size_t i = 0; i < computed.size(); ++i)
-    results[computed[i]] = {Kind::constant, {}, from_tensor(values[i]), ""};
+    results[computed[i]] = {Kind::constant, {}, values[i], ""};
   return results;
 }
 
@@ -237,18 +267,19 @@ void GraphRun::define(const NodeRule& rule, const Node& node, const ImportValues
 void GraphRun::run_call(const Node& node, const FunctionDef& function, ImportValues inputs,
                         Scope& scope) {
   if (std::find(open_.begin(), open_.end(), &function) != open_.end() || open_.size() >= kDeepest)
-    fail("function `{}` calls itself", shown(function.name));
+    fail("function `{}` calls itself", readable(function.name));
   if (inputs.size() > function.inputs.size())
-    fail("function `{}` takes {} inputs, got {}", shown(function.name), function.inputs.size(),
+    fail("function `{}` takes {} inputs, got {}", readable(function.name), function.inputs.size(),
          inputs.size());
   if (node.outputs.size() > function.outputs.size())
-    fail("function `{}` gives {} outputs, {} are named", shown(function.name),
+    fail("function `{}` gives {} outputs, {} are named", readable(function.name),
          function.outputs.size(), node.outputs.size());
   Scope body;
   body.opsets = function.opsets;
-  body.prefix = scope.prefix + (node.name.empty() ? fmt::format("{}_{}", node.op_type, node.index)
-                                                  : node.name) + "/";
-  body.where = fmt::format(" in function \"{}\"{}", shown(function.name), scope.where);
+  body.prefix = scope.prefix +
+                (node.name.empty() ? fmt::format("{}_{}", node.op_type, node.index) : node.name) +
+                "/";
+  body.where = fmt::format(" in function \"{}\"{}", readable(function.name), scope.where);
   std::vector<std::unique_ptr<Attribute>> kept;
   body.attributes = attributes_of(node, scope, kept);
   for (const Attribute& otherwise : function.default_attributes)
@@ -274,8 +305,8 @@ void GraphRun::run_call(const Node& node, const FunctionDef& function, ImportVal
   for (size_t i = 0; i < node.outputs.size(); ++i) {
     const ImportValue* value = body.find(function.outputs[i]);
     if (!value || value->kind == Kind::absent)
-      fail("function `{}` does not make its output `{}`", shown(function.name),
-           shown(function.outputs[i]));
+      fail("function `{}` does not make its output `{}`", readable(function.name),
+           readable(function.outputs[i]));
     if (!node.outputs[i].empty())
       scope.values[node.outputs[i]] = *value;
   }
@@ -292,7 +323,7 @@ ImportValues GraphRun::run_branch(const Graph& graph, const Node& node, const Sc
   scope.prefix = fmt::format("{}{}.{}/", outer.prefix, node.op_type, branches_++);
   scope.where = fmt::format(" in a branch of {}{}",
                             node.name.empty() ? fmt::format("node #{}", node.index)
-                                              : fmt::format("node \"{}\"", shown(node.name)),
+                                              : fmt::format("node \"{}\"", readable(node.name)),
                             outer.where);
   scope.weights = outer.weights;
   ImportValues results = run_graph(graph, scope);

@@ -41,10 +41,10 @@ class GraphRun {
   ImportValues run_branch(const Graph& graph, const Node& node, const Scope& outer);
   ImportValues build(Trace& trace, const NodeRule& rule, const Node& node,
                      const ImportValues& inputs, Scope& scope);
-  std::optional<ImportValues> fold(const NodeRule& rule, const Node& node,
-                                   ImportValues inputs, int64_t most_elements, Scope& scope);
-  void define(const NodeRule& rule, const Node& node, const ImportValues& results,
-              size_t first_new, Scope& scope);
+  std::optional<ImportValues> fold(const NodeRule& rule, const Node& node, ImportValues inputs,
+                                   int64_t most_elements, Scope& scope);
+  void define(const NodeRule& rule, const Node& node, const ImportValues& results, size_t first_new,
+              Scope& scope);
   std::string place(const Node& node, const Scope& scope) const;
 
   Import& import_;

@@ -104,8 +104,7 @@ class Sizes {
       auto given = options_.shapes.find(input->name);
       if (given == options_.shapes.end() || !input->shape)
         continue;
-      std::string flag =
-          fmt::format("--shape {}={}", input->name, fmt::join(given->second, "x"));
+      std::string flag = fmt::format("--shape {}={}", input->name, fmt::join(given->second, "x"));
       if (given->second.size() != input->shape->size())
         bad_flag(fmt::format("{}: the input has {} axes", flag, input->shape->size()));
       for (size_t i = 0; i < given->second.size(); ++i)
@@ -171,7 +170,7 @@ class Sizes {
       std::optional<int64_t> in_file = (*input.shape)[i].value;
       if (known && in_file && *known != *in_file && options_.warn)
         options_.warn(fmt::format("{}: input `{}` has size {} on axis {} in the file, {} here",
-                                  model_.path, shown(input.name), *in_file, i, *known));
+                                  model_.path, readable(input.name), *in_file, i, *known));
       open |= !known;
       dims.push_back(known.value_or(0));
     }
@@ -181,7 +180,7 @@ class Sizes {
   }
 
   Input typed(const ValueInfo& input) {
-    std::string place = fmt::format("{}: input `{}`", model_.path, shown(input.name));
+    std::string place = fmt::format("{}: input `{}`", model_.path, readable(input.name));
     if (input.kind != "tensor")
       throw UserError(place, fmt::format("is a {}; only tensors are supported", input.kind));
     std::optional<DType> dtype = dtype_of(input.element_type);
@@ -207,7 +206,7 @@ class Sizes {
     const std::string& name = input.name;
     if (auto tensor = options_.bind_tensors.find(name); tensor != options_.bind_tensors.end()) {
       if (tensor->second.type != input.type)
-        bad_flag(fmt::format("input `{}` is {}, the value bound to it is {}", shown(name),
+        bad_flag(fmt::format("input `{}` is {}, the value bound to it is {}", readable(name),
                              to_string(input.type), to_string(tensor->second.type)));
       return constant_of(input.type, tensor->second.content);
     }
@@ -245,13 +244,13 @@ class Sizes {
         if (!known && !dim.symbol.empty() && named.insert(dim.symbol).second)
           flags.push_back(fmt::format("--bind {}=N", dim.symbol));
       }
-      what.push_back(fmt::format("`{}` is {}", shown(input->name),
-                                 input->shape ? fmt::format("[{}]", fmt::join(form, ","))
-                                              : "of unknown rank"));
+      what.push_back(fmt::format(
+          "`{}` is {}", readable(input->name),
+          input->shape ? fmt::format("[{}]", fmt::join(form, ",")) : "of unknown rank"));
       if (anonymous)
-        flags.push_back(fmt::format(
-            "--shape {}={}", input->name,
-            input->shape ? fmt::format("{}", fmt::join(form, "x")) : "1x3x224x224"));
+        flags.push_back(
+            fmt::format("--shape {}={}", input->name,
+                        input->shape ? fmt::format("{}", fmt::join(form, "x")) : "1x3x224x224"));
     }
     throw UserError(model_.path, fmt::format("sizes of inputs are open: {}", fmt::join(what, ", ")))
         .with_help(fmt::format("bind them: {}", fmt::join(flags, " ")));

@@ -15,8 +15,9 @@ struct Input {
   ConstantPtr bound;  // its value, if --bind gave one
 };
 
-// All inputs that are not initializers, in the order of the file. Fails when sizes stay open, naming
-// all of them with the flags that bind them, and when a flag means nothing. `extra` names what
+// All inputs that are not initializers, in the order of the file. Fails when sizes stay open,
+// naming all of them with the flags that bind them, and when a flag means nothing. `extra` names
+// what
 // --shape may give a shape to beside the inputs.
 std::vector<Input> resolve_inputs(const Model& model, const Options& options,
                                   const std::vector<std::string>& extra);

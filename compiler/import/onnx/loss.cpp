@@ -33,8 +33,8 @@ ValueId negative_log_likelihood(const LossInput& in) {
   Dims dims = b.dims(in.output);
   auto rank = static_cast<int64_t>(dims.size());
   int64_t classes = dims[static_cast<size_t>(in.class_axis)];
-  ValueId hot = b.op(Opcode::one_hot, {in.target},
-                     {{"size", classes}, {"dtype", b.type(in.output).dtype}});
+  ValueId hot =
+      b.op(Opcode::one_hot, {in.target}, {{"size", classes}, {"dtype", b.type(in.output).dtype}});
   std::vector<int64_t> permutation = other_axes({rank - 1}, rank);  // the class axis to its place
   permutation.insert(permutation.begin() + in.class_axis, rank - 1);
   ValueId chosen = b.mul(in.output, b.transpose(hot, permutation));
@@ -141,9 +141,10 @@ int64_t class_axis(const Type& output, const std::optional<Dims>& target) {
     if (fits(*target, kept) || fits(*target, with_one))
       return axis;
   }
-  fail("the target is {}, the output {}: neither without axis 1 nor without the last has it the "
-       "target's shape",
-       to_string(*target), to_string(output));
+  fail(
+      "the target is {}, the output {}: neither without axis 1 nor without the last has it the "
+      "target's shape",
+      to_string(*target), to_string(output));
 }
 
 std::optional<Dims> given_target(const Options& options) {
@@ -178,7 +179,8 @@ ValueId built_loss(Trace& trace, const NamedValues& results) {
   }
   for (const auto& parameter : trace.function.parameters)
     if (trace.function[parameter.value].name == kTarget)
-      fail("the model has an input `{}` of its own, which is what --loss calls its target", kTarget);
+      fail("the model has an input `{}` of its own, which is what --loss calls its target",
+           kTarget);
   in.target = trace.input(target, std::string(kTarget));
   return rule.build(in);
 }

@@ -49,7 +49,7 @@ std::string ir_name(std::string_view name) {
   return result.empty() ? "_" : result;
 }
 
-std::string shown(std::string_view name) {
+std::string readable(std::string_view name) {
   std::string result(name.substr(0, kLongest));
   bool keep = is_utf8(result);
   for (char& c : result) {
@@ -61,17 +61,17 @@ std::string shown(std::string_view name) {
 }
 
 std::string node_place(const std::string& path, const Node& node, const std::string& where) {
-  std::string name = node.name.empty() ? fmt::format("node #{} ({})", node.index, shown(node.op_type))
-                                       : fmt::format("node \"{}\" (#{}, {})", shown(node.name),
-                                                     node.index, shown(node.op_type));
+  std::string name = node.name.empty()
+                         ? fmt::format("node #{} ({})", node.index, readable(node.op_type))
+                         : fmt::format("node \"{}\" (#{}, {})", readable(node.name), node.index,
+                                       readable(node.op_type));
   return fmt::format("{}: {}{}", path, name, where);
 }
 
 std::string node_loc(const std::string& path, const Node& node, const std::string& prefix) {
-  std::string name =
-      node.name.empty() ? fmt::format("{}_{}", node.op_type, node.index) : node.name;
-  return fmt::format("{}:{}", shown(std::filesystem::path(path).filename().string()),
-                     shown(prefix + name));
+  std::string name = node.name.empty() ? fmt::format("{}_{}", node.op_type, node.index) : node.name;
+  return fmt::format("{}:{}", readable(std::filesystem::path(path).filename().string()),
+                     readable(prefix + name));
 }
 
 }  // namespace gradc::onnx

@@ -19,6 +19,6 @@ std::string node_place(const std::string& path, const Node& node, const std::str
 std::string node_loc(const std::string& path, const Node& node, const std::string& prefix = "");
 
 // For messages: without control characters, and cut when it is very long.
-std::string shown(std::string_view name);
+std::string readable(std::string_view name);
 
 }  // namespace gradc::onnx

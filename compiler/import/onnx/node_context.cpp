@@ -55,12 +55,12 @@ NodeContext::NodeContext(Trace& trace, const Node& of, int64_t version, ImportVa
   std::set<std::string_view> names;
   for (const Attribute* attribute : attributes_)
     if (!names.insert(attribute->name).second)
-      fail("attribute `{}` is given twice", shown(attribute->name));
+      fail("attribute `{}` is given twice", readable(attribute->name));
 }
 
 std::string NodeContext::input_name(size_t i) const {
   bool named = i < node.inputs.size() && !node.inputs[i].empty();
-  return named ? fmt::format("input {} (`{}`)", i, shown(node.inputs[i]))
+  return named ? fmt::format("input {} (`{}`)", i, readable(node.inputs[i]))
                : fmt::format("input {}", i);
 }
 
@@ -263,13 +263,13 @@ void NodeContext::result(size_t i, ConstantPtr constant) {
 ImportValues NodeContext::finish() {
   for (const Attribute* attribute : attributes_)
     if (!asked_.contains(attribute->name))
-      fail("`{}` has no attribute `{}`{}", node.op_type, shown(attribute->name), [&] {
+      fail("`{}` has no attribute `{}`{}", node.op_type, readable(attribute->name), [&] {
         std::string near = nearest_name(attribute->name, asked_);
         return near.empty() ? "" : fmt::format("; did you mean `{}`?", near);
       }());
   for (size_t i = 0; i < results_.size(); ++i)
     if (wants(i) && results_[i].kind == ImportValue::Kind::absent)
-      fail("`{}` has no output {} (`{}`)", node.op_type, i, shown(node.outputs[i]));
+      fail("`{}` has no output {} (`{}`)", node.op_type, i, readable(node.outputs[i]));
   return std::move(results_);
 }
 

@@ -1,7 +1,7 @@
 #pragma once
-// What a handler of nodes_<family>.cpp sees of its node: inputs, attributes with their defaults, and
-// where the results go. Getters fail with messages that name the input or attribute; the caller adds
-// the node.
+// What a handler of nodes_<family>.cpp sees of its node: inputs, attributes with their defaults,
+// and where the results go. Getters fail with messages that name the input or attribute; the caller
+// adds the node.
 #include <functional>
 #include <optional>
 #include <set>
@@ -19,8 +19,8 @@ using ImportValues = std::vector<ImportValue>;
 
 class NodeContext {
  public:
-  // `attributes` are the node's, those of an enclosing function put in; `weights` the names that end
-  // in weight operands; `run_graph` runs a subgraph.
+  // `attributes` are the node's, those of an enclosing function put in; `weights` the names that
+  // end in weight operands; `run_graph` runs a subgraph.
   NodeContext(Trace& trace, const Node& node, int64_t opset, ImportValues inputs,
               std::vector<const Attribute*> attributes,
               const std::unordered_set<std::string>& weights,
@@ -51,8 +51,8 @@ class NodeContext {
   // Input i as it was given, e.g. to hand it on as a result.
   const ImportValue& value(size_t i) const;
 
-  // --- State. Input i as a tensor that outlives the call, never trained; invalid when it is none of
-  // the file's (the input of a graph, or computed).
+  // --- State. Input i as a tensor that outlives the call, never trained; invalid when it is none
+  // of the file's (the input of a graph, or computed).
   ValueId buffer(size_t i);
   void update(ValueId buffer, ValueId content) { trace_.update(buffer, content); }
 

@@ -47,9 +47,9 @@ Dependences dependences(std::span<const Node> nodes,
   for (size_t i = 0; i < nodes.size(); ++i)
     for (const std::string& output : nodes[i].outputs)
       if (!output.empty() && !result.maker.emplace(output, i).second)
-        throw UserError(place(nodes[i]), fmt::format("value `{}` is already made by {}",
-                                                     shown(output),
-                                                     place(nodes[result.maker[output]])));
+        throw UserError(place(nodes[i]),
+                        fmt::format("value `{}` is already made by {}", readable(output),
+                                    place(nodes[result.maker[output]])));
   result.before.resize(nodes.size());
   for (size_t i = 0; i < nodes.size(); ++i)
     for (const std::string& name : names_read(nodes[i])) {
@@ -59,7 +59,7 @@ Dependences dependences(std::span<const Node> nodes,
         throw UserError(place(nodes[i]),
                         fmt::format("reads `{}`, which is neither an input, an initializer nor "
                                     "made by a node",
-                                    shown(name)));
+                                    readable(name)));
       }
     }
   return result;
@@ -103,7 +103,8 @@ NodeOrder order_nodes(std::span<const Node> nodes, std::span<const std::string> 
   Dependences all = dependences(nodes, is_given, place);
   std::vector<std::vector<size_t>> after(nodes.size());
   std::vector<size_t> waits(nodes.size());
-  std::priority_queue<size_t, std::vector<size_t>, std::greater<>> ready;  // first in the file first
+  std::priority_queue<size_t, std::vector<size_t>, std::greater<>>
+      ready;  // first in the file first
   for (size_t i = 0; i < nodes.size(); ++i) {
     waits[i] = all.before[i].size();
     for (size_t before : all.before[i])
@@ -136,7 +137,8 @@ NodeOrder order_nodes(std::span<const Node> nodes, std::span<const std::string> 
         stuck = before;
         break;
       }
-  throw UserError(place(nodes[stuck]), "its input depends on its own output: the graph has a cycle");
+  throw UserError(place(nodes[stuck]),
+                  "its input depends on its own output: the graph has a cycle");
 }
 
 }  // namespace gradc::onnx

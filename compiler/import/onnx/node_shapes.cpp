@@ -120,17 +120,14 @@ void pad_same(Window& window, const Dims& input, bool more_at_end) {
 
 Window window_of(NodeContext& c, const Dims& input, Dims kernel, bool ceil) {
   size_t axes = input.size();
-  Dims named = kernel.empty() ? c.required_integers("kernel_shape")
-                              : c.attribute("kernel_shape", kernel);
+  Dims named =
+      kernel.empty() ? c.required_integers("kernel_shape") : c.attribute("kernel_shape", kernel);
   if (kernel.empty())
     kernel = per_axis(c, "kernel_shape", axes, 1, 1);
   if (named != kernel)
     fail("attribute `kernel_shape` is {}, the weight has {}", to_string(named), to_string(kernel));
-  Window window{kernel,
-                per_axis(c, "strides", axes, 1, 1),
-                std::vector<int64_t>(axes, 0),
-                std::vector<int64_t>(axes, 0),
-                per_axis(c, "dilations", axes, 1, 1)};
+  Window window{kernel, per_axis(c, "strides", axes, 1, 1), std::vector<int64_t>(axes, 0),
+                std::vector<int64_t>(axes, 0), per_axis(c, "dilations", axes, 1, 1)};
   std::vector<int64_t> pads = per_axis(c, "pads", 2 * axes, 0, 0);
   std::string auto_pad = c.text("auto_pad", "NOTSET");
   if (auto_pad == "SAME_UPPER" || auto_pad == "SAME_LOWER") {

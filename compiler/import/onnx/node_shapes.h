@@ -22,8 +22,8 @@ std::pair<ValueId, ValueId> broadcast_pair(NodeContext& c, size_t a, size_t b);
 std::vector<int64_t> normalized_axes(std::vector<int64_t> axes, int64_t rank);
 // One axis; fails with the attribute's name.
 int64_t normalized_axis(int64_t axis, int64_t rank, std::string_view name = "axis");
-// The axes that an op got as attribute `axes` before opset `since`, as input i from then on. Nothing
-// when neither is there; not normalised.
+// The axes that an op got as attribute `axes` before opset `since`, as input i from then on.
+// Nothing when neither is there; not normalised.
 std::optional<std::vector<int64_t>> axes_of(NodeContext& c, size_t i, int64_t since);
 
 // Attributes kernel_shape, strides, pads, dilations and auto_pad of a window over spatial axes.

@@ -8,8 +8,8 @@
 namespace gradc::onnx {
 namespace {
 
-// Before opset 7 the second operand broadcasts on request only: its axes are those of the first from
-// attribute `axis` on, or the last ones.
+// Before opset 7 the second operand broadcasts on request only: its axes are those of the first
+// from attribute `axis` on, or the last ones.
 std::pair<ValueId, ValueId> old_pair(NodeContext& c) {
   c.ignore({"consumed_inputs"});
   ValueId x = c.tensor(0), y = c.tensor(1);
@@ -85,8 +85,8 @@ void reciprocal_node(NodeContext& c) {
   c.result(c.b.div(number_like(c, x, 1), x));
 }
 
-// The exponent may have a type of its own; the result has that of the base. Whole numbers go through
-// f64, which is exact as long as the result is below 2^53.
+// The exponent may have a type of its own; the result has that of the base. Whole numbers go
+// through f64, which is exact as long as the result is below 2^53.
 void pow_node(NodeContext& c) {
   Dims dims = broadcast_dims(c.dims(0), c.dims(1));
   ValueId x = c.b.broadcast_to(c.tensor(0), dims), y = c.b.broadcast_to(c.tensor(1), dims);

@@ -51,9 +51,9 @@ void gather_node(NodeContext& c) {
   end[static_cast<size_t>(axis)] = begin[static_cast<size_t>(axis)] + 1;
   ValueId slice = c.tensor(0);
   if (size > 1)
-    slice = c.b.op(Opcode::slice, {slice},
-                   {{"begin", begin}, {"end", end},
-                    {"step", std::vector<int64_t>(dims.size(), 1)}});
+    slice =
+        c.b.op(Opcode::slice, {slice},
+               {{"begin", begin}, {"end", end}, {"step", std::vector<int64_t>(dims.size(), 1)}});
   dims.erase(dims.begin() + axis);
   dims.insert(dims.begin() + axis, known->type.dims.begin(), known->type.dims.end());
   c.result(c.b.reshape(slice, dims));

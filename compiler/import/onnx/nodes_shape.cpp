@@ -239,9 +239,10 @@ void split_sizes(NodeContext& c, const std::vector<int64_t>& sizes) {
     std::vector<int64_t> begin(dims.size(), 0), end = dims;
     begin[axis] = at;
     end[axis] = at + sizes[i];
-    c.result(i, c.b.op(Opcode::slice, {c.tensor(0)},
-                       {{"begin", begin}, {"end", end},
-                        {"step", std::vector<int64_t>(dims.size(), 1)}}));
+    c.result(
+        i,
+        c.b.op(Opcode::slice, {c.tensor(0)},
+               {{"begin", begin}, {"end", end}, {"step", std::vector<int64_t>(dims.size(), 1)}}));
   }
 }
 
@@ -250,8 +251,8 @@ std::vector<int64_t> equal_parts(NodeContext& c, int64_t parts) {
   if (parts < 1 || parts > (int64_t{1} << 20))
     fail("cannot split into {} parts", parts);
   Dims dims = c.dims(0);
-  int64_t size = dims[static_cast<size_t>(
-      normalized_axis(c.attribute("axis", int64_t{0}), c.rank(0)))];
+  int64_t size =
+      dims[static_cast<size_t>(normalized_axis(c.attribute("axis", int64_t{0}), c.rank(0)))];
   int64_t each = (size + parts - 1) / parts;
   std::vector<int64_t> sizes(static_cast<size_t>(parts), each);
   sizes.back() = size - each * (parts - 1);

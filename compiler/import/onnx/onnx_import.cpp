@@ -22,24 +22,25 @@ void check_versions(const Import& import) {
     fail("its opset is {}, which no version of ONNX has; the newest known is {}", opset,
          kNewestOpset);
   if (opset > kNewestOpset)
-    import.warn(fmt::format("{}: opset {} is newer than {}, the newest known; its ops are taken to "
-                            "be unchanged",
-                            import.model.path, opset, kNewestOpset));
+    import.warn(
+        fmt::format("{}: opset {} is newer than {}, the newest known; its ops are taken to "
+                    "be unchanged",
+                    import.model.path, opset, kNewestOpset));
 }
 
 void check_names(const Model& model) {
   std::set<std::string> seen;
   for (const Tensor& tensor : model.graph.initializers)
     if (!seen.insert(tensor.name).second)
-      fail("there are two initializers `{}`", shown(tensor.name));
+      fail("there are two initializers `{}`", readable(tensor.name));
   seen.clear();
   for (const ValueInfo& input : model.graph.inputs)
     if (!seen.insert(input.name).second)
-      fail("there are two inputs `{}`", shown(input.name));
+      fail("there are two inputs `{}`", readable(input.name));
   seen.clear();
   for (const ValueInfo& output : model.graph.outputs)
     if (!seen.insert(output.name).second)
-      fail("there are two outputs `{}`", shown(output.name));
+      fail("there are two outputs `{}`", readable(output.name));
   if (model.graph.outputs.empty())
     fail("the graph has no outputs");
 }
@@ -78,7 +79,7 @@ NamedValues run_entry(Trace& trace, const std::vector<Input>& inputs) {
   for (size_t i = 0; i < outputs.size(); ++i) {
     const std::string& name = trace.import.model.graph.outputs[i].name;
     if (outputs[i].kind == ImportValue::Kind::absent)
-      fail("output `{}` is an optional value that is absent", shown(name));
+      fail("output `{}` is an optional value that is absent", readable(name));
     results.emplace_back(output_names.unique(name), trace.tensor(outputs[i]));
   }
   return results;
@@ -130,9 +131,8 @@ void settle_roles(Module& module, const Options& options) {
     else if (options.train)
       state.attrs.set(kFrozen, true);
   }
-  std::stable_partition(module.states.begin(), module.states.end(), [](const StateTensor& state) {
-    return state.role == Role::parameter;
-  });
+  std::stable_partition(module.states.begin(), module.states.end(),
+                        [](const StateTensor& state) { return state.role == Role::parameter; });
 }
 
 void drop_unused_states(Module& module) {
@@ -155,8 +155,9 @@ void check_parameter_patterns(const Module& module, const Options& options) {
   bool any = std::any_of(module.states.begin(), module.states.end(),
                          [](const StateTensor& state) { return state.role == Role::parameter; });
   if (!options.parameters.empty() && !any)
-    throw UserError("", fmt::format("--params {}: the model has no float tensor of this name",
-                                    fmt::join(options.parameters, " --params ")),
+    throw UserError("",
+                    fmt::format("--params {}: the model has no float tensor of this name",
+                                fmt::join(options.parameters, " --params ")),
                     Fault::command_line);
 }
 
@@ -165,9 +166,10 @@ Module imported(const Model& model, const Options& options) {
   check_versions(import);
   check_names(model);
   check_loss_option(options.loss);
-  std::vector<Input> inputs = resolve_inputs(
-      model, options, options.loss.empty() ? std::vector<std::string>()
-                                           : std::vector<std::string>{std::string(kTarget)});
+  std::vector<Input> inputs =
+      resolve_inputs(model, options,
+                     options.loss.empty() ? std::vector<std::string>()
+                                          : std::vector<std::string>{std::string(kTarget)});
   Module module;
   module.name = ir_name(std::filesystem::path(model.path).stem().string());
   std::vector<Function> entries;

@@ -1,7 +1,7 @@
 #pragma once
 // Imports ONNX models: a module with the entries `infer` and, with options.train, `train_step`, as
-// compiler/entries.h describes them. Its state tensors, parameters first, hold the file's tensors as
-// content and keep their names; docs/onnx.md has the rules.
+// compiler/entries.h describes them. Its state tensors, parameters first, hold the file's tensors
+// as content and keep their names; docs/onnx.md has the rules.
 #include <string>
 
 #include "compiler/import/onnx/onnx_model.h"

@@ -52,7 +52,7 @@ const NodeRule& node_rule(std::string_view op, int64_t opset) {
     for (const auto& [name, rows] : table())
       names.push_back(name);
     std::string near = nearest_name(op, names);
-    fail("op `{}` is not supported{}", shown(op),
+    fail("op `{}` is not supported{}", readable(op),
          near.empty() ? "" : fmt::format("; did you mean `{}`?", near));
   }
   const NodeRule &first = rules->second.front(), &last = rules->second.back();

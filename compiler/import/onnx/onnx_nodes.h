@@ -20,6 +20,9 @@ constexpr Inputs input_set(std::initializer_list<int> indices) {
     set |= Inputs{1} << i;
   return set;
 }
+constexpr bool is_in(Inputs set, size_t i) {
+  return i < 32 ? (set >> i & 1) != 0 : set == kAllInputs;
+}
 
 struct NodeRule {
   std::string_view op;

@@ -1,6 +1,6 @@
 #pragma once
-// Tensors of the file that outlive a call: parameters, running statistics, tables. They are declared
-// when an entry first reads them; both entries share them.
+// Tensors of the file that outlive a call: parameters, running statistics, tables. They are
+// declared when an entry first reads them; both entries share them.
 #include <map>
 #include <string>
 #include <vector>

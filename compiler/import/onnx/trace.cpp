@@ -1,5 +1,7 @@
 #include "compiler/import/onnx/trace.h"
 
+#include <algorithm>
+#include <array>
 #include <set>
 
 #include "compiler/entries.h"
@@ -8,6 +10,15 @@
 #include "ir/rewrite.h"
 
 namespace gradc::onnx {
+namespace {
+
+constexpr std::array<std::string_view, 4> kControls = {kLearningRate, kStep, kTotalSteps, kSeed};
+
+auto control_order(std::string_view name) {
+  return std::find(kControls.begin(), kControls.end(), name);
+}
+
+}  // namespace
 
 Trace::Trace(Import& shared, std::string_view entry) : import(shared) {
   function.name = entry;
@@ -18,8 +29,7 @@ bool Trace::is_train_step() const {
 }
 
 ValueId Trace::input(const Type& type, const std::string& name) {
-  inputs_.push_back(b.parameter(type, name));
-  return inputs_.back();
+  return b.parameter(type, name);
 }
 
 ValueId Trace::control(std::string_view name) {
@@ -65,8 +75,11 @@ ValueId Trace::state(const ImportValue& value, Role role) {
 }
 
 void Trace::update(ValueId state, ValueId content) {
-  if (is_train_step())
-    updates_[state] = content;
+  if (!is_train_step())
+    return;
+  for (const auto& [name, value] : states_)
+    if (value == state)
+      updates_[name] = content;
 }
 
 std::string Trace::add_body(Function body) {
@@ -83,7 +96,7 @@ std::string Trace::add_body(Function body) {
 
 Function Trace::finish(const std::vector<std::pair<std::string, ValueId>>& results) {
   if (is_train_step())
-    for (std::string_view name : {kLearningRate, kStep, kTotalSteps, kSeed})
+    for (std::string_view name : kControls)
       control(name);
   std::set<ValueId> given;
   for (const Parameter& parameter : function.parameters)
@@ -96,24 +109,28 @@ Function Trace::finish(const std::vector<std::pair<std::string, ValueId>>& resul
     }
     b.result(value, name);
   }
-  std::map<ValueId, std::string> bound;
-  for (const Parameter& parameter : function.parameters)
-    bound[parameter.value] = parameter.state;
   for (const auto& [state, content] : updates_)
-    b.result(content, "", bound[state]);
+    b.result(content, "", state);
 
-  std::vector<int> uses = use_counts(without_dead_ops(function));  // parameters keep their ids
-  std::vector<ValueId> order = inputs_;
-  for (std::string_view name : {kLearningRate, kStep, kTotalSteps, kSeed})
-    if (auto control = controls_.find(std::string(name)); control != controls_.end())
-      order.push_back(control->second);
-  for (const Parameter& parameter : function.parameters)
-    if (!parameter.state.empty() && uses[parameter.value.index] > 0)
-      order.push_back(parameter.value);
-  function.parameters.clear();
-  for (ValueId value : order)
-    function.parameters.push_back({value, bound[value]});
-  return without_dead_ops(function);
+  Function live = without_dead_ops(function);
+  std::vector<int> uses = use_counts(live);
+  std::vector<Parameter> inputs, controls, states;
+  for (const Parameter& parameter : live.parameters)
+    if (!parameter.state.empty()) {
+      if (uses[parameter.value.index] > 0)
+        states.push_back(parameter);
+    } else if (is_control_input(live[parameter.value].name)) {
+      controls.push_back(parameter);
+    } else {
+      inputs.push_back(parameter);
+    }
+  std::sort(controls.begin(), controls.end(), [&](const Parameter& x, const Parameter& y) {
+    return control_order(live[x.value].name) < control_order(live[y.value].name);
+  });
+  live.parameters = std::move(inputs);
+  live.parameters.insert(live.parameters.end(), controls.begin(), controls.end());
+  live.parameters.insert(live.parameters.end(), states.begin(), states.end());
+  return live;
 }
 
 }  // namespace gradc::onnx

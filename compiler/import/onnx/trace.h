@@ -22,8 +22,8 @@ struct ImportValue {
   };
   Kind kind = Kind::absent;
   ValueId id;
-  // Of a constant and of a weight; of a tensor where it is small and made of weights alone, for nodes
-  // that must know its value.
+  // Of a constant and of a weight; of a tensor where it is small and made of weights alone, for
+  // nodes that must know its value.
   ConstantPtr constant;
   std::string name;  // unique in the file: what its state is called, should it become one
 };
@@ -79,10 +79,9 @@ class Trace {
  private:
   std::vector<ConstantPtr> arguments_;
   std::map<std::string, ValueId> controls_, states_;
-  std::vector<ValueId> inputs_;
   std::map<const Constant*, ValueId> constants_;
   std::vector<ConstantPtr> kept_;  // keeps the keys of constants_ alive
-  std::map<ValueId, ValueId> updates_;
+  std::map<std::string, ValueId> updates_;  // by state
   int64_t streams_ = 0;
 };
 

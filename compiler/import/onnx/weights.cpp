@@ -34,8 +34,8 @@ class Marker {
     if (!is_standard(node.domain) || opset == opsets.end())
       return;
     const NodeRule* rule = find_node_rule(node.op_type, opset->second);
-    for (size_t i = 0; rule && i < std::min<size_t>(node.inputs.size(), 32); ++i)
-      if ((rule->weights >> i & 1) || (result_marked && (rule->moves >> i & 1)))
+    for (size_t i = 0; rule && i < node.inputs.size(); ++i)
+      if (is_in(rule->weights, i) || (result_marked && is_in(rule->moves, i)))
         marked_.insert(node.inputs[i]);
   }
 
@@ -103,7 +103,8 @@ bool is_standard(const std::string& domain) {
 
 const FunctionDef* find_function(const Model& model, const Node& node) {
   for (const FunctionDef& function : model.functions)
-    if (function.name == node.op_type && function.domain == node.domain)
+    if (function.name == node.op_type && function.domain == node.domain &&
+        function.overload == node.overload)
       return &function;
   return nullptr;
 }
