@@ -62,8 +62,21 @@ Session::Session(Module imported, const ModelFlags& flags) : imported_(std::move
     init.set_scalar(kSeed, static_cast<double>(flags.seed));
     init.run();
   }
+  load_contents();
   if (!flags.weights.empty())
     load(flags.weights, false);
+}
+
+// What a model file brought. State whose content it did not bring is what @init made it.
+void Session::load_contents() {
+  for (const StateTensor& state : imported_.states) {
+    if (state.content.bytes.empty())
+      continue;
+    const gradc_tensor& tensor = abi_->state[require(abi_->state, abi_->state_count, state.name)];
+    GRADC_CHECK(tensor.bytes == state.content.bytes.size());
+    std::memcpy(gradc_state_data(instance_.get(), &tensor), state.content.bytes.data(),
+                tensor.bytes);
+  }
 }
 
 CodegenOptions codegen_options(const ModelFlags& flags, const Module& planned) {

@@ -16,8 +16,8 @@ namespace gradc {
 
 class Session {
  public:
-  // Imports flags.model, compiles and loads it, and gives its state the content of --weights, or of
-  // the initialisers with --seed.
+  // Imports flags.model, compiles and loads it, and gives its state the content of --weights, or
+  // else of the model file, or of the initialisers with --seed.
   explicit Session(const ModelFlags& flags);
   // The same for a module that is imported already.
   Session(Module imported, const ModelFlags& flags);
@@ -41,6 +41,8 @@ class Session {
     void operator()(gradc_pool* pool) const { gradc_pool_destroy(pool); }
     void operator()(gradc_instance* instance) const { gradc_destroy(instance); }
   };
+
+  void load_contents();
 
   Module imported_, planned_;
   double compile_milliseconds_ = 0;

@@ -4,6 +4,7 @@
 #include <array>
 #include <charconv>
 #include <cmath>
+#include <limits>
 #include <thread>
 
 #include "compiler/codegen/target.h"
@@ -21,7 +22,10 @@ int64_t parse_integer(const std::string& text, const std::string& flag, int64_t 
   int64_t value = 0;
   auto [end, status] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (status != std::errc() || end != text.data() + text.size() || value < least)
-    bad_flag(flag, text, fmt::format("it takes a whole number of at least {}", least));
+    bad_flag(flag, text,
+             least == std::numeric_limits<int64_t>::min()
+                 ? "it takes a whole number"
+                 : fmt::format("it takes a whole number of at least {}", least));
   return value;
 }
 
@@ -45,6 +49,24 @@ std::vector<int64_t> parse_shape(const std::string& text, const std::string& fla
   return dims;
 }
 
+// One number is a size or the value of an input; several are the elements of an input.
+void read_bind(ModelFlags& flags, const std::string& bind) {
+  auto [name, value] = split_at_equals(bind, "--bind", "NAME=VALUE");
+  std::string flag = "--bind " + name;
+  if (value.find(',') == std::string::npos) {
+    flags.options.binds[name] = parse_integer(value, flag, std::numeric_limits<int64_t>::min());
+    return;
+  }
+  std::vector<int64_t>& list = flags.options.bind_lists[name];
+  list.clear();
+  for (size_t begin = 0; begin <= value.size();) {
+    size_t end = std::min(value.find(',', begin), value.size());
+    list.push_back(
+        parse_integer(value.substr(begin, end - begin), flag, std::numeric_limits<int64_t>::min()));
+    begin = end + 1;
+  }
+}
+
 void read_optimizer(ModelFlags& flags) {
   OptimizerOptions& optimizer = flags.options.optimizer;
   const std::string& name = flags.optimizer;
@@ -64,11 +86,22 @@ void read_optimizer(ModelFlags& flags) {
 }  // namespace
 
 void add_model_flags(CLI::App& command, ModelFlags& flags) {
-  command.add_option("model", flags.model, "The model: a .model description or an .ir dump")
+  command
+      .add_option("model", flags.model,
+                  "The model: an .onnx file, a .model description or an .ir dump")
       ->required();
-  command.add_option("--bind", flags.binds, "NAME=VALUE gives a dim of the model a value");
+  command.add_option(
+      "--bind", flags.binds,
+      "NAME=VALUE gives a dim of the model, or an integer input, a value; NAME=1,2 a list");
   command.add_option("--shape", flags.shapes, "INPUT=1x3x224x224 gives an input a shape");
   command.add_option("--batch", flags.batch, "The same as --bind batch=N");
+  command.add_option("--loss", flags.options.loss,
+                     "Of an .onnx file: NAME[:OUTPUT], one of cross_entropy, nll, bce, bce_logits, "
+                     "mse, l1; the input `target` is what the output is compared with");
+  command.add_flag("--train-mode", flags.options.train_mode,
+                   "Of an .onnx file: batch norm and dropout train in the training step");
+  command.add_option("--params", flags.options.parameters,
+                     "Of an .onnx file: the float tensors of this pattern are the parameters");
   command.add_option("--weights", flags.weights,
                      "Start from the parameters in this .safetensors file");
   command.add_option("--seed", flags.seed, "Seed of initial weights, shuffling and dropout")
@@ -113,10 +146,11 @@ void add_optimizer_flags(CLI::App& command, ModelFlags& flags) {
 }
 
 void finish(ModelFlags& flags) {
-  for (const std::string& bind : flags.binds) {
-    auto [name, value] = split_at_equals(bind, "--bind", "NAME=VALUE");
-    flags.options.binds[name] = parse_integer(value, "--bind " + name, 0);
-  }
+  flags.options.warn = [](const std::string& message) {
+    fmt::print(stderr, "warning: {}\n", message);
+  };
+  for (const std::string& bind : flags.binds)
+    read_bind(flags, bind);
   if (!flags.batch.empty())
     flags.options.binds["batch"] = parse_integer(flags.batch, "--batch", 1);
   for (const std::string& shape : flags.shapes) {

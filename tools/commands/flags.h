@@ -12,7 +12,7 @@ namespace gradc {
 
 // What every command that takes a model reads from the command line.
 struct ModelFlags {
-  std::string model;  // .model or .ir
+  std::string model;  // .onnx, .model or .ir
   std::string weights;  // safetensors; "" for fresh ones
   int64_t seed = 0;  // of initialisers and random ops
   bool json = false;
@@ -24,7 +24,7 @@ struct ModelFlags {
   double learning_rate = -1, weight_decay = -1;  // negative: the optimizer's customary one
 };
 
-// The model, --bind, --shape, --batch, --weights, --seed, --threads, --cpu, --memory,
+// The model, --bind, --shape, --batch, --loss, --train-mode, --params, --weights, --seed, --threads, --cpu, --memory,
 // --memory-total.
 void add_model_flags(CLI::App& command, ModelFlags& flags);
 // --optimizer, --lr, --momentum, ..., --freeze.
