@@ -133,20 +133,18 @@ DType Lexer::dtype() {
 }
 
 Type Lexer::type() {
+  size_t begin = position_;
   Type result{dtype(), {}};
   take("[");
-  int64_t elements = 1;
   while (!try_take("]")) {
-    size_t begin = position_;
-    int64_t dim = integer();
-    if (dim < 0)
-      error_at(begin, fmt::format("a size is {}, which is negative", dim));
-    if (dim > 0 && elements > (int64_t{1} << 48) / dim)
-      error_at(begin, "the tensor has more than 2^48 elements");
-    elements *= std::max<int64_t>(dim, 1);
-    result.dims.push_back(dim);
+    result.dims.push_back(integer());
     if (peek() != ']')
       take(",");
+  }
+  try {
+    check_size(result);
+  } catch (const UserError& error) {
+    throw located(begin, error);
   }
   return result;
 }

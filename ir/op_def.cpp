@@ -17,21 +17,6 @@ constexpr Opcode kOpcodes[] = {
 #undef OP
 };
 
-void check_attrs(const OpDef& op, const Attrs& attrs) {
-  for (const auto& [key, value] : attrs) {
-    auto known = std::find_if(op.attrs.begin(), op.attrs.end(),
-                              [&](const AttrDef& a) { return a.key == key; });
-    if (known == op.attrs.end())
-      fail("`{}` has no attribute `{}`", op.name, key);
-    if (static_cast<size_t>(known->kind) != value.index())
-      fail("attribute `{}` of `{}` is {}, expected {}", key, op.name,
-           name_of(static_cast<AttrKind>(value.index())), name_of(known->kind));
-  }
-  for (const AttrDef& attr : op.attrs)
-    if (attr.required && !attrs.has(attr.key))
-      fail("`{}` needs the attribute `{}`", op.name, attr.key);
-}
-
 }  // namespace
 
 std::string_view name_of(KernelClass kernel_class) {
@@ -55,6 +40,26 @@ std::span<const Opcode> all_opcodes() {
   return kOpcodes;
 }
 
+void check_attrs(const OpDef& op, const Attrs& attrs) {
+  for (const auto& [key, value] : attrs) {
+    auto known = std::find_if(op.attrs.begin(), op.attrs.end(),
+                              [&](const AttrDef& a) { return a.key == key; });
+    if (known == op.attrs.end())
+      fail("`{}` has no attribute `{}`", op.name, key);
+    if (static_cast<size_t>(known->kind) != value.index())
+      fail("attribute `{}` of `{}` is {}, expected {}", key, op.name,
+           name_of(static_cast<AttrKind>(value.index())), name_of(known->kind));
+    if (const auto* numbers = std::get_if<std::vector<int64_t>>(&value))
+      for (int64_t number : *numbers)
+        if (number > kMaxSize || number < -kMaxSize)
+          fail("attribute `{}` of `{}` holds {}, which is beyond {}", key, op.name, number,
+               kMaxSize);
+  }
+  for (const AttrDef& attr : op.attrs)
+    if (attr.required && !attrs.has(attr.key))
+      fail("`{}` needs the attribute `{}`", op.name, attr.key);
+}
+
 Types infer_types(Opcode code, std::span<const Type> operands, const Attrs& attrs) {
   const OpDef& op = def(code);
   if (op.operands >= 0 && static_cast<int>(operands.size()) != op.operands)
@@ -63,7 +68,10 @@ Types infer_types(Opcode code, std::span<const Type> operands, const Attrs& attr
   if (op.operands < 0 && operands.empty())
     fail("`{}` takes at least one operand", op.name);
   check_attrs(op, attrs);
-  return op.infer(operands, attrs);
+  Types results = op.infer(operands, attrs);
+  for (const Type& type : results)
+    check_size(type);
+  return results;
 }
 
 int64_t flops_of(const Function& function, const Op& op) {

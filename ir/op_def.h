@@ -158,7 +158,11 @@ namespace ops {
 #undef OP
 }  // namespace ops
 
-// Checks operand count and attributes, then the op's shape rule. Errors carry no place.
+// Fails unless the attributes are those of the record, each of its kind, numbers in lists at most
+// kMaxSize.
+void check_attrs(const OpDef& op, const Attrs& attrs);
+// Checks operand count and attributes, then the op's shape rule and the sizes of what it gives.
+// Errors carry no place.
 Types infer_types(Opcode code, std::span<const Type> operands, const Attrs& attrs);
 int64_t flops_of(const Function& function, const Op& op);
 

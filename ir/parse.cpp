@@ -89,7 +89,7 @@ class Parser {
     while (!lex_.try_take(")"))
       parameter(module, function);
     if (lex_.try_keyword("arena"))
-      function.arena_bytes = lex_.integer();
+      function.arena_bytes = arena_bytes();
     if (lex_.try_keyword("with"))
       function.attrs = lex_.attrs();
     lex_.take("{");
@@ -101,6 +101,14 @@ class Parser {
       result(module, function);
     lex_.take("}");
     return function;
+  }
+
+  int64_t arena_bytes() {
+    size_t begin = lex_.position();
+    int64_t bytes = lex_.integer();
+    if (bytes < 0)
+      lex_.error_at(begin, fmt::format("an arena has {} bytes, which is negative", bytes));
+    return bytes;
   }
 
   const StateTensor& known_state(const Module& module, size_t begin, const std::string& name) {

@@ -61,11 +61,23 @@ std::string to_string(const Type& type) {
   return fmt::format("{}{}", name_of(type.dtype), to_string(type.dims));
 }
 
+void check_size(const Type& type) {
+  for (int64_t dim : type.dims)
+    if (dim < 0 || dim > kMaxSize)
+      fail("{} has a size of {}; sizes are from 0 to {}", to_string(type), dim, kMaxSize);
+  if (type.elements() > kMaxElements)
+    fail("{} has more than 2^40 elements", to_string(type));
+}
+
 int64_t element_count(const Dims& dims) {
   int64_t count = 1;
-  for (int64_t dim : dims)
-    count *= dim;
-  return count;
+  bool overflows = false;
+  for (int64_t dim : dims) {
+    if (dim == 0)
+      return 0;
+    overflows |= __builtin_mul_overflow(count, dim, &count);
+  }
+  return overflows ? INT64_MAX : count;
 }
 
 Dims row_major_strides(const Dims& dims) {

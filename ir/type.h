@@ -37,7 +37,13 @@ inline Type scalar_type(DType dtype) {
 std::string to_string(const Type& type);  // f32[128,784]; f32[] for a scalar
 std::string to_string(const Dims& dims);  // [128,784]
 
-int64_t element_count(const Dims& dims);
+// A size, and what attributes say of sizes, is below 2^31, so that shape rules may add and multiply
+// two of them; a tensor has at most 2^40 elements, so that sums of bytes stay far from 2^63.
+inline constexpr int64_t kMaxSize = (int64_t{1} << 31) - 1;
+inline constexpr int64_t kMaxElements = int64_t{1} << 40;
+void check_size(const Type& type);  // fails with what is too large
+
+int64_t element_count(const Dims& dims);  // INT64_MAX if it is larger
 Dims row_major_strides(const Dims& dims);  // in elements
 // `axis` counted from the end when negative; fails when out of [-rank, rank).
 int64_t normalize_axis(int64_t axis, int64_t rank);

@@ -1,5 +1,6 @@
 #include "ir/verify.h"
 
+#include <algorithm>
 #include <set>
 
 #include "ir/op_def.h"
@@ -35,7 +36,7 @@ class Verifier {
     defined_[id.index] = true;
     const Value& value = function_[id];
     if (value.offset && (!function_.arena_bytes || *value.offset < 0 ||
-                         *value.offset + value.type.bytes() > *function_.arena_bytes))
+                         *value.offset > *function_.arena_bytes - value.type.bytes()))
       bad("{} at offset {} lies outside of the arena", shown(id), *value.offset);
   }
 
@@ -105,6 +106,7 @@ class Verifier {
   // The shape rules of control ops see the callee's parameters and results after the operands'
   // types.
   Types callee_types(const Op& op, const Types& operands) {
+    check_attrs(def(op), op.attrs);
     if (function_.kind == FunctionKind::kernel)
       fail("a kernel contains a control op");
     const Function& callee = module_.function(op.callee);
@@ -123,9 +125,11 @@ class Verifier {
     if (!op.attrs.has("trips"))
       return expect_equal(op, operands, parameters), results;
     int64_t trips = op.attrs.integer("trips");
+    // As unsigned numbers, negative ones are beyond all counts.
     auto carries = static_cast<size_t>(op.attrs.integer("carries"));
     auto sequences = static_cast<size_t>(op.attrs.integer("sequences"));
-    if (trips < 1 || carries > results.size() || carries + sequences > operands.size())
+    if (trips < 1 || carries > std::min(results.size(), operands.size()) ||
+        sequences > operands.size() - carries)
       fail("trips, carries and sequences do not fit the operands");
     Types given = operands;
     for (size_t i = carries; i < carries + sequences; ++i) {

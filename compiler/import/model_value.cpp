@@ -6,10 +6,6 @@
 namespace gradc::model_text {
 namespace {
 
-// Index arithmetic on shapes stays far from overflow below these.
-constexpr int64_t kMaxElements = int64_t{1} << 40;
-constexpr int64_t kMaxMagnitude = int64_t{1} << 31;
-
 constexpr size_t kMaxWeight = 1000;  // values in a list
 constexpr int kMaxDepth = 8;  // of lists in lists
 
@@ -60,7 +56,7 @@ int64_t whole_number(const Value& value, std::string_view what) {
   const auto* number = value.get<int64_t>();
   if (!number)
     fail("{} must be a whole number, got {}", what, describe(value));
-  if (*number > kMaxMagnitude || *number < -kMaxMagnitude)
+  if (*number > kMaxSize || *number < -kMaxSize)
     fail("{} is out of range: {}", what, *number);
   return *number;
 }
