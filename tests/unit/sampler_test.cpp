@@ -67,7 +67,7 @@ TEST_CASE("a sampler goes on from any cursor with the same batches", "[sampler]"
 TEST_CASE("batches and cursors that cannot be are errors", "[sampler]") {
   CHECK(user_error([] { Sampler(3, 4, {}); }) == "error: a batch of 4 cannot be made of 3 samples");
   CHECK(user_error([] { Sampler(3, 0, {}); }) == "error: a batch of 0 cannot be made of 3 samples");
-  CHECK(user_error([] { Sampler(10, 3, {.seed = 0, .epoch = 2, .batch = 4}); }) ==
-        "error: batch 4 of epoch 2 does not exist: an epoch of this data set has 3");
+  CHECK(user_error([] { Sampler(10, 3, {.seed = 0, .epoch = 2, .batch = 3}); }) ==
+        "error: batch 3 of epoch 2 does not exist: an epoch of this data set has 3");
   CHECK(user_error([] { Sampler(10, 3, {.seed = 0, .epoch = -1, .batch = 0}); }) != "");
 }

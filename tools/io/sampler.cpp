@@ -50,7 +50,7 @@ Sampler::Sampler(int64_t count, int64_t batch_size, DataCursor start)
     : count_(count), batch_size_(batch_size), cursor_(start) {
   if (batch_size < 1 || count < batch_size)
     fail("a batch of {} cannot be made of {} samples", batch_size, count);
-  if (start.epoch < 0 || start.batch < 0 || start.batch > batches_per_epoch())
+  if (start.epoch < 0 || start.batch < 0 || start.batch >= batches_per_epoch())
     fail("batch {} of epoch {} does not exist: an epoch of this data set has {}", start.batch,
          start.epoch, batches_per_epoch());
 }
