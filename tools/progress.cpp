@@ -35,7 +35,7 @@ Progress::Progress(std::string title, int64_t total, bool quiet)
 
 Progress::~Progress() {
   if (open_)
-    fmt::print(stderr, "\n");
+    std::fputc('\n', stderr);  // fmt::print may throw
 }
 
 void Progress::update(int64_t done, const std::string& details) {
