@@ -16,6 +16,14 @@ void check(gradc_status status, const std::string& what) {
     throw UserError(what, fmt::format("{} ({})", gradc_last_error(), gradc_status_text(status)));
 }
 
+// The runtime's messages about a file begin with its path, which is the place here.
+[[noreturn]] void fail_at_file(const std::string& path) {
+  std::string_view message = gradc_last_error();
+  if (message.starts_with(path + ": "))
+    message.remove_prefix(path.size() + 2);
+  throw UserError(path, std::string(message));
+}
+
 // FNV-1a (Fowler, Noll, Vo), 64 bits.
 uint64_t fnv1a(std::string_view text) {
   uint64_t hash = 0xcbf29ce484222325u;
@@ -104,7 +112,7 @@ std::span<std::byte> Session::state_bytes() const {
 
 void Session::load(const std::string& path, bool with_optimizer) {
   if (gradc_load(instance_.get(), path.c_str(), with_optimizer) != GRADC_OK)
-    throw UserError("", gradc_last_error());
+    fail_at_file(path);
 }
 
 void Session::save(const std::string& path, bool with_optimizer,
@@ -116,7 +124,7 @@ void Session::save(const std::string& path, bool with_optimizer,
   }
   pairs.push_back(nullptr);
   if (gradc_save(instance_.get(), path.c_str(), with_optimizer, pairs.data()) != GRADC_OK)
-    throw UserError("", gradc_last_error());
+    fail_at_file(path);
 }
 
 EntryCall::EntryCall(const Session& session, std::string_view entry)

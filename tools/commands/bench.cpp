@@ -129,8 +129,7 @@ void add_bench(CLI::App& app) {
   add_model_flags(*command, flags->model);
   add_optimizer_flags(*command, flags->model);
   command->add_flag("--train", flags->train, "The training step instead of inference");
-  command->add_option("--seconds", flags->seconds, "How long to measure")
-      ->check(CLI::PositiveNumber);
+  command->add_option("--seconds", flags->seconds, "How long to measure")->check(finite_number());
   command->callback([flags] { bench(*flags); });
 }
 

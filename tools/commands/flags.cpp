@@ -5,6 +5,7 @@
 #include <charconv>
 #include <cmath>
 #include <limits>
+#include <optional>
 #include <thread>
 
 #include "compiler/codegen/target.h"
@@ -18,15 +19,22 @@ namespace {
   throw UserError("", fmt::format("{} got `{}`; {}", flag, text, wanted), Fault::command_line);
 }
 
-int64_t parse_integer(const std::string& text, const std::string& flag, int64_t least) {
-  int64_t value = 0;
+template <typename T>
+std::optional<T> parse_whole_text(const std::string& text) {
+  T value{};
   auto [end, status] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (status != std::errc() || end != text.data() + text.size() || value < least)
+  return status == std::errc() && end == text.data() + text.size() ? std::optional(value)
+                                                                   : std::nullopt;
+}
+
+int64_t parse_integer(const std::string& text, const std::string& flag, int64_t least) {
+  std::optional<int64_t> value = parse_whole_text<int64_t>(text);
+  if (!value || *value < least)
     bad_flag(flag, text,
              least == std::numeric_limits<int64_t>::min()
                  ? "it takes a whole number"
                  : fmt::format("it takes a whole number of at least {}", least));
-  return value;
+  return *value;
 }
 
 std::pair<std::string, std::string> split_at_equals(const std::string& text,
@@ -85,6 +93,28 @@ void read_optimizer(ModelFlags& flags) {
 
 }  // namespace
 
+CLI::Validator finite_number() {
+  return CLI::Validator(
+      [](const std::string& text) {
+        std::optional<double> value = parse_whole_text<double>(text);
+        bool good = value && *value >= 0 && std::isfinite(*value);
+        return good ? "" : fmt::format("got `{}`; it takes a number of at least 0", text);
+      },
+      "");
+}
+
+CLI::Validator whole_number(int64_t least) {
+  constexpr int64_t kMost = int64_t{1} << 53;  // such numbers travel as doubles
+  return CLI::Validator(
+      [least](const std::string& text) {
+        std::optional<int64_t> value = parse_whole_text<int64_t>(text);
+        bool good = value && *value >= least && *value <= kMost;
+        return good ? ""
+                    : fmt::format("got `{}`; it takes a whole number of at least {}", text, least);
+      },
+      "");
+}
+
 void add_model_flags(CLI::App& command, ModelFlags& flags) {
   command
       .add_option("model", flags.model,
@@ -105,7 +135,7 @@ void add_model_flags(CLI::App& command, ModelFlags& flags) {
   command.add_option("--weights", flags.weights,
                      "Start from the parameters in this .safetensors file");
   command.add_option("--seed", flags.seed, "Seed of initial weights, shuffling and dropout")
-      ->check(CLI::NonNegativeNumber);
+      ->check(whole_number(0));
   command.add_option("--threads", flags.threads, "The most threads to run on (default: all cores)");
   command.add_option("--cpu", flags.options.cpu,
                      "CPU to compile for: native, x86-64-v2, x86-64-v3, x86-64-v4, znver4, ...");
@@ -125,22 +155,26 @@ void add_optimizer_flags(CLI::App& command, ModelFlags& flags) {
   command
       .add_option("--lr", flags.learning_rate,
                   "Learning rate (default: 1e-3 for adam and adamw, else 0.05)")
-      ->check(CLI::NonNegativeNumber);
+      ->check(finite_number());
   command.add_option("--momentum", optimizer.momentum, "Of sgd: v = momentum * v + gradient");
   command.add_option("--beta1", optimizer.beta1, "Of adam and adamw: decay of the first moment");
   command.add_option("--beta2", optimizer.beta2, "Of adam and adamw: decay of the second moment");
   command.add_option("--epsilon", optimizer.epsilon, "Of adam and adamw");
-  command.add_option(
-      "--weight-decay", flags.weight_decay,
-      "adamw: decoupled; others: added to the gradient (default: 0.01 for adamw, else 0)");
+  command
+      .add_option(
+          "--weight-decay", flags.weight_decay,
+          "adamw: decoupled; others: added to the gradient (default: 0.01 for adamw, else 0)")
+      ->check(finite_number());
   command.add_option("--clip-value", optimizer.clip_value,
                      "Clamp each gradient element to +-VALUE");
   command.add_option("--clip-norm", optimizer.clip_norm,
                      "Scale gradients so that their norm is at most this");
   command.add_option("--schedule", flags.schedule, "Of the learning rate: constant or cosine")
       ->check(CLI::IsMember({"constant", "cosine"}));
-  command.add_option("--warmup", optimizer.warmup_steps,
-                     "Steps in which the learning rate rises from 0");
+  command
+      .add_option("--warmup", optimizer.warmup_steps,
+                  "Steps in which the learning rate rises from 0")
+      ->check(whole_number(0));
   command.add_option("--freeze", flags.options.frozen,
                      "Do not train parameters of this pattern, e.g. 'conv_1.*'");
 }

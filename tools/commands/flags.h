@@ -34,6 +34,11 @@ void finish(ModelFlags& flags);
 // --lr, or the optimizer's customary rate.
 double learning_rate(const ModelFlags& flags);
 
+// For CLI::Option::check: a number that is finite and not negative, a whole number from `least` on.
+// CLI11's own checks pass NaN and what lies beyond 64 bits, and spell out the largest double.
+CLI::Validator finite_number();
+CLI::Validator whole_number(int64_t least);
+
 // "8MiB", "1.5 GB", "12345": bytes.
 int64_t parse_bytes(const std::string& text, const std::string& flag);
 // 8388608 -> "8.0 MiB".

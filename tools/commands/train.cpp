@@ -140,7 +140,9 @@ class Trainer {
       return;
     }
     GRADC_CHECK(sampler_ != nullptr);
-    total_steps_ = std::max<int64_t>(flags_.epochs, 1) * sampler_->batches_per_epoch();
+    int64_t most_epochs = INT64_MAX / sampler_->batches_per_epoch();
+    total_steps_ =
+        std::clamp<int64_t>(flags_.epochs, 1, most_epochs) * sampler_->batches_per_epoch();
   }
 
   void announce() const {
@@ -294,14 +296,15 @@ class Trainer {
     if (!file.status.ok())
       throw UserError(flags_.resume, file.status.message);
     auto number = [&](const std::string& key) {
+      constexpr int64_t kMost = int64_t{1} << 53;  // as of --steps and --seed
       auto entry = file.metadata.find(key);
       int64_t value = -1;
       if (entry != file.metadata.end())
         std::from_chars(entry->second.data(), entry->second.data() + entry->second.size(), value);
-      if (value < 0)
+      if (value < 0 || value > kMost)
         throw UserError(
             flags_.resume,
-            fmt::format("has no `{}` in its metadata, so training cannot go on from it", key))
+            fmt::format("has no valid `{}` in its metadata, so training cannot go on from it", key))
             .with_help("to start anew from its parameters, use --weights");
       return value;
     };
@@ -362,9 +365,9 @@ void add_train(CLI::App& app) {
   command->add_option("--feed", flags->feed,
                       "Train on the one batch in this .npz file (arrays named as the inputs)");
   command->add_option("--epochs", flags->epochs, "Times to go through the data (default: 1)")
-      ->check(CLI::PositiveNumber);
+      ->check(whole_number(1));
   command->add_option("--steps", flags->steps, "Exactly this many steps instead")
-      ->check(CLI::PositiveNumber);
+      ->check(whole_number(1));
   command->add_option("--metrics", flags->metrics,
                       "Write a JSON object per step and per epoch to this file");
   command->add_option("--save", flags->save,
