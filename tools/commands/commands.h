@@ -13,6 +13,7 @@ void add_info(CLI::App& app);
 void add_ops(CLI::App& app);
 void add_opt(CLI::App& app);
 void add_plan(CLI::App& app);
+void add_report(CLI::App& app);
 void add_run(CLI::App& app);
 void add_train(CLI::App& app);
 
