@@ -5,6 +5,9 @@ gradc_test(report_test LIBS gradc_report SOURCES
   unit/report_text_test.cpp
   unit/report_value_tracker_test.cpp)
 
+add_test(NAME "reports in a browser"
+  COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/e2e/report.sh $<TARGET_FILE:gradc> ${PROJECT_SOURCE_DIR})
+
 # The command line as a user calls it.
 add_test(NAME "bad inputs" COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/e2e/bad_inputs.sh $<TARGET_FILE:gradc> ${PROJECT_SOURCE_DIR})
 add_test(NAME "bits of mlp: threads, budget, resume"
