@@ -2,6 +2,7 @@ gradc_test(report_test LIBS gradc_report SOURCES
   unit/report_data_test.cpp
   unit/report_layers_test.cpp
   unit/report_page_test.cpp
+  unit/report_stages_test.cpp
   unit/report_text_test.cpp
   unit/report_value_tracker_test.cpp)
 

@@ -128,21 +128,17 @@ std::optional<int> ValueTracker::changed_from(const Hint& hint, const Made& made
   if (!candidates)
     return std::nullopt;
   std::optional<int> best;
-  size_t best_score = 0;
+  size_t most_shared = 0;
   std::set<int> inputs = known_inputs(made.operands, now, before_);
   for (int candidate : *candidates) {
-    if (taken.contains(candidate))
-      continue;
     const Made& old = before_.made.at(candidate);
-    bool same_type = old.type == made.type;
-    if (made.operands.empty() && old.operands.empty() && old.code == made.code && same_type)
-      return candidate;
+    if (taken.contains(candidate) || old.type != made.type)
+      continue;
     size_t shared = 0;
     for (int input : known_inputs(old.operands, before_, now))
       shared += inputs.count(input);
-    size_t score = shared == 0 ? 0 : 2 * shared + same_type;
-    if (score > best_score) {
-      best_score = score;
+    if (shared > most_shared) {
+      most_shared = shared;
       best = candidate;
     }
   }
@@ -160,7 +156,7 @@ void ValueTracker::number(const Flat& flat, std::vector<int>& ids, Stage& now) {
     for (size_t i = 0; i < step.results.size(); ++i) {
       const Value& value = (*step.function)[step.op->results[i]];
       Hint hint{value.name, step.op->loc};
-      Made made{step.op->code, value.type, std::get<3>(key)};
+      Made made{value.type, std::get<3>(key)};
       std::optional<int> id;
       if (known)
         id = (*known)[i];

@@ -3,8 +3,8 @@
 // their numbers change when a pass adds or removes a value, so the report links values by what they
 // compute:
 //   - the same op on the same values with the same attributes is the same value, whatever its name;
-//   - else a value with the name and the place in the model of one that is gone, computed from some
-//     of the same values, is that one, changed.
+//   - else a value with the name, the place in the model and the type of one that is gone, computed
+//     from some of the same values, is that one, computed in another way.
 // Ops inside of a kernel count as if they stood where the kernel is called.
 #include <map>
 #include <optional>
@@ -38,7 +38,6 @@ class ValueTracker {
 
   // How an id came about; parameters are not made.
   struct Made {
-    Opcode code{};
     Type type;
     std::vector<int> operands;  // ids
   };
