@@ -99,6 +99,20 @@ size_t last_row(const PipelineObserver& observer) {
   return row;
 }
 
+Module run_row(size_t row, const Module& module, const Options& options,
+               const PipelineObserver& observer) {
+  const Pass& pass = kPasses[row];
+  auto start = std::chrono::steady_clock::now();
+  Module after = run_pass(pass, module, options);
+  std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
+  if (observer.check)
+    if (auto difference = first_difference(module, after))
+      throw InternalError(fmt::format("pass `{}` changed the answer: {}", pass.name, *difference));
+  if (observer.after_pass)
+    observer.after_pass({pass, row, module, after, elapsed.count()});
+  return after;
+}
+
 }  // namespace
 
 std::span<const Pass> passes() {
@@ -159,19 +173,20 @@ Module run_pipeline(Module module, const Options& options, const PipelineObserve
   check_stage(module, options);
   size_t last = last_row(observer);
   for (size_t row = next_row(module); row < std::size(kPasses) && row <= last; ++row) {
-    const Pass& pass = kPasses[row];
-    if (std::find(observer.skip.begin(), observer.skip.end(), pass.name) != observer.skip.end())
-      continue;
-    auto start = std::chrono::steady_clock::now();
-    Module after = run_pass(pass, module, options);
-    std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
-    if (observer.check)
-      if (auto difference = first_difference(module, after))
-        throw InternalError(
-            fmt::format("pass `{}` changed the answer: {}", pass.name, *difference));
-    if (observer.after_pass)
-      observer.after_pass({pass, row, module, after, elapsed.count()});
-    module = std::move(after);
+    const std::vector<std::string>& skip = observer.skip;
+    if (std::find(skip.begin(), skip.end(), kPasses[row].name) == skip.end())
+      module = run_row(row, module, options, observer);
+  }
+  return module;
+}
+
+Module run_passes(Module module, std::span<const std::string> names, const Options& options,
+                  const PipelineObserver& observer) {
+  for (const std::string& name : names)
+    pass_named(name);
+  for (const std::string& name : names) {
+    auto row = static_cast<size_t>(&pass_named(name) - kPasses);
+    module = run_row(row, module, options, observer);
   }
   return module;
 }

@@ -60,6 +60,11 @@ Module run_pass(const Pass& pass, const Module& module, const Options& options);
 // Runs the rows that the module has not been through yet, so that the dump of any stage can go on.
 Module run_pipeline(Module module, const Options& options, const PipelineObserver& observer = {});
 
+// Runs these passes in this order, whatever the module has been through; `skip` and `stop_after` of
+// the observer are not asked.
+Module run_passes(Module module, std::span<const std::string> names, const Options& options,
+                  const PipelineObserver& observer = {});
+
 // docs/passes.md: the table, the order's reasons, the rules of simplify, the optimizers' formulas.
 std::string passes_markdown();
 

@@ -51,6 +51,21 @@ TEST_CASE("passes can be skipped and the pipeline stopped", "[pipeline]") {
       Catch::StartsWith("error: there is no pass `optimiser`; did you mean `optimizer`?"));
 }
 
+TEST_CASE("passes run by name are watched like the pipeline's", "[pipeline]") {
+  std::vector<std::string> names = {"unroll", "autodiff"}, seen;
+  PipelineObserver observer;
+  observer.check = true;
+  observer.after_pass = [&](const PassRun& run) { seen.emplace_back(run.pass.name); };
+  Module module = run_passes(parsed(kMlp), names, training(), observer);
+  CHECK(seen == names);
+  CHECK(passes_run(module) == names);
+  CHECK(module.function("train_step").find_result("grad/w1"));
+  names.emplace_back("fus");
+  CHECK_THROWS_WITH(run_passes(parsed(kMlp), names, training(), observer),
+                    Catch::StartsWith("error: there is no pass `fus`; did you mean `fuse`?"));
+  CHECK(seen.size() == 2);  // the names are read before the first pass runs
+}
+
 TEST_CASE("a changed answer is found and named", "[pipeline]") {
   Module before = parsed(kMlp), after = before;
   CHECK_FALSE(first_difference(before, after));

@@ -11,6 +11,7 @@
 #include "ir/print.h"
 #include "tools/commands/commands.h"
 #include "tools/commands/output.h"
+#include "tools/commands/pass_flags.h"
 #include "tools/headers.h"
 #include "tools/runtime_header.h"
 #include "tools/session.h"
@@ -20,6 +21,7 @@ namespace {
 
 struct CompileFlags {
   ModelFlags model;
+  PassFlags passes;
   std::string output, name;
   std::vector<std::string> emit;
   bool train = false;
@@ -29,7 +31,9 @@ void compile_to_files(CompileFlags& flags) {
   finish(flags.model);
   flags.model.options.train = flags.train;
   const Options& options = flags.model.options;
-  Module planned = compile(load_model(flags.model.model, options), options);
+  PassTimes times;
+  Module planned =
+      compile(load_model(flags.model.model, options), options, observer_of(flags.passes, times));
   std::string prefix = c_identifier(flags.name.empty() ? planned.name : flags.name);
   CodegenOptions codegen = codegen_options(flags.model, planned);
   codegen.prefix = prefix;
@@ -40,16 +44,20 @@ void compile_to_files(CompileFlags& flags) {
     write_text(base + extension, text);
     written.push_back(base + extension);
   };
+  auto code = [&](CodeFormat format) {
+    return times.measure("codegen", [&] { return generate_code(planned, codegen, format); });
+  };
   for (const std::string& kind : flags.emit) {
     if (kind == "obj")
-      write(".o", generate_code(planned, codegen, CodeFormat::object));
+      write(".o", code(CodeFormat::object));
     else if (kind == "asm")
-      write(".s", generate_code(planned, codegen, CodeFormat::assembly));
+      write(".s", code(CodeFormat::assembly));
     else if (kind == "llvm")
-      write(".ll", generate_code(planned, codegen, CodeFormat::llvm_ir));
+      write(".ll", code(CodeFormat::llvm_ir));
     else
       write(".ir", print(planned));
   }
+  times.print(flags.passes);
   write(".h", c_header(planned, prefix));
   write(".hpp", cpp_header(planned, prefix));
   write_text((std::filesystem::path(flags.output) / "gradc_runtime.h").string(),
@@ -75,6 +83,7 @@ void add_compile(CLI::App& app) {
   flags->model.options.cpu = "x86-64-v3";
   add_model_flags(*command, flags->model);
   add_optimizer_flags(*command, flags->model);
+  add_pass_flags(*command, flags->passes);
   command->add_option("-o,--output", flags->output, "The folder to write to")->required();
   command->add_flag("--train", flags->train, "The training step as well as inference");
   command->add_option("--name", flags->name,

@@ -1,6 +1,7 @@
 // gradc dump: every stage between the model and the machine code, as text that parses back.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <memory>
 
 #include "compiler/codegen/codegen.h"
@@ -11,6 +12,7 @@
 #include "ir/print.h"
 #include "tools/commands/commands.h"
 #include "tools/commands/output.h"
+#include "tools/commands/pass_flags.h"
 #include "tools/session.h"
 
 namespace gradc {
@@ -18,6 +20,7 @@ namespace {
 
 struct DumpFlags {
   ModelFlags model;
+  PassFlags passes;
   std::string after, output;
   bool train = false, all = false;
 };
@@ -34,34 +37,15 @@ std::string loops_text(const Module& planned, const Options& options) {
   return print(kernels);
 }
 
-std::vector<Stage> stages(const DumpFlags& flags) {
-  const Options& options = flags.model.options;
-  std::vector<Stage> stages;
-  Module imported = load_model(flags.model.model, options);
-  stages.push_back({"import", ".ir", print(imported)});
-  PipelineObserver observer;
-  observer.after_pass = [&](const PassRun& run) {
-    stages.push_back({std::string(run.pass.name), ".ir", print(run.after)});
-  };
-  Module planned = compile(imported, options, observer);
-  CodegenOptions codegen = codegen_options(flags.model, planned);
-  stages.push_back({"lower", ".loops", loops_text(planned, options)});
-  stages.push_back({"codegen", ".ll", generate_code(planned, codegen, CodeFormat::llvm_ir)});
-  stages.push_back({"assembly", ".s", generate_code(planned, codegen, CodeFormat::assembly)});
-  return stages;
-}
-
-// The last stage of that name: a pass may run more than once.
-const Stage& stage_named(const std::vector<Stage>& stages, const std::string& name) {
-  std::vector<std::string> names;
-  const Stage* found = nullptr;
-  for (const Stage& stage : stages) {
-    names.push_back(stage.name);
-    if (stage.name == name)
-      found = &stage;
-  }
-  if (found)
-    return *found;
+// Fails with the nearest name when there is no such stage.
+void check_stage_name(const std::string& name) {
+  std::vector<std::string> names = {"import"};
+  for (const Pass& pass : passes())
+    if (std::find(names.begin(), names.end(), pass.name) == names.end())
+      names.emplace_back(pass.name);
+  names.insert(names.end(), {"lower", "codegen", "assembly"});
+  if (std::find(names.begin(), names.end(), name) != names.end())
+    return;
   std::string near = nearest_name(name, names);
   throw UserError("",
                   fmt::format("there is no stage `{}`{}", name,
@@ -70,25 +54,89 @@ const Stage& stage_named(const std::vector<Stage>& stages, const std::string& na
       .with_help(fmt::format("the stages are {}", fmt::join(names, ", ")));
 }
 
-void dump(DumpFlags& flags) {
-  finish(flags.model);
-  flags.model.options.train = flags.train;
-  if (flags.all && flags.output.empty())
+// The stages that `flags` ask for, made in order and no further than needed.
+class Stages {
+ public:
+  explicit Stages(const DumpFlags& flags) : flags_(flags) {}
+
+  std::vector<Stage> run() {
+    const Options& options = flags_.model.options;
+    module_ = times_.measure("import", [&] { return load_model(flags_.model.model, options); });
+    if (flags_.all || flags_.after == "import")
+      stages_.push_back({"import", ".ir", print(module_)});
+    if (flags_.all || flags_.after != "import")
+      run_passes();
+    if (flags_.all || is_behind_passes()) {
+      CodegenOptions codegen = codegen_options(flags_.model, module_);
+      add("lower", ".loops", [&] { return loops_text(module_, options); });
+      add("codegen", ".ll", [&] { return generate_code(module_, codegen, CodeFormat::llvm_ir); });
+      add("assembly", ".s", [&] { return generate_code(module_, codegen, CodeFormat::assembly); });
+    }
+    times_.print(flags_.passes);
+    return std::move(stages_);
+  }
+
+  const Module& last() const { return module_; }
+
+ private:
+  bool is_behind_passes() const {
+    return flags_.after == "lower" || flags_.after == "codegen" || flags_.after == "assembly";
+  }
+
+  void run_passes() {
+    PipelineObserver observer = observer_of(flags_.passes, times_);
+    observer.after_pass = [this, note_time = observer.after_pass](const PassRun& run) {
+      note_time(run);
+      if (flags_.all || flags_.after == run.pass.name)
+        stages_.push_back({std::string(run.pass.name), ".ir", print(run.after)});
+    };
+    if (!flags_.all && !is_behind_passes())
+      observer.stop_after = flags_.after;
+    module_ = compile(module_, flags_.model.options, observer);
+  }
+
+  template <typename F>
+  void add(const std::string& name, const std::string& extension, F text) {
+    if (flags_.all || flags_.after == name)
+      stages_.push_back({name, extension, times_.measure(name, text)});
+  }
+
+  const DumpFlags& flags_;
+  PassTimes times_;
+  Module module_;
+  std::vector<Stage> stages_;
+};
+
+void dump_all(const DumpFlags& flags) {
+  if (flags.output.empty())
     throw UserError("", "--all writes one file per stage; give a folder with -o",
                     Fault::command_line);
-  std::vector<Stage> all = stages(flags);
-  if (!flags.all) {
-    write_text(flags.output, stage_named(all, flags.after).text);
-    return;
-  }
+  Stages stages(flags);
+  std::vector<Stage> all = stages.run();
   make_folder(flags.output);
   for (size_t i = 0; i < all.size(); ++i)
     write_text(fmt::format("{}/{:02}-{}{}", flags.output, i, all[i].name, all[i].extension),
                all[i].text);
-  Session session(flags.model);
+  Session session(stages.last(), flags.model);
   session.save(flags.output + "/weights.safetensors", true, {});
   if (!flags.model.json)
     fmt::print("{} stages and weights.safetensors in {}\n", all.size(), flags.output);
+}
+
+void dump(DumpFlags& flags) {
+  finish(flags.model);
+  flags.model.options.train = flags.train;
+  if (flags.all)
+    return dump_all(flags);
+  check_stage_name(flags.after);
+  std::vector<Stage> stages = Stages(flags).run();
+  if (stages.empty())
+    throw UserError(
+        "",
+        fmt::format("`{}` did not run: the module has been through it, or it is skipped",
+                    flags.after),
+        Fault::command_line);
+  write_text(flags.output, stages.back().text);  // the last: a pass may run more than once
 }
 
 }  // namespace
@@ -100,9 +148,12 @@ void add_dump(CLI::App& app) {
   add_model_flags(*command, flags->model);
   add_optimizer_flags(*command, flags->model);
   command->add_flag("--train", flags->train, "The training step as well as inference");
-  command->add_option("--after", flags->after, "A pass, or import, lower, codegen, assembly")
+  add_pass_flags(*command, flags->passes);
+  command
+      ->add_option("--after,--print-after", flags->after,
+                   "A pass, or import, lower, codegen, assembly")
       ->default_val("plan");
-  command->add_flag("--all,--print-ir-after-all", flags->all,
+  command->add_flag("--all,--print-after-all,--print-ir-after-all", flags->all,
                     "Every stage, as numbered files, with the weights beside");
   command->add_option("-o,--output", flags->output, "A file, or with --all a folder");
   command->callback([flags] { dump(*flags); });

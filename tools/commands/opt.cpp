@@ -9,12 +9,14 @@
 #include "tools/commands/commands.h"
 #include "tools/commands/flags.h"
 #include "tools/commands/output.h"
+#include "tools/commands/pass_flags.h"
 
 namespace gradc {
 namespace {
 
 struct OptFlags {
   ModelFlags model;
+  PassFlags watch;
   std::vector<std::string> passes;
   std::string output;
   bool train = false;
@@ -35,8 +37,10 @@ void opt(OptFlags& flags) {
     return print_loops(flags);
   flags.model.options.train = flags.train;
   Module module = load_model(flags.model.model, flags.model.options);
-  for (const std::string& name : flags.passes)
-    module = run_pass(pass_named(name), module, flags.model.options);
+  PassTimes times;
+  module = run_passes(std::move(module), flags.passes, flags.model.options,
+                      observer_of(flags.watch, times));
+  times.print(flags.watch);
   write_text(flags.output, print(module));
 }
 
@@ -52,6 +56,7 @@ void add_opt(CLI::App& app) {
       ->add_option("--passes", flags->passes,
                    "Names of passes, separated by commas; none: print the model as read")
       ->delimiter(',');
+  add_watch_flags(*command, flags->watch);
   command->add_flag("--train", flags->train, "Keep the training step of a .model file");
   command->add_option("-o,--output", flags->output, "Write here instead of to standard output");
   command->callback([flags] { opt(*flags); });
