@@ -45,7 +45,7 @@ constexpr PassOrder kOrder[] = {
     {"autodiff", "simplify", "rules compute gradients that nobody asked for"},
     {"expand", "simplify", "expansions repeat each other's work"},
     {"expand", "fuse", "fuse knows primitives only"},
-    {"simplify", "fuse", "a dead op would become a kernel"},
+    {"simplify", "fuse", "equal ops would be computed in kernels of their own"},
     {"fuse", "schedule", "a schedule is a kernel's"},
     {"schedule", "plan", "scratch takes memory too"},
     {"fuse", "plan", "only what passes between kernels takes memory"},

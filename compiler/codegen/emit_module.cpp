@@ -44,12 +44,25 @@ class ModuleEmitter {
   }
 
  private:
+  // What the plan has a place for must be what the loops use.
+  void check_schedule(const gradc::Function& function, const loop::Kernel& loops) const {
+    auto check = [&](std::string_view key, loop::Space space) {
+      int64_t bytes = loop::space_bytes(loops, space);
+      if (function.attrs.integer_or(key, -1) != bytes)
+        fail("kernel @{} takes {} bytes of {}, which its attributes do not say; run `schedule`",
+             function.name, bytes, key);
+    };
+    check("workspace", loop::Space::workspace);
+    check("scratch", loop::Space::scratch);
+  }
+
   // Kernels that lower to the same loops are one function.
   llvm::Function* kernel(const gradc::Function& function) {
     llvm::Function*& named = kernels_[function.name];
     if (named)
       return named;
     loop::Kernel loops = lower(function, options_.target, options_.threads);
+    check_schedule(function, loops);
     llvm::Function*& same = by_text_[text_without_names(loops)];
     if (!same)
       same = KernelEmitter(code_, loops, options_.target)
@@ -60,6 +73,8 @@ class ModuleEmitter {
   // void entry(const gradc_context*, const void* const* inputs, void* const* outputs)
   llvm::Function* entry(const gradc::Function& function) {
     std::vector<llvm::Type*> types(3, b_.getPtrTy());
+    if (!function.arena_bytes)
+      fail("@{} has no arena; run `plan`", function.name);
     auto* code = llvm::Function::Create(
         llvm::FunctionType::get(b_.getVoidTy(), types, false), llvm::Function::InternalLinkage,
         fmt::format("{}.{}", options_.prefix, function.name), code_);

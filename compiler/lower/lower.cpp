@@ -23,6 +23,8 @@ constexpr Lowering kLowerings[] = {
 }  // namespace
 
 loop::Kernel lower(const Function& kernel, const Target& target, int threads) {
+  if (kernel_class(kernel) == "contract" && !kernel.attrs.has("method"))
+    fail("kernel @{} has no schedule; run `schedule`", kernel.name);
   for (const Lowering& lowering : kLowerings) {
     if (lowering.kernel_class != kernel_class(kernel))
       continue;

@@ -225,6 +225,18 @@ std::string describe(const Function& kernel) {
                        : fmt::format("{}", fmt::join(words, "_"));
 }
 
+// What loops are made of, and what has a place in memory: everything else is gone before.
+void check_primitive(const Function& entry) {
+  for (const Op& op : entry.ops)
+    if (KernelClass kernel = def(op).kernel;
+        kernel == KernelClass::composite || kernel == KernelClass::control)
+      throw UserError(op.loc, fmt::format("@{}: `{}` is no primitive op that could be fused",
+                                          entry.name, def(op).name))
+          .with_help(kernel == KernelClass::composite
+                         ? "run `expand` first"
+                         : "run `unroll` first; what was fused already cannot be fused again");
+}
+
 class Fuser {
  public:
   explicit Fuser(const Module& module) : module_(module) {
@@ -234,9 +246,12 @@ class Fuser {
 
   Module run() {
     std::vector<Function> entries;
-    for (const Function& function : module_.functions)
-      if (function.kind == FunctionKind::entry)
-        entries.push_back(entry(with_own_producers(function)));
+    for (const Function& function : module_.functions) {
+      if (function.kind != FunctionKind::entry)
+        continue;
+      check_primitive(function);
+      entries.push_back(entry(with_own_producers(without_dead_ops(function))));
+    }
     for (Function& function : entries)
       to_.functions.push_back(std::move(function));
     return std::move(to_);

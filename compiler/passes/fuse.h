@@ -9,7 +9,7 @@
 // between them. What costs nothing to compute and is larger than what it is made from (constants,
 // broadcasts) is repeated inside of every kernel that reads it.
 //
-// Updates of state stay in kernels of their own, so that all others may run again (recomputation).
+// Ops that no result needs make no kernel. Updates of state stay in kernels of their own, so that all others may run again (recomputation).
 // Equal kernels become one function.
 #include "compiler/options.h"
 #include "ir/module.h"

@@ -19,6 +19,9 @@ class Finder {
   }
 
   std::vector<Storage> run() {
+    for (const Op& op : entry_.ops)
+      if (op.code != Opcode::call && def(op).kernel != KernelClass::view)
+        fail("@{}: `{}` stands outside of a kernel; run `fuse` first", entry_.name, def(op).name);
     int64_t inputs = 0, outputs = 0;
     for (const Parameter& parameter : entry_.parameters)
       storages_[parameter.value.index] =
@@ -52,8 +55,6 @@ class Finder {
       storages_[op.result().index] = storages_[op.operand(0).index];
       return;
     }
-    if (op.code != Opcode::call)
-      fail("@{}: `{}` stands outside of a kernel; run `fuse` first", entry_.name, def(op).name);
     for (ValueId result : op.results) {
       std::optional<Storage>& pending = pending_[result.index];
       storages_[result.index] = pending.value_or(

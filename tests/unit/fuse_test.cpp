@@ -135,6 +135,22 @@ TEST_CASE("every result has a kernel of its own", "[fuse]") {
   }
 }
 
+TEST_CASE("what nobody reads makes no kernel", "[fuse]") {
+  Module module = fused(entry_text(
+      "%x: f32[4]", "  %dead: f32[4] = exp(%x)\n  %a: f32[4] = tanh(%x)\n  return %a\n"));
+  CHECK(callees(module, "e") == std::vector<std::string>{"tanh_1"});
+}
+
+TEST_CASE("only primitive ops are fused", "[fuse]") {
+  std::string composite =
+      entry_text("%x: f32[4,4]", "  %a: f32[4,4] = softmax(%x) {axis=1}\n  return %a\n");
+  CHECK_THROWS_WITH(fused(composite),
+                    Catch::StartsWith("error: @e: `softmax` is no primitive op that could be "
+                                      "fused\nhelp: run `expand` first"));
+  Module once = fused(entry_text("%x: f32[4]", "  %a: f32[4] = tanh(%x)\n  return %a\n"));
+  CHECK_THROWS_WITH(fuse(once, {}), Catch::StartsWith("error: @e: `call` is no primitive op"));
+}
+
 TEST_CASE("a write of state comes after the readers of its old content", "[fuse]") {
   Module module = fused(
       entry_text("%x: f32[4], %w: f32[4] = @w",

@@ -92,6 +92,28 @@ TEST_CASE("an object in a C program gives the bits of the code in memory", "[obj
   }
 }
 
+TEST_CASE("what is not scheduled or planned is no machine code", "[object]") {
+  Function function = parse_module(kFunction, "f.ir").functions.at(0);
+  CodegenOptions options = codegen_options();
+  auto error_of = [&](const Module& module) -> std::string {
+    try {
+      generate_code(module, options, CodeFormat::object);
+    } catch (const UserError& error) {
+      return error.message();
+    }
+    return "";
+  };
+  Module planned = planned_module(function, options);
+  CHECK(error_of(planned) == "");
+  Module unplanned = planned, other_scratch = planned;
+  unplanned.find_function("f")->arena_bytes.reset();
+  CHECK(error_of(unplanned) == "@f has no arena; run `plan`");
+  for (Function& kernel : other_scratch.functions)
+    if (kernel.kind == FunctionKind::kernel)
+      kernel.attrs.set("scratch", kernel.attrs.integer("scratch") + 64);
+  CHECK(error_of(other_scratch).find("run `schedule`") != std::string::npos);
+}
+
 TEST_CASE("assembly and LLVM IR are text that names the kernels", "[object]") {
   Function function = parse_module(kFunction, "f.ir").functions.at(0);
   CodegenOptions options = codegen_options("x86-64-v3");
