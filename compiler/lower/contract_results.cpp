@@ -1,6 +1,6 @@
 #include "compiler/lower/contract_results.h"
 
-#include "ir/diagnostic.h"
+#include <algorithm>
 
 namespace gradc {
 
@@ -24,6 +24,10 @@ std::vector<Scalar> result_indices(loop::Builder& b, const ContractionNest& nest
   }
   return indices;
 }
+
+// Rows of a single loop whose sums are brought into the result's order at once where an epilogue
+// follows: what it reads stays in the first level cache.
+constexpr int64_t kTransposedRows = 128;
 
 class BlockStore {
  public:
@@ -105,20 +109,43 @@ class BlockStore {
       b_.transpose(transpose, base_, to);
       return;
     }
-    transpose.to_buffer = scratch_("columns", size_[vector_] * run);
-    transpose.to_step = run;
+    while (size_[first_of_run] == 1)
+      ++first_of_run;
+    Dims dims(size_.begin() + static_cast<std::ptrdiff_t>(first_of_run), size_.end());
+    int64_t part = dims[0] == run ? std::min(kTransposedRows, run) : dims[0];
+    store_parts(transpose, dims, {0, part, dims[0] / part});
+    if (dims[0] % part > 0)
+      store_parts(transpose, dims, {dims[0] / part * part, dims[0] % part, 1});
+  }
+
+  // Parts of the outermost loop of a run over `dims`.
+  void store_parts(loop::Transpose transpose, Dims dims, const Segment& parts) {
+    size_t first = nest_.result_loops - dims.size();
+    std::vector<Scalar> loops = loops_;
+    Scalar base = base_, i = b_.index(0);
+    if (parts.count > 1)
+      i = b_.begin_for(LoopKind::serial, parts.count)[0];
+    move(first, b_.add(b_.index(parts.start), b_.mul(i, b_.index(parts.size))));
+
+    dims[0] = parts.size;
+    transpose.rows = transpose.to_step = element_count(dims);
+    transpose.to_buffer = scratch_("columns", transpose.columns * transpose.rows);
     b_.transpose(transpose, base_, b_.index(0));
-    Scalar column = b_.begin_for(LoopKind::serial, size_[vector_])[0];
+    Scalar column = b_.begin_for(LoopKind::serial, transpose.columns)[0];
     loops_[vector_] = b_.add(loops_[vector_], column);
-    Scalar j = b_.begin_for(LoopKind::vector, run)[0];
-    std::vector<Scalar> in_run = unravel(
-        b_, j, Dims(size_.begin() + static_cast<std::ptrdiff_t>(first_of_run), size_.end()));
-    for (size_t i = 0; i < in_run.size(); ++i)
-      loops_[first_of_run + i] = b_.add(loops_[first_of_run + i], in_run[i]);
-    Scalar at = b_.add(b_.mul(column, b_.index(run)), j);
+    Scalar j = b_.begin_for(LoopKind::vector, transpose.rows)[0];
+    std::vector<Scalar> in_part = unravel(b_, j, dims);
+    for (size_t k = 0; k < dims.size(); ++k)
+      loops_[first + k] = b_.add(loops_[first + k], in_part[k]);
+    Scalar at = b_.add(b_.mul(column, b_.index(transpose.to_step)), j);
     store_results(values_, nest_, loops_, b_.load(transpose.to_buffer, at));
     b_.end_for();
     b_.end_for();
+
+    if (parts.count > 1)
+      b_.end_for();
+    loops_ = std::move(loops);
+    base_ = base;
   }
 
   KernelValues& values_;

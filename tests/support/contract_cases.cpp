@@ -103,6 +103,7 @@ std::vector<std::string> dot_cases() {
                          {64, 10, 40},
                          {3, 2, 1},
                          {7, 20, 1100},
+                         {20, 300, 40},
                          {1, 1, 300},
                          {130, 34, 6}})
     for (bool tb : {false, true})
