@@ -54,9 +54,10 @@ Type type_of(const gradc_tensor& tensor) {
 Session::Session(const ModelFlags& flags)
     : Session(load_model(flags.model, flags.options), flags) {}
 
-Session::Session(Module imported, const ModelFlags& flags) : imported_(std::move(imported)) {
+Session::Session(Module imported, const ModelFlags& flags, const PipelineObserver& observer)
+    : imported_(std::move(imported)) {
   auto begin = std::chrono::steady_clock::now();
-  planned_ = compile(imported_, flags.options);
+  planned_ = compile(imported_, flags.options, observer);
   jit_ = std::make_unique<JitModule>(planned_, codegen_options(flags, planned_));
   compile_milliseconds_ =
       std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - begin).count();

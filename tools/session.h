@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "compiler/codegen/codegen.h"
+#include "compiler/pipeline.h"
 #include "ir/module.h"
 #include "runtime/gradc_runtime.h"
 #include "tools/commands/flags.h"
@@ -20,7 +21,7 @@ class Session {
   // else of the model file, or of the initialisers with --seed.
   explicit Session(const ModelFlags& flags);
   // The same for a module that is imported already.
-  Session(Module imported, const ModelFlags& flags);
+  Session(Module imported, const ModelFlags& flags, const PipelineObserver& observer = {});
 
   const Module& imported() const { return imported_; }
   const Module& planned() const { return planned_; }

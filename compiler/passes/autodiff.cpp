@@ -3,6 +3,7 @@
 #include <fnmatch.h>
 
 #include <algorithm>
+#include <set>
 
 #include "compiler/entries.h"
 #include "compiler/passes/reverse.h"
@@ -87,20 +88,82 @@ ValueId loss_of(const Function& function) {
   return loss->value;
 }
 
-// The value that `name` means in `function`; fails with the nearest name.
-ValueId value_named(const Function& function, const std::string& name) {
-  if (const Result* result = function.find_result(name))
-    return result->value;
+[[noreturn]] void fail_unknown(const Function& function, const std::string& name) {
   std::vector<std::string> names = unique_names(function);
+  std::erase(names, "");
+  for (const Result& result : function.results)
+    if (!result.name.empty())
+      names.push_back(result.name);
   for (const Parameter& parameter : function.parameters)
-    if (parameter.state == name)
-      return parameter.value;
-  auto found = std::find(names.begin(), names.end(), name);
-  if (found != names.end())
-    return ValueId{static_cast<uint32_t>(found - names.begin())};
+    if (!parameter.state.empty())
+      names.push_back(parameter.state);
   std::string nearest = nearest_name(name, names);
-  fail("@{} has no value named `{}`{}", function.name, name,
-       nearest.empty() ? "" : "; did you mean `" + nearest + "`?");
+  throw UserError("",
+                  fmt::format("@{} has no value named `{}`{}", function.name, name,
+                              nearest.empty() ? "" : "; did you mean `" + nearest + "`?"),
+                  Fault::command_line);
+}
+
+// The value that `name` means: a result, bound state, or a value as the printer names it.
+std::optional<ValueId> find_value(const Function& function, const std::string& name) {
+  if (const Result* result = name.empty() ? nullptr : function.find_result(name))
+    return result->value;
+  for (const Parameter& parameter : function.parameters)
+    if (!name.empty() && parameter.state == name)
+      return parameter.value;
+  std::vector<std::string> names = unique_names(function);
+  auto found = std::find(names.begin(), names.end(), name);
+  if (name.empty() || found == names.end())
+    return std::nullopt;
+  return ValueId{static_cast<uint32_t>(found - names.begin())};
+}
+
+// The same; the nearest name where there is none, and an error where no gradient is possible.
+ValueId float_value(const Function& function, const std::string& name) {
+  std::optional<ValueId> value = find_value(function, name);
+  if (!value)
+    fail_unknown(function, name);
+  if (!is_float(function.type(*value).dtype))
+    throw UserError("",
+                    fmt::format("`{}` is {}; only floating point values have gradients", name,
+                                to_string(function.type(*value))),
+                    Fault::command_line);
+  return *value;
+}
+
+// `function` with the gradients of `of` by `wanted` as its last results. Making it ready renumbers
+// values, so `of` and `wanted` pass as results that are taken away afterwards.
+Function differentiated(Module& module, const Function& function, ValueId of,
+                        std::vector<Wanted> wanted) {
+  Function marked = function;
+  marked.results.push_back({of, "", ""});
+  for (const Wanted& each : wanted)
+    marked.results.push_back({each.value, "", ""});
+  Function ready = ready_for_reverse(module, marked);
+  size_t first = function.results.size();
+  of = ready.results[first].value;
+  for (size_t i = 0; i < wanted.size(); ++i)
+    wanted[i].value = ready.results[first + 1 + i].value;
+  ready.results.resize(first);
+  append_gradients(module, ready, of, wanted);
+  return ready;
+}
+
+// What of the loss `name` is the gradient by, as autodiff names its results: grad/dense_1.w or
+// grad_image.
+std::optional<std::string> gradient_by(const std::string& name) {
+  for (std::string_view prefix : {kGradientPrefix, kInputGradientPrefix})
+    if (name.starts_with(prefix))
+      return name.substr(prefix.size());
+  return std::nullopt;
+}
+
+// As autodiff names it: by what the value is, not by how it was asked for.
+std::string gradient_result(const Function& function, ValueId value, const std::string& name) {
+  for (const Parameter& parameter : function.parameters)
+    if (parameter.value == value && !parameter.state.empty())
+      return std::string(kGradientPrefix) + parameter.state;
+  return std::string(kInputGradientPrefix) + name;
 }
 
 }  // namespace
@@ -123,20 +186,46 @@ Module autodiff(const Module& module, const Options& options) {
 Module gradient(const Module& module, std::string_view entry, std::string_view of,
                 std::span<const std::string> wrt) {
   Module result = module;
-  Function function = ready_for_reverse(module, module.function(entry));
+  const Function& function = module.function(entry);
   std::string prefix(kGradientPrefix);
   if (of != kLoss)
     prefix += std::string(of) + "/";
   std::vector<Wanted> wanted;
-  for (const std::string& name : wrt) {
-    ValueId value = value_named(function, name);
-    if (!is_float(function.type(value).dtype))
-      fail("`{}` is {}; only floating point values have gradients", name,
-           to_string(function.type(value)));
-    wanted.push_back({value, prefix + name});
+  for (const std::string& name : wrt)
+    wanted.push_back({float_value(function, name), prefix + name});
+  ValueId value = float_value(function, std::string(of));
+  *result.find_function(entry) = differentiated(result, function, value, wanted);
+  return result;
+}
+
+Module gradients_by_name(const Module& module, const std::string& of,
+                         std::span<const std::string> wrt, const Options& options) {
+  Module result = module;
+  Function step = module.function(kTrainStep);
+  size_t results = step.results.size();
+  std::vector<Wanted> wanted;
+  for (const std::string& name : std::set<std::string>(wrt.begin(), wrt.end())) {
+    ValueId value = float_value(step, name);
+    wanted.push_back({value, gradient_result(step, value, name)});
   }
-  append_gradients(result, function, value_named(function, std::string(of)), wanted);
-  *result.find_function(entry) = std::move(function);
+  if (wanted.empty())
+    wanted = wanted_gradients(module, step, options);
+
+  ValueId value;
+  std::optional<std::string> first = gradient_by(of);
+  if (first && !find_value(step, of)) {
+    // The gradient of the loss comes first; what is wanted passes through as results.
+    for (const Wanted& each : wanted)
+      step.results.push_back({each.value, "", ""});
+    step = differentiated(result, step, loss_of(step), {{float_value(step, *first), of}});
+    value = step.results.back().value;
+    for (size_t i = 0; i < wanted.size(); ++i)
+      wanted[i].value = step.results[results + i].value;
+    step.results.resize(results);
+  } else {
+    value = float_value(step, of);
+  }
+  *result.find_function(kTrainStep) = differentiated(result, step, value, wanted);
   return result;
 }
 

@@ -25,4 +25,12 @@ Module autodiff(const Module& module, const Options& options);
 Module gradient(const Module& module, std::string_view entry, std::string_view of,
                 std::span<const std::string> wrt);
 
+// The same for train_step, named as `gradc grad` writes it: the gradients are results
+// grad/<parameter> and grad_<value>, and `of` may be the gradient of the loss by that name (then it
+// is computed first, and is no result). An empty `wrt` means what autodiff takes: trainable
+// parameters, and with Options::input_gradients floating point inputs. Errors about names are the
+// command line's.
+Module gradients_by_name(const Module& module, const std::string& of,
+                         std::span<const std::string> wrt, const Options& options);
+
 }  // namespace gradc

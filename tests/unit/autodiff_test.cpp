@@ -30,6 +30,17 @@ std::string step_with(const std::string& ops, const std::string& results) {
          ops + "\n  return " + results + "\n}\n";
 }
 
+// The scan of kRecurrent in a training step.
+const std::string kTrainedRecurrent = [] {
+  std::string text = kRecurrent;
+  text.replace(text.find("@infer"), 6, "@train_step");
+  std::string end = "  return last=%last, all=%all\n";
+  text.replace(text.find(end), end.size(),
+               "  %loss: f32[] = reduce_sum(%last) {axes=[0]}\n"
+               "  return loss=%loss, all=%all\n");
+  return text;
+}();
+
 }  // namespace
 
 TEST_CASE("the gradient of a small network, as text", "[autodiff]") {
@@ -125,6 +136,73 @@ TEST_CASE("the gradient of any value with respect to any other", "[autodiff]") {
   Tensor d_h = result_named(module, step, inputs, "grad/y/h");
   for (size_t i = 0; i < 8; ++i)
     CHECK(d_h.data[i] == Approx(w2[i % 4 * 2] + w2[i % 4 * 2 + 1]));
+}
+
+TEST_CASE("gradients by name are those of autodiff and of gradient()", "[autodiff]") {
+  Options options = training();
+  options.input_gradients = true;
+  auto value = [](const Module& module, const std::string& result) {
+    const Function& step = module.function("train_step");
+    return result_named(module, step, random_inputs(module, step), result).data;
+  };
+  for (const std::string& text : {kMlp, kTrainedRecurrent}) {
+    Module model = parsed(text), whole = autodiff(model, options);
+    Module named = gradients_by_name(model, "loss", {}, options);
+    verify(named);
+    for (const Result& result : whole.function("train_step").results)
+      if (result.name.starts_with("grad"))
+        CHECK(value(named, result.name) == value(whole, result.name));
+    CHECK(named.function("train_step").results.size() ==
+          whole.function("train_step").results.size());
+  }
+
+  // Named after what they are by: a parameter, or any other value.
+  Module model = parsed(kMlp);
+  std::vector<std::string> wrt = {"w1", "h", "h"}, plain = {"w1", "h"};
+  Module of_y = gradients_by_name(model, "y", wrt, options);
+  verify(of_y);
+  CHECK(of_y.function("train_step").results.size() == 4);
+  Module expected = gradient(model, "train_step", "y", plain);
+  CHECK(value(of_y, "grad/w1") == value(expected, "grad/y/w1"));
+  CHECK(value(of_y, "grad_h") == value(expected, "grad/y/h"));
+}
+
+TEST_CASE("the gradient of a gradient by its name", "[autodiff]") {
+  Module model = parsed(kMlp);
+  std::vector<std::string> wrt = {"w2", "h", "x"}, first_w = {"w1"}, first_x = {"x"};
+  auto value = [](const Module& module, const std::string& result) {
+    const Function& step = module.function("train_step");
+    return result_named(module, step, random_inputs(module, step), result).data;
+  };
+  for (bool by_parameter : {true, false}) {
+    Module named = gradients_by_name(model, by_parameter ? "grad/w1" : "grad_x", wrt, training());
+    verify(named);
+    const Function& step = named.function("train_step");
+    CHECK(step.results.size() == 5);  // the first gradient is no result
+    Module once = gradient(model, "train_step", "loss", by_parameter ? first_w : first_x);
+    std::string first = by_parameter ? "grad/w1" : "grad/x";
+    Module twice = gradient(once, "train_step", first, wrt);
+    CHECK(value(named, "grad/w2") == value(twice, "grad/" + first + "/w2"));
+    CHECK(value(named, "grad_h") == value(twice, "grad/" + first + "/h"));
+    CHECK(value(named, "grad_x") == value(twice, "grad/" + first + "/x"));
+  }
+}
+
+TEST_CASE("names that mean nothing are the command line's fault", "[autodiff]") {
+  auto error_of = [](const std::string& of, const std::vector<std::string>& wrt) -> std::string {
+    try {
+      gradients_by_name(parsed(kMlp), of, wrt, training());
+    } catch (const UserError& error) {
+      CHECK(error.fault() == Fault::command_line);
+      return error.message();
+    }
+    return "";
+  };
+  CHECK(error_of("loss", {"w3"}) == "@train_step has no value named `w3`; did you mean `w1`?");
+  CHECK(error_of("los", {}) == "@train_step has no value named `los`; did you mean `loss`?");
+  CHECK(error_of("grad/w3", {}) == "@train_step has no value named `w3`; did you mean `w1`?");
+  CHECK(error_of("loss", {"something.else"}) == "@train_step has no value named `something.else`");
+  CHECK(error_of("loss", {"step"}) == "`step` is i64[]; only floating point values have gradients");
 }
 
 TEST_CASE("the gradient of a scan is a scan over stacked residuals", "[autodiff]") {
