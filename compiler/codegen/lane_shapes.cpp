@@ -12,7 +12,7 @@ using loop::Instr;
 class Analysis {
  public:
   explicit Analysis(const loop::Kernel& kernel)
-      : kernel_(kernel), shapes_(kernel.regs.size()), constants_(kernel.regs.size()) {
+      : shapes_(kernel.regs.size()), constants_(kernel.regs.size()) {
     for (const Instr& instr : kernel.body)
       if (instr.code == Code::constant && instr.dtype == DType::i64)
         constants_[instr.results[0]] = instr.integer;
@@ -82,7 +82,6 @@ class Analysis {
     return step == 0 ? LaneShape{} : LaneShape{LaneShape::affine, step};
   }
 
-  const loop::Kernel& kernel_;
   std::vector<LaneShape> shapes_;
   std::vector<std::optional<int64_t>> constants_;  // of i64 registers
 };
