@@ -7,6 +7,7 @@
 
 #include "compiler/import/model_text.h"
 #include "compiler/import/onnx/onnx_import.h"
+#include "compiler/kernel_check.h"
 #include "ir/diagnostic.h"
 #include "ir/parse.h"
 #include "ir/verify.h"
@@ -20,6 +21,7 @@ Module load_ir(const std::string& path) {
   Module module = parse_module(read_text_file(path), path);
   try {
     verify(module);
+    check_kernels(module);
   } catch (const UserError& error) {
     throw error.at(path);
   }

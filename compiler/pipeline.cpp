@@ -5,6 +5,7 @@
 #include <sstream>
 
 #include "compiler/check.h"
+#include "compiler/kernel_check.h"
 #include "compiler/passes/autodiff.h"
 #include "compiler/passes/expand.h"
 #include "compiler/passes/fuse.h"
@@ -16,6 +17,7 @@
 #include "compiler/passes/update_rules.h"
 #include "compiler/plan/plan.h"
 #include "ir/diagnostic.h"
+#include "ir/op_def.h"
 #include "ir/verify.h"
 
 namespace gradc {
@@ -81,11 +83,35 @@ size_t next_row(const Module& module) {
   return row;
 }
 
+bool has_run(const Module& module, std::string_view pass) {
+  std::vector<std::string> done = passes_run(module);
+  return std::find(done.begin(), done.end(), pass) != done.end();
+}
+
+// Entries hold calls of kernels and views from `fuse` on, and none of these before it.
+void check_entries(const Module& module, bool fused) {
+  for (const Function& function : module.functions)
+    for (const Op& op : function.ops) {
+      bool calls_kernel =
+          !op.callee.empty() && module.function(op.callee).kind == FunctionKind::kernel;
+      if (!fused && calls_kernel)
+        fail("@{} calls kernel @{}, but the module has not been through `fuse`", function.name,
+             op.callee);
+      if (fused && function.kind == FunctionKind::entry && !calls_kernel &&
+          def(op).kernel != KernelClass::view)
+        fail("@{} holds `{}` outside of a kernel, but the module has been through `{}`",
+             function.name, def(op).name, passes_run(module).back());
+    }
+}
+
 // What a dump of a late stage has settled already must hold for these options too.
 void check_stage(const Module& module, const Options& options) {
+  bool scheduled = has_run(module, "schedule"), planned = has_run(module, "plan");
+  check_entries(module, scheduled || planned || has_run(module, "fuse"));
   check_schedule(module, options);
-  std::vector<std::string> done = passes_run(module);
-  if (std::find(done.begin(), done.end(), "plan") != done.end())
+  if (scheduled || planned)
+    check_scheduled_kernels(module, options);
+  if (planned)
     check_planned(module, options);
 }
 
@@ -140,8 +166,10 @@ const Pass& pass_named(std::string_view name) {
 
 std::vector<std::string> passes_run(const Module& module) {
   std::vector<std::string> names;
-  if (module.attrs.has(kPassesRun)) {
-    std::istringstream text(module.attrs.string(kPassesRun));
+  if (const Attr* attr = module.attrs.find(kPassesRun)) {
+    if (!std::holds_alternative<std::string>(*attr))
+      fail("the attribute `{}` of module @{} is no list of names", kPassesRun, module.name);
+    std::istringstream text(std::get<std::string>(*attr));
     for (std::string name; text >> name;)
       names.push_back(name);
   }
@@ -151,6 +179,9 @@ std::vector<std::string> passes_run(const Module& module) {
 Module run_pass(const Pass& pass, const Module& module, const Options& options) {
   if (pass.run != schedule)
     check_schedule(module, options);
+  if (pass.run == fuse)
+    for (const Function& function : module.functions)
+      check_not_empty(function);
   Module after = pass.run(module, options);
   std::vector<std::string> names = passes_run(module);
   names.emplace_back(pass.name);

@@ -46,4 +46,13 @@ void check_schedule(const Module& module, const Options& options) {
         .with_help("pass the same --cpu and --threads, or begin with a stage before `schedule`");
 }
 
+void check_scheduled_kernels(const Module& module, const Options& options) {
+  Module anew = schedule(module, options);
+  for (const Function& kernel : module.functions)
+    if (const Attrs& wanted = anew.function(kernel.name).attrs; kernel.attrs != wanted)
+      throw UserError("", fmt::format("kernel @{} is scheduled as {}, not as {}", kernel.name,
+                                      to_string(kernel.attrs), to_string(wanted)))
+          .with_help("begin with a stage before `schedule`");
+}
+
 }  // namespace gradc

@@ -16,5 +16,8 @@ Module schedule(const Module& module, const Options& options);
 // Fails when `module` is scheduled for another target or number of threads than `options` say: code
 // made of it would read past vectors or use scratch that nobody planned.
 void check_schedule(const Module& module, const Options& options);
+// Fails when the attributes that `schedule` sets are others than it would set now: lowering relies
+// on what it chooses.
+void check_scheduled_kernels(const Module& module, const Options& options);
 
 }  // namespace gradc

@@ -1,0 +1,155 @@
+#include "compiler/kernel_check.h"
+
+#include <algorithm>
+
+#include "compiler/kernel.h"
+#include "ir/op_def.h"
+
+namespace gradc {
+namespace {
+
+constexpr AttrDef kAttributes[] = {{"class", AttrKind::string},
+                                   {"axes", AttrKind::integers, false},
+                                   {"domain", AttrKind::integers, false},
+                                   {"inplace", AttrKind::integers, false},
+                                   {"workspace", AttrKind::integer, false},
+                                   {"scratch", AttrKind::integer, false}};
+
+class KernelCheck {
+ public:
+  explicit KernelCheck(const Function& kernel) : kernel_(kernel) {}
+
+  void run() {
+    check_not_empty(kernel_);
+    if (kernel_.results.empty())
+      bad("it has no result");
+    check_attributes();
+    check_in_place();
+    std::string_view name = kernel_class(kernel_);
+    if (name == name_of(KernelClass::map))
+      map();
+    else if (name == name_of(KernelClass::reduce))
+      reduce();
+    else if (name == name_of(KernelClass::contract))
+      contract();
+    else if (name == name_of(KernelClass::custom))
+      custom();
+    else
+      bad("its class is `{}`; the classes are map, reduce, contract and custom", name);
+  }
+
+ private:
+  template <typename... Args>
+  [[noreturn]] void bad(fmt::format_string<Args...> format, Args&&... args) const {
+    fail("kernel @{}: {}", kernel_.name, fmt::format(format, std::forward<Args>(args)...));
+  }
+
+  void check_attributes() const {
+    for (const AttrDef& attribute : kAttributes) {
+      const Attr* found = kernel_.attrs.find(attribute.key);
+      if (!found && attribute.required)
+        bad("it lacks the attribute `{}`", attribute.key);
+      if (found && static_cast<size_t>(attribute.kind) != found->index())
+        bad("its attribute `{}` is {}, expected {}", attribute.key,
+            name_of(static_cast<AttrKind>(found->index())), name_of(attribute.kind));
+    }
+    for (std::string_view key : {"workspace", "scratch"})
+      if (int64_t bytes = kernel_.attrs.integer_or(key, 0); bytes < 0 || bytes > kMaxElements)
+        bad("its attribute `{}` is {} bytes", key, bytes);
+  }
+
+  void check_in_place() const {
+    if (!kernel_.attrs.has("inplace"))
+      return;
+    const std::vector<int64_t>& pairs = kernel_.attrs.integers("inplace");
+    if (pairs.size() % 2 != 0)
+      bad("`inplace` holds {} numbers; they are pairs of an operand and a result", pairs.size());
+    for (size_t i = 0; i < pairs.size(); i += 2) {
+      // As unsigned numbers, negative ones are beyond all counts.
+      auto operand = static_cast<size_t>(pairs[i]), result = static_cast<size_t>(pairs[i + 1]);
+      if (operand >= kernel_.parameters.size() || result >= kernel_.results.size() ||
+          kernel_.type(kernel_.parameters[operand].value).bytes() !=
+              kernel_.type(kernel_.results[result].value).bytes())
+        bad("`inplace` lets result {} have the bytes of operand {}, which it cannot", pairs[i + 1],
+            pairs[i]);
+    }
+  }
+
+  // The number of ops of a class; what is neither that, nor map, nor view is none of this kernel's.
+  std::vector<const Op*> ops_of(KernelClass own) const {
+    std::vector<const Op*> found;
+    for (const Op& op : kernel_.ops) {
+      KernelClass kind = def(op).kernel;
+      if (kind == own)
+        found.push_back(&op);
+      else if (kind != KernelClass::map && kind != KernelClass::view)
+        bad("`{}` is no op of a kernel of class {}", def(op).name, name_of(own));
+    }
+    return found;
+  }
+
+  void map() const {
+    ops_of(KernelClass::map);
+    const Dims& space = kernel_.type(kernel_.results[0].value).dims;
+    for (const Result& result : kernel_.results)
+      if (kernel_.type(result.value).dims != space)
+        bad("its results are {} and {}; a map has one iteration space", to_string(space),
+            to_string(kernel_.type(result.value).dims));
+  }
+
+  void reduce() const {
+    for (std::string_view key : {"axes", "domain"})
+      if (!kernel_.attrs.has(key))
+        bad("it lacks the attribute `{}`", key);
+    const Dims& domain = kernel_.attrs.integers("domain");
+    const std::vector<int64_t>& axes = kernel_.attrs.integers("axes");
+    std::vector<const Op*> folds = ops_of(KernelClass::reduce);
+    if (folds.empty())
+      bad("it is of class reduce and folds nothing");
+    for (const Op* fold : folds)
+      if (kernel_.type(fold->operand(0)).dims != domain || fold->attrs.integers("axes") != axes)
+        bad("`{}` giving %{} folds axes {} of {}, the kernel axes {} of {}", def(*fold).name,
+            kernel_[fold->result()].name, to_string(fold->attrs.integers("axes")),
+            to_string(kernel_.type(fold->operand(0)).dims), to_string(axes), to_string(domain));
+    int64_t rows = kernel_.type(folds[0]->result()).elements();
+    for (const Result& result : kernel_.results)
+      if (const Type& type = kernel_.type(result.value);
+          type.dims != domain && type.elements() != rows)
+        bad("its result {} has neither the domain's dims nor one element per row", to_string(type));
+  }
+
+  void contract() const {
+    std::vector<const Op*> contractions = ops_of(KernelClass::contract);
+    if (contractions.size() != 1)
+      bad("it is of class contract and has {} ops of that class", contractions.size());
+    int64_t elements = kernel_.type(contractions[0]->result()).elements();
+    for (const Result& result : kernel_.results)
+      if (kernel_.type(result.value).elements() != elements)
+        bad("its result {} has not as many elements as that of `{}`",
+            to_string(kernel_.type(result.value)), def(*contractions[0]).name);
+  }
+
+  void custom() const {
+    if (kernel_.ops.size() != 1 || def(kernel_.ops[0]).kernel != KernelClass::custom)
+      bad("a kernel of class custom is one op of that class");
+  }
+
+  const Function& kernel_;
+};
+
+}  // namespace
+
+void check_not_empty(const Function& function) {
+  for (const Value& value : function.values)
+    if (value.type.elements() == 0)
+      fail("@{}: %{} is {}; tensors without elements cannot be compiled", function.name, value.name,
+           to_string(value.type));
+}
+
+void check_kernels(const Module& module) {
+  for (const Function& function : module.functions)
+    if (function.kind == FunctionKind::kernel)
+      KernelCheck(function).run();
+}
+
+}  // namespace gradc
