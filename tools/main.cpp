@@ -95,7 +95,7 @@ int main(int argc, char** argv) {
   } catch (const std::bad_alloc&) {
     return report("error: out of memory", Fault::model_or_data);
   } catch (const std::system_error& error) {  // fmt's, when a stream cannot be written
-    return report(std::string("error: ") + error.what(), Fault::model_or_data);
+    return report(std::string("output: error: ") + error.what(), Fault::model_or_data);
   } catch (const std::exception& error) {
     return report(std::string(error.what()) +
                       "\nThis is a bug of gradc: please report it with the model and this command "
