@@ -9,7 +9,12 @@
 // between them. What costs nothing to compute and is larger than what it is made from (constants,
 // broadcasts) is repeated inside of every kernel that reads it.
 //
-// Ops that no result needs make no kernel. Updates of state stay in kernels of their own, so that all others may run again (recomputation).
+// What the backward pass computes from values of the forward pass alone joins the kernel of its
+// readers where the backward pass holds these values anyway, and else the kernel that it reads
+// from: either way fewer bytes wait for the gradient (fuse_facts.h).
+//
+// Ops that no result needs make no kernel. Updates of state stay in kernels of their own, so that
+// all others may run again (recomputation).
 // Equal kernels become one function.
 #include "compiler/options.h"
 #include "ir/module.h"

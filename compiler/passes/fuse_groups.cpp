@@ -6,6 +6,8 @@
 #include <set>
 #include <tuple>
 
+#include "compiler/passes/fuse_facts.h"
+
 namespace gradc {
 namespace {
 
@@ -29,76 +31,6 @@ class OpSet {
  private:
   std::vector<uint64_t> words_;
 };
-
-bool costs_nothing(const Function& function, const Op& op) {
-  if (def(op).kernel != KernelClass::map || flops_of(function, op) != 0 || op.results.size() != 1)
-    return false;
-  int64_t read = 0;
-  for (ValueId operand : op.operands)
-    read += function.type(operand).elements();
-  return op.operands.empty() || read < function.type(op.results[0]).elements();
-}
-
-// Ops that cost nothing, unless someone needs their result in memory.
-std::vector<bool> repeated_ops(const Function& function,
-                               const std::vector<std::optional<OpId>>& definitions) {
-  std::vector<bool> repeated;
-  for (const Op& op : function.ops)
-    repeated.push_back(costs_nothing(function, op));
-  auto materialize = [&](ValueId value) {
-    if (definitions[value.index])
-      repeated[definitions[value.index]->index] = false;
-  };
-  for (const Op& op : function.ops)
-    if (def(op).kernel != KernelClass::map && def(op).kernel != KernelClass::reduce)
-      for (ValueId operand : op.operands)
-        materialize(operand);
-  for (const Result& result : function.results)
-    materialize(result.value);
-  return repeated;
-}
-
-std::vector<Read> reads_of(const Function& function,
-                           const std::vector<std::optional<OpId>>& definitions,
-                           const std::vector<bool>& repeated, const Op& op) {
-  std::vector<AxisMap> maps(op.operands.size());
-  if (def(op).kernel == KernelClass::reduce)
-    maps[0] = identity_map(function.type(op.operands[0]).rank());
-  else if (def(op).kernel == KernelClass::map)
-    maps = operand_accesses(function, op);
-  std::vector<Read> reads;
-  for (size_t i = 0; i < op.operands.size(); ++i) {
-    std::optional<OpId> producer = definitions[op.operands[i].index];
-    if (!producer || !repeated[producer->index]) {
-      reads.push_back({op.operands[i], maps[i]});
-      continue;
-    }
-    for (const Read& read :
-         reads_of(function, definitions, repeated, function.ops[producer->index]))
-      reads.push_back({read.value, compose(maps[i], read.map)});
-  }
-  return reads;
-}
-
-// Whether an op belongs to the updates of state, which must not sit in a kernel that may run again:
-// those of that phase, and forward ops (of running statistics) that serve nothing else.
-std::vector<bool> update_ops(const Function& function) {
-  std::vector<bool> needed(function.values.size());
-  for (const Result& result : function.results)
-    if (result.state.empty())
-      needed[result.value.index] = true;
-  std::vector<bool> update(function.ops.size());
-  for (size_t i = function.ops.size(); i-- > 0;) {
-    const Op& op = function.ops[i];
-    bool serves_others = std::any_of(op.results.begin(), op.results.end(),
-                                     [&](ValueId result) { return needed[result.index]; });
-    update[i] = op.phase == Phase::update || (op.phase == Phase::forward && !serves_others);
-    if (!update[i])
-      for (ValueId operand : op.operands)
-        needed[operand.index] = true;
-  }
-  return update;
-}
 
 // A common loop nest of two kernels, if there is one.
 std::optional<KernelShape> common_shape(const KernelShape& a, const KernelShape& b) {
@@ -138,16 +70,14 @@ class Grouper {
  public:
   explicit Grouper(const Function& function)
       : function_(function),
-        definitions_(defining_ops(function)),
-        repeated_(repeated_ops(function, definitions_)),
-        updates_(update_ops(function)),
+        facts_(op_facts(function)),
         parent_(function.ops.size()),
         groups_(function.ops.size()),
+        has_forward_(function.ops.size()),
+        has_late_(function.ops.size()),
         predecessors_(function.ops.size()) {
     for (uint32_t i = 0; i < parent_.size(); ++i)
       parent_[i] = i;
-    for (const Op& op : function.ops)
-      reads_.push_back(reads_of(function, definitions_, repeated_, op));
   }
 
   Grouping run() {
@@ -172,7 +102,7 @@ class Grouper {
 
   // The op whose memory a value is: through views to where it was computed.
   std::optional<uint32_t> source(ValueId value) const {
-    std::optional<OpId> op = definitions_[value.index];
+    std::optional<OpId> op = facts_.definitions[value.index];
     return op ? std::optional(op->index) : std::nullopt;
   }
 
@@ -184,9 +114,9 @@ class Grouper {
       if (!parameter.state.empty())
         state_of[parameter.value.index] = parameter.state;
     for (uint32_t i = 0; i < function_.ops.size(); ++i) {
-      if (repeated_[i])
+      if (facts_.repeated[i])
         continue;
-      for (const Read& read : reads_[i]) {
+      for (const Read& read : facts_.reads[i]) {
         if (std::optional<uint32_t> producer = source(read.value))
           predecessors_[i].insert(*producer);
         auto state = state_of.find(read.value.index);
@@ -213,7 +143,7 @@ class Grouper {
       waiting[i] = static_cast<int>(predecessors_[i].size());
       for (uint32_t predecessor : predecessors_[i])
         successors[predecessor].push_back(i);
-      if (!repeated_[i] && waiting[i] == 0)
+      if (!facts_.repeated[i] && waiting[i] == 0)
         ready.push(i);
     }
     std::vector<uint32_t> order;
@@ -224,7 +154,8 @@ class Grouper {
         if (--waiting[successor] == 0)
           ready.push(successor);
     }
-    auto repeats = static_cast<size_t>(std::count(repeated_.begin(), repeated_.end(), true));
+    auto repeats =
+        static_cast<size_t>(std::count(facts_.repeated.begin(), facts_.repeated.end(), true));
     GRADC_CHECK(order.size() + repeats == function_.ops.size(),
                 "@{}: a write of state and a reader of its old content wait for each other",
                 function_.name);
@@ -234,12 +165,14 @@ class Grouper {
   void start(uint32_t i) {
     const Op& op = function_.ops[i];
     const OpDef& record = def(op);
-    KernelShape shape{record.kernel, function_.type(op.results[0]).dims, {}, updates_[i]};
+    KernelShape shape{record.kernel, function_.type(op.results[0]).dims, {}, facts_.update[i]};
     if (record.kernel == KernelClass::reduce) {
       shape.dims = function_.type(op.operands[0]).dims;
       shape.axes = op.attrs.integers("axes");
     }
     groups_[i] = {std::move(shape), {i}};
+    has_forward_[i] = op.phase == Phase::forward;
+    has_late_[i] = facts_.late[i];
     for (uint32_t predecessor : predecessors_[i]) {
       uint32_t group = find(predecessor);
       ancestors_[i].insert_all(ancestors_[group]);
@@ -257,7 +190,7 @@ class Grouper {
       return kind == KernelClass::reduce ? 0 : kind == KernelClass::contract ? 1 : 2;
     };
     std::set<std::tuple<int, int64_t, uint32_t>> found;
-    for (const Read& read : reads_[i])
+    for (const Read& read : facts_.reads[i])
       if (std::optional<uint32_t> producer = source(read.value)) {
         const Group& group = groups_[find(*producer)];
         found.insert({preference(group.shape.kind), -int64_t{group.ops.front()}, find(*producer)});
@@ -271,7 +204,7 @@ class Grouper {
   bool reads_pass(const KernelShape& shape, const Group& producer, const Group& consumer) const {
     for (uint32_t i : consumer.ops) {
       const Op& reader = function_.ops[i];
-      for (const Read& read : reads_[i]) {
+      for (const Read& read : facts_.reads[i]) {
         std::optional<uint32_t> made_by = source(read.value);
         if (made_by && find(*made_by) == find(producer.ops[0]) &&
             !passes_within(shape, function_.type(read.value).dims, reader,
@@ -295,7 +228,8 @@ class Grouper {
 
   void try_merge(uint32_t a, uint32_t b) {
     std::optional<KernelShape> shape = common_shape(groups_[a].shape, groups_[b].shape);
-    if (!shape || groups_[a].ops.size() + groups_[b].ops.size() > kMostOps ||
+    if (!shape || (has_late_[a] && has_forward_[b]) || (has_late_[b] && has_forward_[a]) ||
+        groups_[a].ops.size() + groups_[b].ops.size() > kMostOps ||
         !reads_pass(*shape, groups_[a], groups_[b]) ||
         !reads_pass(*shape, groups_[b], groups_[a]) || detour(a, b) || detour(b, a))
       return;
@@ -305,6 +239,8 @@ class Grouper {
     ancestors_[a].insert_all(ancestors_[b]);
     parent_[b] = a;
     groups_[a] = {*shape, std::move(merged)};
+    has_forward_[a] = has_forward_[a] || has_forward_[b];
+    has_late_[a] = has_late_[a] || has_late_[b];
     groups_[b].ops.clear();
     // Whoever came after one of the two now comes after both.
     for (uint32_t i : started_) {
@@ -318,12 +254,19 @@ class Grouper {
     }
   }
 
-  // Groups in an order of execution: as soon as all they read is there, the one whose last op comes
-  // first.
+  // Where a kernel stands in the list of ops: at its last forward op, because the forward pass
+  // waits for it, or else at its last op.
+  uint32_t place(const Group& group) const {
+    auto last = std::find_if(group.ops.rbegin(), group.ops.rend(),
+                             [&](uint32_t i) { return function_.ops[i].phase == Phase::forward; });
+    return last == group.ops.rend() ? group.ops.back() : *last;
+  }
+
+  // Groups in an order of execution: of those for which all they read is there, the first in place.
   Grouping finish() const {
     std::map<uint32_t, std::set<uint32_t>> successors;
     std::map<uint32_t, size_t> waiting;
-    std::set<std::pair<uint32_t, uint32_t>> ready;  // (last op, group)
+    std::set<std::pair<uint32_t, uint32_t>> ready;  // (place, group)
     for (uint32_t i : started_) {
       if (find(i) != i)
         continue;
@@ -336,9 +279,10 @@ class Grouper {
         successors[group].insert(i);
       waiting[i] = before.size();
       if (before.empty())
-        ready.insert({groups_[i].ops.back(), i});
+        ready.insert({place(groups_[i]), i});
     }
-    Grouping grouping{repeated_, {}, std::vector<int>(function_.ops.size(), -1), reads_};
+    Grouping grouping{
+        facts_.repeated, {}, std::vector<int>(function_.ops.size(), -1), facts_.reads};
     while (!ready.empty()) {
       uint32_t group = ready.begin()->second;
       ready.erase(ready.begin());
@@ -347,7 +291,7 @@ class Grouper {
       grouping.groups.push_back(groups_[group]);
       for (uint32_t successor : successors[group])
         if (--waiting[successor] == 0)
-          ready.insert({groups_[successor].ops.back(), successor});
+          ready.insert({place(groups_[successor]), successor});
     }
     GRADC_CHECK(grouping.groups.size() == waiting.size(), "@{}: kernels wait for each other",
                 function_.name);
@@ -355,11 +299,11 @@ class Grouper {
   }
 
   const Function& function_;
-  std::vector<std::optional<OpId>> definitions_;
-  std::vector<bool> repeated_, updates_;
-  std::vector<std::vector<Read>> reads_;  // by op
+  OpFacts facts_;
   std::vector<uint32_t> parent_;  // union-find over ops
   std::vector<Group> groups_;  // by representative op
+  std::vector<bool> has_forward_,
+      has_late_;  // by representative op: ops of the forward pass, slopes
   std::vector<std::set<uint32_t>> predecessors_;  // by op: ops that must come before
   std::vector<OpSet> ancestors_;  // by representative: all ops that must come before
   std::vector<uint32_t> started_;

@@ -3,8 +3,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "compiler/passes/access.h"
-#include "ir/op_def.h"
+#include "compiler/passes/fuse_facts.h"
 
 namespace gradc {
 
@@ -21,13 +20,6 @@ struct KernelShape {
 struct Group {
   KernelShape shape;
   std::vector<uint32_t> ops;  // indices into Function::ops, rising
-};
-
-// A value that an op reads, looking through repeated ops, and how its indices follow from the op's
-// position.
-struct Read {
-  ValueId value;
-  AxisMap map;
 };
 
 struct Grouping {

@@ -123,6 +123,60 @@ TEST_CASE("a sum of products grows with each product", "[fuse]") {
     CHECK(op.operands.size() <= 3);
 }
 
+TEST_CASE("a slope of what the backward pass holds is computed beside the gradient", "[fuse]") {
+  Module module = fused(
+      entry_text("%x: f32[4,4], %g: f32[4,4], %v: f32[4,4]",
+                 "forward:\n"
+                 "  %y: f32[4,4] = tanh(%x)\n"
+                 "  %z: f32[4,4] = dot(%y, %v) {batch_a=[], batch_b=[], sum_a=[1], sum_b=[0]}\n"
+                 "backward:\n"
+                 "  %dy: f32[4,4] = dot(%z, %v) {batch_a=[], batch_b=[], sum_a=[1], sum_b=[1]}\n"
+                 "  %dv: f32[4,4] = dot(%y, %g) {batch_a=[], batch_b=[], sum_a=[0], sum_b=[0]}\n"
+                 "  %square: f32[4,4] = mul(%y, %y)\n"
+                 "  %one: f32[4,4] = constant() {dtype=f32, shape=[4,4], value=1.0}\n"
+                 "  %slope: f32[4,4] = sub(%one, %square)\n"
+                 "  %dx: f32[4,4] = mul(%dy, %slope)\n"
+                 "  return z=%z, dv=%dv, dx=%dx\n"));
+  CHECK(callees(module, "e") ==
+        std::vector<std::string>{"tanh_1", "dot_1", "dot_2", "dot_mul_sub_1"});
+  CHECK(module.function("tanh_1").results.size() == 1);
+}
+
+TEST_CASE("a slope of what the backward pass does not hold is computed in the forward pass",
+          "[fuse]") {
+  // %x need not be held: bytes instead of floats are.
+  Module module = fused(
+      entry_text("%a: f32[4,4], %v: f32[4,4]",
+                 "forward:\n"
+                 "  %x: f32[4,4] = mul(%a, %a)\n"
+                 "  %y: f32[4,4] = relu(%x)\n"
+                 "  %z: f32[4,4] = dot(%y, %v) {batch_a=[], batch_b=[], sum_a=[1], sum_b=[0]}\n"
+                 "backward:\n"
+                 "  %dy: f32[4,4] = dot(%z, %v) {batch_a=[], batch_b=[], sum_a=[1], sum_b=[1]}\n"
+                 "  %zero: f32[4,4] = constant() {dtype=f32, shape=[4,4], value=0.0}\n"
+                 "  %mask: bool[4,4] = less(%zero, %x)\n"
+                 "  %dx: f32[4,4] = select(%mask, %dy, %zero)\n"
+                 "  return z=%z, dx=%dx\n"));
+  std::vector<std::string> names = callees(module, "e");
+  REQUIRE(names.size() == 3);
+  const Function& forward = module.function(names[0]);
+  REQUIRE(forward.results.size() == 2);
+  CHECK(forward.type(forward.results[1].value).dtype == DType::boolean);
+}
+
+TEST_CASE("a kernel with ops of both passes runs when the forward pass wants it", "[fuse]") {
+  // %p can be had at once; it stands behind %y all the same.
+  Module module = fused(
+      entry_text("%a: f32[4,4], %g: f32[4,4], %v: f32[4,4]",
+                 "forward:\n"
+                 "  %y: f32[4,4] = tanh(%a)\n"
+                 "  %p: f32[4,4] = dot(%g, %v) {batch_a=[], batch_b=[], sum_a=[1], sum_b=[0]}\n"
+                 "backward:\n"
+                 "  %square: f32[4,4] = mul(%y, %y)\n"
+                 "  return y=%y, p=%p, square=%square\n"));
+  CHECK(callees(module, "e") == std::vector<std::string>{"tanh_mul_1", "dot_1"});
+}
+
 TEST_CASE("every result has a kernel of its own", "[fuse]") {
   Module module =
       fused(entry_text("%x: f32[4]", "  %a: f32[4] = tanh(%x)\n  return %x, %a, again=%a\n"));
