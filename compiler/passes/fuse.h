@@ -9,6 +9,9 @@
 // between them. What costs nothing to compute and is larger than what it is made from (constants,
 // broadcasts) is repeated inside of every kernel that reads it.
 //
+// Reductions become one where they sweep over the same tensor or one over what another makes, so
+// that a sum of sums of many tensors does not need them all at once.
+//
 // What the backward pass computes from values of the forward pass alone joins the kernel of its
 // readers where the backward pass holds these values anyway, and else the kernel that it reads
 // from: either way fewer bytes wait for the gradient (fuse_facts.h).

@@ -215,6 +215,37 @@ class Grouper {
     return true;
   }
 
+  // Whether an op of a reduction looks at each element of its domain, not at each row of the
+  // result.
+  bool sweeps(const KernelShape& shape, uint32_t i) const {
+    const Op& op = function_.ops[i];
+    return def(op).kernel == KernelClass::reduce ||
+           function_.type(op.results[0]).dims == shape.dims;
+  }
+
+  // Whether two reductions have a sweep in common: one reads what the other makes, or both read a
+  // tensor. If not, such as a sum of sums of several tensors, one kernel would need them all at
+  // once.
+  bool share_a_sweep(const Group& a, const Group& b) const {
+    std::set<ValueId> read_by_a;
+    for (uint32_t i : a.ops)
+      if (sweeps(a.shape, i))
+        for (const Read& read : facts_.reads[i])
+          read_by_a.insert(read.value);
+    auto made_by = [&](const Group& group, ValueId value) {
+      std::optional<uint32_t> op = source(value);
+      return op && find(*op) == find(group.ops[0]);
+    };
+    for (uint32_t i : b.ops)
+      if (sweeps(b.shape, i))
+        for (const Read& read : facts_.reads[i])
+          if (made_by(a, read.value) ||
+              (read_by_a.contains(read.value) && function_.type(read.value).dims == b.shape.dims))
+            return true;
+    return std::any_of(read_by_a.begin(), read_by_a.end(),
+                       [&](ValueId value) { return made_by(b, value); });
+  }
+
   // Whether a path leads from group a through a third group to group b.
   bool detour(uint32_t a, uint32_t b) const {
     for (uint32_t member : groups_[b].ops)
@@ -228,6 +259,11 @@ class Grouper {
 
   void try_merge(uint32_t a, uint32_t b) {
     std::optional<KernelShape> shape = common_shape(groups_[a].shape, groups_[b].shape);
+    auto is_reduction = [&](uint32_t group) {
+      return groups_[group].shape.kind == KernelClass::reduce;
+    };
+    if (is_reduction(a) && is_reduction(b) && !share_a_sweep(groups_[a], groups_[b]))
+      return;
     if (!shape || (has_late_[a] && has_forward_[b]) || (has_late_[b] && has_forward_[a]) ||
         groups_[a].ops.size() + groups_[b].ops.size() > kMostOps ||
         !reads_pass(*shape, groups_[a], groups_[b]) ||

@@ -123,6 +123,27 @@ TEST_CASE("a sum of products grows with each product", "[fuse]") {
     CHECK(op.operands.size() <= 3);
 }
 
+TEST_CASE("a sum of sums of several tensors needs one of them at a time", "[fuse]") {
+  std::string sums, inputs;
+  for (int i = 0; i < 4; ++i) {
+    inputs += fmt::format("{}%x{}: f32[8,4]", i ? ", " : "", i);
+    sums += fmt::format("  %r{}: f32[4] = reduce_sum(%x{}) {{axes=[0]}}\n", i, i);
+  }
+  Module module = fused(entry_text(inputs, sums + "  %s1: f32[4] = add(%r0, %r1)\n"
+                                                  "  %s2: f32[4] = add(%s1, %r2)\n"
+                                                  "  %s3: f32[4] = add(%s2, %r3)\n  return %s3\n"));
+  CHECK(callees(module, "e").size() == 4);
+  for (const Op& op : module.function("e").ops)
+    CHECK(op.operands.size() <= 2);
+  // Sums of one tensor take one sweep.
+  module = fused(entry_text("%x: f32[8,4], %y: f32[8,4]",
+                            "  %p: f32[8,4] = mul(%x, %y)\n"
+                            "  %r: f32[4] = reduce_sum(%x) {axes=[0]}\n"
+                            "  %q: f32[4] = reduce_sum(%p) {axes=[0]}\n"
+                            "  %s: f32[4] = add(%q, %r)\n  return %s\n"));
+  CHECK(callees(module, "e").size() == 1);
+}
+
 TEST_CASE("a slope of what the backward pass holds is computed beside the gradient", "[fuse]") {
   Module module = fused(
       entry_text("%x: f32[4,4], %g: f32[4,4], %v: f32[4,4]",
