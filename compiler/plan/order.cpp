@@ -10,6 +10,7 @@ namespace {
 
 // When a ready kernel runs before its turn in the given order.
 struct EagerRule {
+  bool never = false;
   bool forward = false;  // forward kernels too, else only those of the other phases
   bool always = false;  // the one that grows memory least, even if none frees what it takes
   bool look_ahead = false;  // a result whose only reader gets ready by it counts as freed at once
@@ -61,6 +62,8 @@ class ListScheduler {
   // The ready kernel that frees most, if one frees at least what it takes.
   std::optional<int> eager(const std::set<int>& ready) const {
     std::optional<int> best;
+    if (rule_.never)
+      return best;
     int64_t best_growth = 0;
     for (int k : ready) {
       if (problem_.kernels[k].phase == Phase::forward && !rule_.forward)
@@ -115,6 +118,10 @@ Schedule order_kernels(const Problem& problem) {
     }
   }
   return best;
+}
+
+Schedule given_order(const Problem& problem) {
+  return ListScheduler(problem, {.never = true}).run();
 }
 
 }  // namespace gradc

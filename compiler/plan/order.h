@@ -9,4 +9,7 @@ namespace gradc {
 // wait for its readers. Fails when the state's readers and writers cannot be ordered.
 Schedule order_kernels(const Problem& problem);
 
+// The kernels as given; one that has to wait for a later one runs behind it.
+Schedule given_order(const Problem& problem);
+
 }  // namespace gradc

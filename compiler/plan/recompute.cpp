@@ -2,6 +2,7 @@
 
 #include <vector>
 
+#include "compiler/plan/order.h"
 #include "compiler/plan/peak_cutter.h"
 #include "compiler/plan/segments.h"
 
@@ -45,11 +46,18 @@ std::optional<Schedule> fit_into(const Problem& problem, const Schedule& order, 
   if (kernel_floor(problem).bytes > budget)
     return std::nullopt;
   Fitter fitter(problem, budget);
-  for (CostWeight cost_weight : {CostWeight::linear, CostWeight::root, CostWeight::steep})
-    fitter.try_from(order, cost_weight);
-  for (int segments : {2, 3, 4, 5, 6, 8, 11, 16, 23, 32})
-    if (std::optional<Schedule> start = checkpoint_segments(problem, order, segments))
-      fitter.try_from(*start, CostWeight::linear);
+  // An order with the lowest peak may put off what reads many values to the end, such as a sum of
+  // weight gradients: good while all fits, and a second peak where the first one is cut.
+  std::vector<Schedule> orders = {order};
+  if (Schedule given = given_order(problem); given != order)
+    orders.push_back(std::move(given));
+  for (const Schedule& start : orders) {
+    for (CostWeight cost_weight : {CostWeight::linear, CostWeight::root, CostWeight::steep})
+      fitter.try_from(start, cost_weight);
+    for (int segments : {2, 3, 4, 5, 6, 8, 11, 16, 23, 32})
+      if (std::optional<Schedule> pieces = checkpoint_segments(problem, start, segments))
+        fitter.try_from(*pieces, CostWeight::linear);
+  }
   return std::move(fitter).best();
 }
 
