@@ -13,6 +13,7 @@
 #include "compiler/passes/schedule.h"
 #include "compiler/passes/simplify.h"
 #include "compiler/passes/simplify_rules.h"
+#include "compiler/passes/sink.h"
 #include "compiler/passes/unroll.h"
 #include "compiler/passes/update_rules.h"
 #include "compiler/plan/plan.h"
@@ -29,6 +30,7 @@ constexpr std::string_view kPassesRun = "passes";
 // After import, and before lowering and code generation, which do not make a Module.
 constexpr Pass kPasses[] = {
     {"simplify", simplify, "what the importer wrote carelessly costs nothing later"},
+    {"sink", sink, "what makes a loop's rows moves into it: one row a trip, not all at once"},
     {"unroll", unroll, "loops become straight-line code, which every later pass knows"},
     {"autodiff", autodiff, "appends the backward pass: gradients are ops like all others"},
     {"optimizer", optimizer, "the update of the parameters is part of the compiled step"},
@@ -41,6 +43,9 @@ constexpr Pass kPasses[] = {
 
 constexpr PassOrder kOrder[] = {
     {"simplify", "autodiff", "an op that is gone needs no gradient"},
+    {"simplify", "sink", "what the importer wrote carelessly hides what makes a row"},
+    {"sink", "unroll", "behind it there is no loop to move into"},
+    {"sink", "autodiff", "a weight that is the same in every trip has its gradient summed by trip"},
     {"unroll", "autodiff", "one copy per trip has its own gradient, and none of the loop's"},
     {"autodiff", "optimizer", "updates read the results grad/<parameter>"},
     {"autodiff", "expand", "a composite's own gradient rule saves memory or digits"},

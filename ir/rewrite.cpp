@@ -70,4 +70,11 @@ Function without_dead_ops(const Function& function) {
   return rewrite.finish();
 }
 
+std::string unused_function_name(const Module& module, const std::string& name) {
+  std::string candidate = name;
+  for (int i = 1; module.find_function(candidate); ++i)
+    candidate = fmt::format("{}.{}", name, i);
+  return candidate;
+}
+
 }  // namespace gradc

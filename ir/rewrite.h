@@ -1,6 +1,7 @@
 #pragma once
 // How a pass writes a new function from an old one: old values map to new ones, ops are copied or
 // replaced.
+#include <string>
 #include <vector>
 
 #include "ir/builder.h"
@@ -38,5 +39,8 @@ class Rewrite {
 
 // Keeps only what the results need.
 Function without_dead_ops(const Function& function);
+
+// `name`, or name.1, name.2, ...: the first that no function of the module has.
+std::string unused_function_name(const Module& module, const std::string& name);
 
 }  // namespace gradc

@@ -6,6 +6,7 @@
 #include "compiler/passes/reverse.h"
 #include "compiler/passes/unroll.h"
 #include "ir/op_def.h"
+#include "ir/rewrite.h"
 
 namespace gradc {
 namespace {
@@ -16,13 +17,6 @@ bool is_composite(const OpDef& op) {
 
 bool is_composite_without_rule(const OpDef& op) {
   return is_composite(op) && !op.vjp;
-}
-
-std::string unused_function_name(const Module& module, const std::string& name) {
-  std::string candidate = name;
-  for (int i = 1; module.find_function(candidate); ++i)
-    candidate = fmt::format("{}.{}", name, i);
-  return candidate;
 }
 
 // Makes the two bodies of one scan.
