@@ -143,7 +143,7 @@ Window window_of(NodeContext& c, const Dims& input, Dims kernel, bool ceil) {
     int64_t count = window_count(input[i], window.low[i], window.high[i], kernel[i],
                                  window.dilation[i], window.stride[i], true);
     int64_t end = (count - 1) * window.stride[i] + (kernel[i] - 1) * window.dilation[i] + 1;
-    window.high[i] = std::max(window.high[i], end - input[i] - window.low[i]);
+    window.high[i] = std::max<int64_t>(end - input[i] - window.low[i], 0);
   }
   return window;
 }

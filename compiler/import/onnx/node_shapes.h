@@ -32,7 +32,7 @@ struct Window {
 };
 // `input`: sizes of the spatial axes; `kernel`: sizes of the window, from the weight, or from
 // attribute kernel_shape when empty. With `ceil` the last window may begin inside and end outside:
-// `high` grows to hold it.
+// `high` becomes what holds it.
 Window window_of(NodeContext& c, const Dims& input, Dims kernel, bool ceil = false);
 // ceil or floor((size + low + high - dilated window) / stride) + 1
 int64_t window_count(int64_t size, int64_t low, int64_t high, int64_t window, int64_t dilation,

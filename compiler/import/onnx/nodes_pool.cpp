@@ -1,9 +1,96 @@
+// Maxima and averages over windows and over whole images.
+#include <algorithm>
+#include <numeric>
+
+#include "compiler/import/onnx/node_shapes.h"
 #include "compiler/import/onnx/onnx_nodes.h"
+#include "ir/diagnostic.h"
 
 namespace gradc::onnx {
+namespace {
+
+Attrs window_attrs(const Window& window) {
+  Attrs attrs{{"high", window.high},
+              {"low", window.low},
+              {"stride", window.stride},
+              {"window", window.size}};
+  if (std::ranges::any_of(window.dilation, [](int64_t dilation) { return dilation != 1; }))
+    attrs.set("dilation", window.dilation);
+  return attrs;
+}
+
+// Where x's elements are in the whole tensor, row-major.
+ValueId positions(NodeContext& c) {
+  ValueId all =
+      c.b.op(Opcode::iota, {},
+             {{"axis", int64_t{0}}, {"dtype", DType::i64}, {"shape", Dims{c.type(0).elements()}}});
+  return c.b.reshape(all, c.dims(0));
+}
+
+void max_pool_node(NodeContext& c) {
+  Window window = window_of(c, spatial_dims(c.dims(0)), {}, c.flag("ceil_mode"));
+  bool column_major = c.flag("storage_order");
+  ValueId x = c.tensor(0);
+  c.result(c.b.op(Opcode::window_max, {x}, window_attrs(window)));
+  if (!c.wants(1))
+    return;
+  if (column_major)
+    fail("attribute `storage_order` is 1: column-major indices are not supported");
+  c.result(1, c.b.op(Opcode::window_max_gather, {x, positions(c)}, window_attrs(window)));
+}
+
+// x with zeros around it.
+ValueId padded(NodeContext& c, const Window& window) {
+  std::vector<int64_t> low{0, 0}, high{0, 0};
+  low.insert(low.end(), window.low.begin(), window.low.end());
+  high.insert(high.end(), window.high.begin(), window.high.end());
+  return c.b.op(Opcode::pad, {c.tensor(0)}, {{"high", high}, {"low", low}, {"value", 0.0}});
+}
+
+// Where a last window ends outside, what lies behind the padding never counts.
+void average_pool_node(NodeContext& c) {
+  require_float(c, 0);
+  Dims image = spatial_dims(c.dims(0));
+  bool counts_padding = c.flag("count_include_pad"), ceil = c.flag("ceil_mode");
+  Window window = window_of(c, image, {}, ceil);
+  ValueId x;
+  if (counts_padding && ceil) {
+    Window zeros = window_of(c, image, {});
+    for (size_t i = 0; i < image.size(); ++i) {
+      zeros.high[i] = std::min(zeros.high[i], window.high[i]);
+      window.low[i] = 0;
+      window.high[i] -= zeros.high[i];
+    }
+    x = padded(c, zeros);
+    counts_padding = false;
+  } else {
+    x = c.tensor(0);
+  }
+  Attrs attrs = window_attrs(window);
+  attrs.set("count_include_pad", counts_padding);
+  c.result(c.b.op(Opcode::avg_pool, {x}, attrs));
+}
+
+template <Opcode code>
+void global_pool_node(NodeContext& c) {
+  spatial_dims(c.dims(0));
+  std::vector<int64_t> axes(static_cast<size_t>(c.rank(0) - 2));
+  std::iota(axes.begin(), axes.end(), 2);
+  ValueId y = c.b.op(code, {c.tensor(0)}, {{"axes", axes}});
+  c.result(with_kept_axes(c, y, axes, c.dims(0)));
+}
+
+constexpr NodeRule kRules[] = {
+    {"AveragePool", 1, average_pool_node},
+    {"GlobalAveragePool", 1, global_pool_node<Opcode::reduce_mean>},
+    {"GlobalMaxPool", 1, global_pool_node<Opcode::reduce_max>},
+    {"MaxPool", 1, max_pool_node},
+};
+
+}  // namespace
 
 std::span<const NodeRule> pool_nodes() {
-  return {};
+  return kRules;
 }
 
 }  // namespace gradc::onnx
