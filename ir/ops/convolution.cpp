@@ -50,8 +50,6 @@ void check_attributes(const Convolution& c) {
 
 void check_channels(const Convolution& c) {
   int64_t image = c.x.dims[1], inputs = c.w.dims[1], outputs = c.w.dims[0];
-  if (c.groups < 1)
-    fail("`groups` is {}, it must be at least 1", c.groups);
   if (image != inputs * c.groups)
     fail("the image {} has {} channels, the weight {} expects {}{}", to_string(c.x), image,
          to_string(c.w), inputs * c.groups,
@@ -75,6 +73,13 @@ Type result_type(const Convolution& c) {
   return y;
 }
 
+int64_t groups_of(const Attrs& attrs) {
+  int64_t groups = attrs.integer("groups");
+  if (groups < 1 || groups > kMaxSize)
+    fail("`groups` is {}, it must be from 1 to {}", groups, kMaxSize);
+  return groups;
+}
+
 Convolution convolution(const Type& x, const Type& w, const Attrs& attrs) {
   if (x.dtype != w.dtype || !is_float(x.dtype))
     fail("expected two tensors of one float type, got {} and {}", to_string(x), to_string(w));
@@ -88,7 +93,7 @@ Convolution convolution(const Type& x, const Type& w, const Attrs& attrs) {
                 attrs.integers("low"),
                 attrs.integers("high"),
                 attrs.integers("dilation"),
-                attrs.integer("groups")};
+                groups_of(attrs)};
   check_attributes(c);
   check_channels(c);
   c.y = result_type(c);
@@ -120,8 +125,7 @@ Convolution of_data_gradient(std::span<const Type> operands, const Attrs& attrs)
   check_rank_and_size(dy, attrs);
   if (w.rank() < 2)
     fail("the weight {} needs the rank of the gradient {}", to_string(w), to_string(dy));
-  Type x = with_spatial(dy.dtype, dy.dims[0], w.dims[1] * attrs.integer("groups"),
-                        attrs.integers("size"));
+  Type x = with_spatial(dy.dtype, dy.dims[0], w.dims[1] * groups_of(attrs), attrs.integers("size"));
   return checked_against(convolution(x, w, attrs), dy);
 }
 

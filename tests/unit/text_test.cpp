@@ -116,4 +116,10 @@ TEST_CASE("sizes that would overflow are errors at their op", "[text]") {
   CHECK(error("%y = pad(%x) {low=[0,0], high=[0,0], interior=[2147483647,2147483647], value=0.0}")
             .find("has a size of 2147483649") != std::string::npos);
   CHECK(error("%y = reshape(%x) {shape=[2147483647,2147483647,2147483647]}") != "");
+  for (const char* op : {"conv(%i, %w) {", "conv_data_gradient(%i, %w) {size=[3], "})
+    CHECK(error("%i = constant() {dtype=f32, shape=[1,2,3], value=0.0}\n"
+                "  %w = constant() {dtype=f32, shape=[2,2,3], value=0.0}\n  %y = " +
+                std::string(op) +
+                "dilation=[1], groups=4611686018427387904, high=[0], low=[0], stride=[1]}")
+              .find("`groups` is 4611686018427387904, it must be from 1 to") != std::string::npos);
 }
