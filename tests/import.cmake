@@ -5,6 +5,7 @@ gradc_test(import_test LIBS gradc_import SOURCES
   unit/model_examples_test.cpp
   unit/model_text_test.cpp
   unit/nn_model_test.cpp
+  unit/nodes_activation_test.cpp
   unit/nodes_conv_test.cpp
   unit/nodes_norm_test.cpp
   unit/nodes_pool_test.cpp

@@ -28,6 +28,46 @@ void hard_sigmoid_node(NodeContext& c) {
                   {{"alpha", c.real("alpha", 0.2)}, {"beta", c.real("beta", 0.5)}}));
 }
 
+void selu_node(NodeContext& c) {
+  c.ignore({"consumed_inputs"});
+  constexpr double kAlpha = 1.6732632423543772, kGamma = 1.0507009873554805;
+  c.result(c.b.op(Opcode::selu, {c.tensor(0)},
+                  {{"alpha", c.real("alpha", kAlpha)}, {"gamma", c.real("gamma", kGamma)}}));
+}
+
+void celu_node(NodeContext& c) {
+  c.result(c.b.op(Opcode::celu, {c.tensor(0)}, {{"alpha", c.real("alpha", 1)}}));
+}
+
+void thresholded_relu_node(NodeContext& c) {
+  c.result(c.b.op(Opcode::thresholded_relu, {c.tensor(0)}, {{"alpha", c.real("alpha", 1)}}));
+}
+
+// The slope broadcasts to x. Exporters of old gave one number a channel as a vector: where it does
+// not fit the last axis it is the channels'.
+void prelu_node(NodeContext& c) {
+  c.ignore({"consumed_inputs"});
+  ValueId slope = c.tensor(1);
+  Dims dims = c.dims(0), given = c.dims(1);
+  if (c.opset < 7 && given.size() == 1 && dims.size() > 1 && given[0] == dims[1])
+    slope = c.b.broadcast(slope, {1}, dims);
+  else if (broadcast_dims(given, dims) == dims)
+    slope = c.b.broadcast_to(slope, dims);
+  else
+    fail("the slope {} does not broadcast to the input {}", to_string(c.type(1)),
+         to_string(c.type(0)));
+  c.result(c.b.op(Opcode::prelu, {c.tensor(0), slope}));
+}
+
+// x * sigmoid(alpha * x)
+void swish_node(NodeContext& c) {
+  double alpha = c.real("alpha", 1);
+  ValueId x = c.tensor(0);
+  if (alpha == 1)
+    return c.result(c.b.op(Opcode::silu, {x}));
+  c.result(c.b.mul(x, c.b.op(Opcode::sigmoid, {c.b.scale(x, alpha)})));
+}
+
 void gelu_node(NodeContext& c) {
   std::string form = c.text("approximate", "none");
   if (form != "none" && form != "tanh")
@@ -36,6 +76,45 @@ void gelu_node(NodeContext& c) {
   if (form == "tanh")
     attrs.set("approximate", true);
   c.result(c.b.op(Opcode::gelu, {c.tensor(0)}, attrs));
+}
+
+// --- Dropout: the input unless the node trains, and which elements were kept.
+
+void dropout(NodeContext& c, double rate, bool trains, DType mask) {
+  if (!(rate >= 0 && rate <= 1))
+    fail("the ratio is {}, it must lie in [0, 1]", rate);
+  if (!trains || rate == 0) {
+    c.result(0, c.value(0));
+    c.result(1, filled_constant({mask, c.dims(0)}, 1));
+    return;
+  }
+  if (rate == 1) {
+    c.result(0, number_like(c, c.tensor(0), 0));
+    c.result(1, filled_constant({mask, c.dims(0)}, 0));
+    return;
+  }
+  int64_t stream = c.next_stream();
+  ValueId x = c.tensor(0), seed = c.seed(), step = c.step();
+  c.result(c.b.op(Opcode::dropout, {x, seed, step}, {{"rate", rate}, {"stream", stream}}));
+  if (!c.wants(1))
+    return;
+  ValueId uniform =
+      c.b.op(Opcode::random_uniform, {seed, step}, {{"shape", c.dims(0)}, {"stream", stream}});
+  ValueId kept = c.b.op(Opcode::less_equal, {number_like(c, uniform, rate), uniform});
+  c.result(1, cast(c, kept, mask));
+}
+
+// Until opset 12 the ratio is an attribute, and the file is one for inference.
+void dropout_1(NodeContext& c) {
+  c.ignore({"consumed_inputs", "is_test"});
+  double rate = c.real("ratio", 0.5);
+  dropout(c, rate, c.trains(false), c.opset < 10 ? c.dtype(0) : DType::boolean);
+}
+
+void dropout_12(NodeContext& c) {
+  c.ignore({"seed"});  // the program's own serves
+  double rate = c.has(1) ? c.number(1) : 0.5;
+  dropout(c, rate, c.trains(c.has(2) && c.integer(2) != 0), DType::boolean);
 }
 
 // Before opset 13 the axes from `axis` on count as one.
@@ -59,6 +138,9 @@ void softmax_13(NodeContext& c) {
 }
 
 constexpr NodeRule kRules[] = {
+    {"Celu", 12, celu_node},
+    {.op = "Dropout", .since = 1, .build = dropout_1, .folds = false},
+    {.op = "Dropout", .since = 12, .build = dropout_12, .folds = false},
     {"Elu", 1, elu_node},
     {"Gelu", 20, gelu_node},
     {"HardSigmoid", 1, hard_sigmoid_node},
@@ -67,12 +149,17 @@ constexpr NodeRule kRules[] = {
     {"LogSoftmax", 1, softmax_1<Opcode::log_softmax>},
     {"LogSoftmax", 13, softmax_13<Opcode::log_softmax>},
     {"Mish", 18, activation_node<Opcode::mish>},
+    {"PRelu", 1, prelu_node, input_set({1})},
     {"Relu", 1, activation_node<Opcode::relu>},
+    {"Selu", 1, selu_node},
     {"Sigmoid", 1, activation_node<Opcode::sigmoid>},
     {"Softmax", 1, softmax_1<Opcode::softmax>},
     {"Softmax", 13, softmax_13<Opcode::softmax>},
     {"Softplus", 1, activation_node<Opcode::softplus>},
+    {"Softsign", 1, activation_node<Opcode::softsign>},
+    {"Swish", 24, swish_node},
     {"Tanh", 1, activation_node<Opcode::tanh>},
+    {"ThresholdedRelu", 10, thresholded_relu_node},
 };
 
 }  // namespace
