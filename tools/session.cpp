@@ -5,8 +5,10 @@
 
 #include "compiler/compile.h"
 #include "compiler/entries.h"
+#include "compiler/import/onnx/loss.h"
 #include "ir/diagnostic.h"
 #include "tools/io/elements.h"
+#include "tools/io/npz.h"
 
 namespace gradc {
 namespace {
@@ -49,6 +51,14 @@ size_t require(const gradc_tensor* tensors, uint32_t count, std::string_view nam
 
 Type type_of(const gradc_tensor& tensor) {
   return {static_cast<DType>(tensor.dtype), Dims(tensor.dims, tensor.dims + tensor.rank)};
+}
+
+std::vector<NamedArray> read_feed(ModelFlags& flags, const std::string& path) {
+  std::vector<NamedArray> arrays = read_npz(path);
+  for (const NamedArray& array : arrays)
+    if (array.name == onnx::kTarget && !flags.options.loss.empty() && flags.options.train)
+      flags.options.shapes.try_emplace(array.name, array.type.dims);
+  return arrays;
 }
 
 Session::Session(const ModelFlags& flags)

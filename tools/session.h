@@ -84,6 +84,10 @@ class EntryCall {
 
 Type type_of(const gradc_tensor& tensor);
 
+// The arrays of --feed, before the model is imported: the array `target` says which axis of the
+// output holds the classes for --loss, unless --shape does.
+std::vector<NamedArray> read_feed(ModelFlags& flags, const std::string& path);
+
 // How code is to be generated for a planned module, by the flags; the prefix is the module's name.
 CodegenOptions codegen_options(const ModelFlags& flags, const Module& planned);
 

@@ -405,7 +405,8 @@ TEST_CASE("the class axis of a loss follows the target", "[onnx]") {
   options.shapes["target"] = {2, 4};
   CHECK(import_error(model(parts), options) ==
         "t.onnx: error: the target is [2,4], the output f32[2,5,3]: neither without axis 1 nor "
-        "without the last has it the target's shape");
+        "without the last has it the target's shape\n"
+        "help: bind the model's sizes to the data's, e.g. --batch N");
 }
 
 TEST_CASE("a loss that does not fit the last op is warned of", "[onnx]") {

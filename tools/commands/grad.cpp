@@ -41,10 +41,11 @@ void grad(GradFlags& flags) {
   flags.model.options.train = true;
   flags.model.options.update = false;
   flags.model.options.input_gradients = true;
+  std::vector<NamedArray> arrays = read_feed(flags.model, flags.feed);
   Session session =
       flags.of.empty() && flags.wrt.empty() ? Session(flags.model) : session_with_gradients(flags);
   EntryCall call(session, kTrainStep);
-  call.feed(read_npz(flags.feed), flags.feed);
+  call.feed(arrays, flags.feed);
   call.set_scalar(kSeed, static_cast<double>(flags.model.seed));
   call.run();
   std::vector<NamedArray> outputs = call.output_arrays();

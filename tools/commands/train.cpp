@@ -69,6 +69,7 @@ class Trainer {
  public:
   explicit Trainer(TrainFlags& flags)
       : flags_(flags),
+        feed_(flags.feed.empty() ? std::vector<NamedArray>() : read_feed(flags.model, flags.feed)),
         session_(flags.model),
         step_call_(session_, kTrainStep),
         metrics_(flags.metrics, !flags.resume.empty()),
@@ -82,7 +83,7 @@ class Trainer {
     if (flags.feed.empty())
       open_data();
     else
-      step_call_.feed(read_npz(flags.feed), flags.feed);
+      step_call_.feed(feed_, flags.feed);
     find_accuracy();
     decide_length();
   }
@@ -324,6 +325,7 @@ class Trainer {
   }
 
   TrainFlags& flags_;
+  std::vector<NamedArray> feed_;  // of --feed
   Session session_;
   EntryCall step_call_;
   MetricsFile metrics_;

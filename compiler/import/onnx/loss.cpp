@@ -141,10 +141,10 @@ int64_t class_axis(const Type& output, const std::optional<Dims>& target) {
     if (fits(*target, kept) || fits(*target, with_one))
       return axis;
   }
-  fail(
-      "the target is {}, the output {}: neither without axis 1 nor without the last has it the "
-      "target's shape",
-      to_string(*target), to_string(output));
+  throw UserError("", fmt::format("the target is {}, the output {}: neither without axis 1 nor "
+                                  "without the last has it the target's shape",
+                                  to_string(*target), to_string(output)))
+      .with_help("bind the model's sizes to the data's, e.g. --batch N");
 }
 
 std::optional<Dims> given_target(const Options& options) {
