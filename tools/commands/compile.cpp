@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -62,7 +63,10 @@ void compile_to_files(CompileFlags& flags) {
   write(".hpp", cpp_header(planned, prefix));
   write_text((std::filesystem::path(flags.output) / "gradc_runtime.h").string(),
              std::string(kRuntimeHeader()));
-  if (!flags.model.weights.empty()) {
+  // What the object does not hold: weights that were given, or that the model file brought.
+  bool has_content = std::any_of(planned.states.begin(), planned.states.end(),
+                                 [](const StateTensor& s) { return !s.content.bytes.empty(); });
+  if (!flags.model.weights.empty() || has_content) {
     Session session(flags.model);
     session.save(base + ".safetensors", false, {});
     written.push_back(base + ".safetensors");
