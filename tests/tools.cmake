@@ -12,6 +12,10 @@ add_test(NAME "reports in a browser"
 # The command line as a user calls it.
 add_test(NAME "bad inputs" COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/e2e/bad_inputs.sh $<TARGET_FILE:gradc> ${PROJECT_SOURCE_DIR})
 add_test(NAME "classes of a fed target" COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/e2e/feed.sh $<TARGET_FILE:gradc> ${PROJECT_SOURCE_DIR})
+foreach(model lstm unet)
+  add_test(NAME "gradients and losses of ${model}.onnx"
+    COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/e2e/onnx_references.sh $<TARGET_FILE:gradc> ${PROJECT_SOURCE_DIR} ${model})
+endforeach()
 add_test(NAME "bits of mlp: threads, budget, resume"
   COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/e2e/bits.sh $<TARGET_FILE:gradc> ${PROJECT_SOURCE_DIR}/examples/mlp.model 2MiB 6)
 add_test(NAME "bits of lenet: threads, budget, resume"
