@@ -126,15 +126,15 @@ class TileLowering {
   void lower_task() {
     row_elements_ = ceil_div(block_.size[vector_], lanes_) * lanes_;
     place_sums();
-    if (passes_ > 1)
-      clear_sums();
-    lower_passes(nest_.result_loops);
-    bool in_place = s_.sums_in >= 0 && stores_sums_unchanged(values_.function(), nest_);
-    if (!s_.direct_store && !in_place)
+    lower_passes(nest_.result_loops, true, true);
+    if (in_scratch())
       store_sums(values_, nest_, vector_, block_, sums_, buffers());
   }
 
-  // In scratch as [row loops][columns], or where the result wants them.
+  bool in_scratch() const { return !s_.direct_store && s_.sums_in < 0; }
+
+  // In scratch as [row loops][columns], cleared where passes add to them, or where the result wants
+  // them.
   void place_sums() {
     sums_ = {0, builder_.index(0), std::vector<int64_t>(nest_.loops.size())};
     if (s_.sums_in >= 0) {
@@ -153,43 +153,55 @@ class TileLowering {
         sums_.step[l] = elements;
         elements *= block_.size[l];
       }
-    if (!s_.direct_store)
-      sums_.buffer = scratch("sums", elements);
-  }
-
-  void clear_sums() {
-    Scalar row = sums_.base;
-    size_t opened = 0;
-    for (size_t l = 0; l < nest_.result_loops; ++l)
-      if (is_row(l) && block_.size[l] > 1) {
-        Scalar i = builder_.begin_for(LoopKind::serial, block_.size[l])[0];
-        row = builder_.add(row, builder_.mul(i, builder_.index(sums_.step[l])));
-        ++opened;
-      }
-    int64_t columns = s_.sums_in >= 0 ? block_.size[vector_] : row_elements_;
-    Scalar column = builder_.begin_for(LoopKind::vector, columns)[0];
-    builder_.store(sums_.buffer, builder_.add(row, column), builder_.constant(dtype_, 0));
+    if (s_.direct_store)
+      return;
+    sums_.buffer = scratch("sums", elements);
+    if (passes_ == 1)
+      return;
+    Scalar i = builder_.begin_for(LoopKind::vector, elements)[0];
+    builder_.store(sums_.buffer, i, builder_.constant(dtype_, 0));
     builder_.end_for();
-    for (; opened > 0; --opened)
-      builder_.end_for();
   }
 
-  void lower_passes(size_t l) {
+  // `first`, `last`: whether the loops outside of l are in their first, last iteration.
+  void lower_passes(size_t l, bool first, bool last) {
     if (l == nest_.loops.size()) {
+      first_pass_ = first;
+      last_pass_ = last;
       lower_pass();
       return;
     }
     int64_t extent = nest_.loops[l].extent;
-    for (const Segment& part : segments(extent, ceil_div(extent, s_.blocks[l]))) {
+    for (const Segment& part : parts_of_passes(l, first, last)) {
       Scalar i =
           part.count > 1 ? builder_.begin_for(LoopKind::serial, part.count)[0] : builder_.index(0);
       block_.start[l] =
           builder_.add(builder_.index(part.start), builder_.mul(i, builder_.index(part.size)));
       block_.size[l] = part.size;
-      lower_passes(l + 1);
+      lower_passes(l + 1, first && part.start == 0 && part.count == 1,
+                   last && part.start + part.size == extent);
       if (part.count > 1)
         builder_.end_for();
     }
+  }
+
+  // The first and the last pass stand apart where sums wait in the result: the one finds none
+  // there, the other goes on to the epilogue.
+  std::vector<Segment> parts_of_passes(size_t l, bool first, bool last) const {
+    int64_t extent = nest_.loops[l].extent;
+    std::vector<Segment> parts = segments(extent, ceil_div(extent, s_.blocks[l]));
+    if (in_scratch())
+      return parts;
+    if (Segment& part = parts.front(); first && part.count > 1) {
+      Segment begin{part.start, part.size, 1};
+      part = {part.start + part.size, part.size, part.count - 1};
+      parts.insert(parts.begin(), begin);
+    }
+    if (Segment& part = parts.back(); last && part.count > 1) {
+      --part.count;
+      parts.push_back({part.start + part.count * part.size, part.size, 1});
+    }
+    return parts;
   }
 
   void lower_pass() {
@@ -268,7 +280,7 @@ class TileLowering {
                     .a_buffer = a.buffer,
                     .b_buffer = b.buffer,
                     .padded = s_.stage_b && s_.sums_in < 0};
-    if (!s_.direct_store && tile.padded)
+    if (in_scratch() && s_.stage_b)
       tile.columns = row_elements_;
     if (row_ < nest_.loops.size())
       tile.a_row_step = a.step[row_];
@@ -277,14 +289,14 @@ class TileLowering {
     std::vector<Scalar> starts = {address(a.base, a.step, at), b.base};
     Scalar sums_start = address(sum_base_, sums_.step, at);
     int64_t sum_row_step = row_ < nest_.loops.size() ? sums_.step[row_] : 0;
-    if (passes_ > 1) {
+    if (in_scratch() ? passes_ > 1 : !first_pass_) {
       tile.accumulate = true;
       tile.acc_buffer = sums_.buffer;
       tile.acc_row_step = sum_row_step;
       starts.push_back(sums_start);
     }
     auto [row, group, column, sum] = builder_.begin_tile(tile, starts);
-    if (s_.direct_store)
+    if (last_pass_ && !in_scratch())
       store_row(at, row, column, sum);
     else
       builder_.store(
@@ -316,6 +328,7 @@ class TileLowering {
   size_t vector_, row_;  // loops; row_ is the number of loops if there is none
   bool parallel_ = false;
   int64_t passes_ = 1;
+  bool first_pass_ = true, last_pass_ = true;  // of the open one
 
   NestBlock block_;
   std::array<OperandAccess, 2> access_;
