@@ -7,5 +7,6 @@ gradc_test(plan_test LIBS gradc_plan SOURCES
   unit/plan_recompute_test.cpp
   unit/plan_report_test.cpp
   unit/plan_schedule_test.cpp
+  unit/plan_scratch_limits_test.cpp
   unit/plan_storage_test.cpp
   unit/plan_test.cpp)

@@ -33,11 +33,12 @@ int64_t largest_divisor(int64_t x, int64_t limit) {
 
 class Chooser {
  public:
-  Chooser(const Function& kernel, const Target& target, int threads)
+  Chooser(const Function& kernel, const Target& target, int threads, const ContractLimits& limits)
       : kernel_(kernel),
         nest_(contraction_nest(kernel)),
         target_(target),
         threads_(threads),
+        limits_(limits),
         lanes_(target.lanes_f32()) {
     s_.blocks = nest_.extents();
   }
@@ -92,17 +93,15 @@ class Chooser {
            storing / static_cast<double>(summed_elements());
   }
 
-  // The method and the vector loop. Which operands are computed in the kernel must not matter here:
-  // fusion never changes a bit.
-  void choose_method() {
-    double best = 4;  // about what vectors along the result without tiles cost
+  // The vector loop of a tile that costs less than `best`, which becomes its cost.
+  void choose_vector_loop(double& best, bool result_rows) {
     for (size_t side : {0, 1}) {
       if (nest_.has_windows(side) || nest_.has_padding(side))
         continue;
       for (size_t l = 0; l < nest_.result_loops; ++l) {
         const ContractionLoop& loop = nest_.loops[l];
         if (loop.extent == 1 || !loop.moves[side] || loop.moves[1 - side] ||
-            tile_cost(side, l) >= best)
+            (result_rows && loop.result_step != 1) || tile_cost(side, l) >= best)
           continue;
         best = tile_cost(side, l);
         s_.method = ContractMethod::tile;
@@ -110,6 +109,13 @@ class Chooser {
         s_.vector_loop = static_cast<int64_t>(l);
       }
     }
+  }
+
+  // The method and the vector loop. Which operands are computed in the kernel, and what limits its
+  // scratch, must not choose the method: neither fusion nor memory ever changes a bit.
+  void choose_method() {
+    double best = 4;  // about what vectors along the result without tiles cost
+    choose_vector_loop(best, false);
     const ContractionLoop* summed =
         nest_.result_loops < nest_.loops.size() ? &nest_.loops.back() : nullptr;
     bool contiguous = summed && nest_.step(0, nest_.loops.size() - 1) == 1 &&
@@ -119,6 +125,8 @@ class Chooser {
     if (contiguous && summed->extent >= lanes_ / 2 &&
         (best >= 4 ? direct > 8 : best > 2 && summed->extent >= 2 * lanes_))
       s_.method = ContractMethod::lanes;
+    if (double cost = 1.25 * best; s_.method == ContractMethod::tile && limits_.result_rows)
+      choose_vector_loop(cost, true);
   }
 
   // The last loop that fills a tile, else the longest.
@@ -163,7 +171,8 @@ class Chooser {
   void choose_passes() {
     bool strided =
         s_.row_loop >= 0 && !nest_.has_windows(a()) && nest_.step(a(), nest_.loops.size() - 1) != 1;
-    int64_t limit = strided ? kStridedPassElements : kPassElements, elements = 1;
+    int64_t limit = std::min(limits_.pass_elements, strided ? kStridedPassElements : kPassElements);
+    int64_t elements = 1;
     for (size_t l = nest_.loops.size(); l-- > nest_.result_loops;) {
       int64_t extent = nest_.loops[l].extent;
       int64_t parts = ceil_div(extent, std::max<int64_t>(1, limit / elements));
@@ -222,6 +231,8 @@ class Chooser {
     int64_t limit = s_.direct_store || s_.sums_in >= 0 ? 4 * kSumRows : kSumRows;
     if (s_.stage_a && !nest_.has_windows(a()))
       limit = kStagedRows;
+    if (s_.stage_a || !(s_.direct_store || s_.sums_in >= 0))
+      limit = std::min(limit, limits_.rows);
     if (threads_ > 1 && tasks < 2 * threads_)
       limit = std::max<int64_t>(32, std::min(limit, all_rows * tasks / (2 * threads_)));
     if (s_.row_loop >= 0) {
@@ -273,6 +284,7 @@ class Chooser {
   ContractionNest nest_;
   const Target& target_;
   int threads_;
+  ContractLimits limits_;
   int64_t lanes_;
   ContractSchedule s_;
 };
@@ -283,9 +295,9 @@ std::string_view name_of(ContractMethod method) {
   return kMethodNames[static_cast<size_t>(method)];
 }
 
-ContractSchedule choose_contract_schedule(const Function& kernel, const Target& target,
-                                          int threads) {
-  return Chooser(kernel, target, threads).choose();
+ContractSchedule choose_contract_schedule(const Function& kernel, const Target& target, int threads,
+                                          const ContractLimits& limits) {
+  return Chooser(kernel, target, threads, limits).choose();
 }
 
 void set_attributes(Function& kernel, const ContractSchedule& s) {

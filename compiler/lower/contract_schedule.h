@@ -44,8 +44,15 @@ struct ContractSchedule {
   int64_t sums_in = -1;
 };
 
-ContractSchedule choose_contract_schedule(const Function& kernel, const Target& target,
-                                          int threads);
+// What keeps scratch small, at some cost in speed.
+struct ContractLimits {
+  int64_t pass_elements = INT64_MAX;  // of the summed loops in a pass
+  int64_t rows = INT64_MAX;  // whose sums, or whose part of a, are in scratch at once
+  bool result_rows = false;  // vectors run along rows of the result, which can hold the sums
+};
+
+ContractSchedule choose_contract_schedule(const Function& kernel, const Target& target, int threads,
+                                          const ContractLimits& limits = {});
 // As printed attributes of the kernel, and back.
 void set_attributes(Function& kernel, const ContractSchedule& schedule);
 ContractSchedule contract_schedule_of(const Function& kernel);

@@ -12,15 +12,15 @@
 #include "ir/diagnostic.h"
 
 namespace gradc {
-namespace {
 
-// Bytes that the arena of `entry` may take; below 0 if `--memory-total` is used up without it.
 int64_t budget_of(const Module& module, const Function& entry, const Options& options) {
   int64_t budget = options.memory.value_or(INT64_MAX);
   if (options.memory_total)
     budget = std::min(budget, *options.memory_total - region_bytes(module, entry).total());
   return budget;
 }
+
+namespace {
 
 struct Placed {
   Schedule schedule;

@@ -11,6 +11,9 @@ namespace gradc {
 // Fault::impossible_budget when no plan within the budget is found.
 Module plan(const Module& module, const Options& options);
 
+// Bytes that the arena of `entry` may take; below 0 if `--memory-total` is used up without it.
+int64_t budget_of(const Module& module, const Function& entry, const Options& options);
+
 // Holds a module that has its plan already, as a dump does, to the checker and to the budgets of
 // `options`: a text that was changed by hand must not become code that overwrites its own values.
 void check_planned(const Module& module, const Options& options);

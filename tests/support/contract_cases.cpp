@@ -74,8 +74,9 @@ Function contract_kernel(const std::string& text, Fused fused) {
   return kernel;
 }
 
-Function scheduled(Function kernel, const Target& target, int threads) {
-  set_attributes(kernel, choose_contract_schedule(kernel, target, threads));
+Function scheduled(Function kernel, const Target& target, int threads,
+                   const ContractLimits& limits) {
+  set_attributes(kernel, choose_contract_schedule(kernel, target, threads, limits));
   return kernel;
 }
 

@@ -20,7 +20,8 @@ enum class Fused : uint8_t {
 // A kernel of one contract op, written as in OpDef::examples.
 Function contract_kernel(const std::string& example, Fused fused = Fused::nothing);
 // The same with its schedule as attributes.
-Function scheduled(Function kernel, const Target& target, int threads);
+Function scheduled(Function kernel, const Target& target, int threads,
+                   const ContractLimits& limits = {});
 
 std::vector<std::string> op_examples();  // of all contract ops in the table
 std::vector<std::string> dot_cases();  // odd sizes, all transpositions, batch axes

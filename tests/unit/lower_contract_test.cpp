@@ -19,8 +19,9 @@ const Target kNarrow{.vector_bytes = 32, .vector_registers = 16};
 // The loops compute what the evaluator does. Arguments are small multiples of 1/8, so that sums are
 // exact in any order.
 void check_loops(const Function& kernel, const Target& target, int threads,
-                 const std::vector<Tensor>& arguments, const std::vector<Tensor>& expected) {
-  Function ready = test::scheduled(kernel, target, threads);
+                 const std::vector<Tensor>& arguments, const std::vector<Tensor>& expected,
+                 const ContractLimits& limits) {
+  Function ready = test::scheduled(kernel, target, threads, limits);
   loop::Kernel loops = lower(ready, target, threads);
   std::string text = print(loops);
   CHECK(print(parse_loops(text, "kernel.loops")) == text);
@@ -33,14 +34,15 @@ void check_loops(const Function& kernel, const Target& target, int threads,
     CHECK(results[i] == expected[i].data);
 }
 
-void check_all(const std::vector<std::string>& cases, test::Fused fused) {
+void check_all(const std::vector<std::string>& cases, test::Fused fused,
+               const ContractLimits& limits = {}) {
   for (const std::string& example : cases) {
     CAPTURE(example);
     Function kernel = test::contract_kernel(example, fused);
     std::vector<Tensor> arguments = test::random_arguments(kernel, 1);
     std::vector<Tensor> expected = eval_closed({}, kernel, arguments);
-    check_loops(kernel, kWide, 1, arguments, expected);
-    check_loops(kernel, kNarrow, 2, arguments, expected);
+    check_loops(kernel, kWide, 1, arguments, expected, limits);
+    check_loops(kernel, kNarrow, 2, arguments, expected, limits);
   }
 }
 
@@ -59,4 +61,10 @@ TEST_CASE("loops of products of odd sizes compute what eval does", "[contract]")
 TEST_CASE("loops of convolutions and their gradients compute what eval does", "[contract]") {
   check_all(test::convolution_cases(), test::Fused::nothing);
   check_all(test::convolution_cases(), test::Fused::both);
+}
+
+TEST_CASE("loops with little scratch compute what eval does", "[contract]") {
+  ContractLimits limits{.pass_elements = 7, .rows = 16, .result_rows = true};
+  check_all(test::dot_cases(), test::Fused::both, limits);
+  check_all(test::convolution_cases(), test::Fused::epilogue, limits);
 }

@@ -54,7 +54,8 @@ std::vector<Tensor> rough_arguments(const Function& function) {
 
 // Runs `entry` with the schedule that `change` makes of the chosen one.
 std::vector<double> run_with(const Function& entry, std::span<const Tensor> arguments, int threads,
-                             const std::function<void(ContractSchedule&)>& change) {
+                             const std::function<void(ContractSchedule&)>& change,
+                             const ContractLimits& limits = {}) {
   CodegenOptions codegen = test::codegen_options("native", threads);
   Options options;
   options.threads = threads;
@@ -66,7 +67,7 @@ std::vector<double> run_with(const Function& entry, std::span<const Tensor> argu
     if (kernel.kind != FunctionKind::kernel)
       continue;
     if (kernel_class(kernel) == "contract") {
-      ContractSchedule s = choose_contract_schedule(kernel, codegen.target, threads);
+      ContractSchedule s = choose_contract_schedule(kernel, codegen.target, threads, limits);
       change(s);
       set_attributes(kernel, s);
     }
@@ -99,6 +100,8 @@ std::vector<std::string> multiplying_loops(const std::string& assembly) {
 
 constexpr const char* kProduct =
     "dot(f32[70,300], f32[300,150]) {batch_a=[], batch_b=[], sum_a=[1], sum_b=[0]}";
+constexpr const char* kManyColumns =
+    "dot(f32[32,200], f32[300,200]) {batch_a=[], batch_b=[], sum_a=[1], sum_b=[1]}";
 constexpr const char* kConv =
     "conv(f32[4,12,14,14], f32[40,12,5,5]) {dilation=[1,1], groups=1, high=[2,2], low=[2,2], "
     "stride=[1,1]}";
@@ -139,6 +142,23 @@ TEST_CASE("threads, tiles and blocks never change a bit of a contraction", "[nat
             s.sums_in = -1;
             s.stage_b = true;
           }) == bits);
+  }
+}
+
+TEST_CASE("what limits scratch never changes a bit", "[native][contract]") {
+  for (const char* example : {kProduct, kManyColumns, kConv, kDataGradient, kWeightGradient}) {
+    CAPTURE(example);
+    Function entry = entry_of(example, Fused::epilogue);
+    std::vector<Tensor> arguments = rough_arguments(entry);
+    auto unchanged = [](ContractSchedule&) {};
+    std::vector<double> bits = run_with(entry, arguments, 1, unchanged);
+    for (const ContractLimits& limits : {ContractLimits{.pass_elements = 32},
+                                         {.rows = 16},
+                                         {.result_rows = true},
+                                         {.pass_elements = 64, .rows = 32, .result_rows = true}}) {
+      CHECK(run_with(entry, arguments, 1, unchanged, limits) == bits);
+      CHECK(run_with(entry, arguments, 2, unchanged, limits) == bits);
+    }
   }
 }
 

@@ -4,6 +4,8 @@
 
 #include "compiler/kernel.h"
 #include "compiler/lower/contract_schedule.h"
+#include "compiler/lower/lower.h"
+#include "compiler/passes/fuse.h"
 #include "ir/diagnostic.h"
 #include "ir/parse.h"
 #include "ir/print.h"
@@ -91,7 +93,49 @@ TEST_CASE("neither threads nor fused ops choose the method", "[schedule]") {
       CHECK(chosen(example, kAvx512, 8).method == method);
       Function fused = test::contract_kernel(example, test::Fused::both);
       CHECK(choose_contract_schedule(fused, kAvx512, 1).method == method);
+      Function kernel = test::contract_kernel(example);
+      ContractLimits limits{.pass_elements = 64, .rows = 32, .result_rows = true};
+      CHECK(choose_contract_schedule(kernel, kAvx512, 1, limits).method == method);
     }
+}
+
+TEST_CASE("limits make scratch smaller", "[schedule]") {
+  Function kernel = test::contract_kernel(product(128, 512, 1000, true), test::Fused::epilogue);
+  auto scratch = [&](const ContractLimits& limits) {
+    Function scheduled = test::scheduled(kernel, kAvx512, 1, limits);
+    return loop::space_bytes(lower(scheduled, kAvx512, 1), loop::Space::scratch);
+  };
+  // Vectors of 64 rows: b, sums of 512 columns, and 128 columns at a time for the epilogue.
+  CHECK(scratch({}) == 4 * 64 * (1000 + 512 + 128));
+  CHECK(scratch({.pass_elements = 250}) == 4 * 64 * (250 + 512 + 128));
+  CHECK(scratch({.pass_elements = 250, .rows = 256}) == 4 * 64 * (250 + 256 + 128));
+  // Vectors of 64 columns: sums are in the result.
+  CHECK(scratch({.result_rows = true}) == 4 * 64 * 1000);
+  CHECK(scratch({.pass_elements = 250, .result_rows = true}) == 4 * 64 * 250);
+}
+
+TEST_CASE("all threads together leave room for what a call reads and writes", "[schedule]") {
+  Module module = parse_module(R"(module @m
+param @w: f32[512,512]
+entry @infer(%x: f32[256,512], %w: f32[512,512] = @w) {
+  %a: f32[256,512] = dot(%x, %w) {batch_a=[], batch_b=[], sum_a=[1], sum_b=[1]}
+  %b: f32[256,512] = tanh(%a)
+  %c: f32[256,512] = dot(%b, %w) {batch_a=[], batch_b=[], sum_a=[1], sum_b=[1]}
+  %d: f32[256,512] = tanh(%c)
+  %e: f32[256,512] = dot(%d, %w) {batch_a=[], batch_b=[], sum_a=[1], sum_b=[1]}
+  %y: f32[256,512] = tanh(%e)
+  return y=%y
+}
+)",
+                               "m.ir");
+  Options options;
+  options.target = kAvx512;
+  for (int threads : {1, 2, 4}) {
+    options.threads = threads;
+    Module after = schedule(fuse(module, options), options);
+    REQUIRE(after.functions.size() == 2);  // one kernel for all
+    CHECK(scratch_bytes(after.functions[0], threads) == (2 * 256 * 512 * 4) / 16);
+  }
 }
 
 TEST_CASE("schedule writes what the plan needs to know", "[schedule]") {

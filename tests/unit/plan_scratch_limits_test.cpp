@@ -1,0 +1,92 @@
+#include <catch2/catch.hpp>
+
+#include "compiler/plan/scratch_limits.h"
+#include "ir/parse.h"
+#include "ir/verify.h"
+
+using namespace gradc;
+
+namespace {
+
+// Kernels of 256 bytes a value; @first also reads as many of a parameter.
+const std::string kKernels = R"(module @m
+param @w: f32[64]
+kernel @first(%x: f32[64], %w: f32[64]) with {class="map"} {
+  %y: f32[64] = add(%x, %w)
+  return %y
+}
+kernel @next(%x: f32[64]) with {class="map", scratch=640} {
+  %y: f32[64] = tanh(%x)
+  return %y
+}
+kernel @join(%x: f32[64], %y: f32[64]) with {class="map"} {
+  %z: f32[64] = add(%x, %y)
+  return %z
+}
+)";
+
+std::unordered_map<std::string, int64_t> limits(const std::string& entries,
+                                                std::optional<int64_t> memory = std::nullopt) {
+  Module module = parse_module(kKernels + entries, "t.ir");
+  verify(module);
+  Options options;
+  options.memory = memory;
+  return scratch_limits(module, options);
+}
+
+}  // namespace
+
+TEST_CASE("scratch may fill an arena up to what it is measured by", "[scratch]") {
+  // In the arena: h, then h and g, then g. Each call but the state reads and writes 512 bytes.
+  auto chain = limits(R"(entry @infer(%x: f32[64], %w: f32[64] = @w) {
+    %h: f32[64] = call @first(%x, %w)
+    %g: f32[64] = call @next(%h)
+    %y: f32[64] = call @join(%g, %g)
+    return %y
+  })");
+  CHECK(chain.size() == 3);
+  CHECK(chain.at("first") == 512 + 32 - 256);
+  CHECK(chain.at("next") == 32);
+  CHECK(chain.at("join") == 512 + 32 - 256);
+  // The last call reads the caller's x and writes the caller's y: 768 bytes with h.
+  CHECK(limits(R"(entry @infer(%x: f32[64]) {
+    %h: f32[64] = call @next(%x)
+    %y: f32[64] = call @join(%x, %h)
+    return %y
+  })")
+            .at("join") == 768 + 48 - 256);
+}
+
+TEST_CASE("the call with the least room limits a kernel", "[scratch]") {
+  auto found = limits(R"(entry @infer(%x: f32[64]) {
+    %h: f32[64] = call @next(%x)
+    %v: f32[8,8] = reshape(%h) {shape=[8,8]}
+    %u: f32[64] = reshape(%v) {shape=[64]}
+    %g: f32[64] = call @next(%u)
+    %f: f32[64] = call @next(%g)
+    %y: f32[64] = call @join(%h, %f)
+    return %y
+  }
+  entry @f(%x: f32[64]) {
+    %y: f32[64] = call @next(%x)
+    return %y
+  })");
+  // h is alive from its making to the end: 768 bytes where f is made.
+  CHECK(found.at("next") == 48);
+  CHECK(found.at("join") == 768 + 48 - 512);
+}
+
+TEST_CASE("below what is live, a budget leaves a call's own bytes to fill up", "[scratch]") {
+  // Four values are live while f is made. No call touches more than three.
+  const std::string entry = R"(entry @infer(%x: f32[64]) {
+    %h: f32[64] = call @first(%x, %x)
+    %k: f32[64] = call @first(%h, %h)
+    %g: f32[64] = call @next(%k)
+    %f: f32[64] = call @join(%g, %k)
+    %y: f32[64] = call @join(%h, %f)
+    return %y
+  })";
+  CHECK(limits(entry).at("first") == 1024 + 64 - 512);
+  CHECK(limits(entry, 1024 + 64).at("first") == 1024 + 64 - 512);
+  CHECK(limits(entry, 1024 + 63).at("first") == 768 + 48 - 512);
+}
