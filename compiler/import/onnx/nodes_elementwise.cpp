@@ -163,6 +163,23 @@ void clip_11(NodeContext& c) {
   clip(c, bounds[0], bounds[1]);
 }
 
+void is_inf_node(NodeContext& c) {
+  require_float(c, 0);
+  c.result(c.b.op(Opcode::is_inf, {c.tensor(0)},
+                  {{"detect_negative", c.flag("detect_negative", true)},
+                   {"detect_positive", c.flag("detect_positive", true)}}));
+}
+
+// The remainder has the sign of the divisor, or with `fmod`, which floats need, of the dividend.
+void mod_node(NodeContext& c) {
+  bool sign_of_first = c.flag("fmod");
+  if (!sign_of_first && !is_integer(c.dtype(0)))
+    fail("attribute `fmod` is 0, which takes whole numbers, but the input is {}",
+         to_string(c.type(0)));
+  auto [x, y] = broadcast_pair(c, 0, 1);
+  c.result(c.b.op(sign_of_first ? Opcode::fmod : Opcode::mod, {x, y}));
+}
+
 constexpr NodeRule kRules[] = {
     {"Abs", 1, old_unary_node<Opcode::abs>},
     {"Add", 1, old_binary_node<Opcode::add>},
@@ -185,6 +202,8 @@ constexpr NodeRule kRules[] = {
     {"Greater", 1, old_swapped_node<Opcode::less>},
     {"Greater", 7, swapped_node<Opcode::less>},
     {"GreaterOrEqual", 12, swapped_node<Opcode::less_equal>},
+    {"IsInf", 10, is_inf_node},
+    {"IsNaN", 9, unary_node<Opcode::is_nan>},
     {"Less", 1, old_binary_node<Opcode::less>},
     {"Less", 7, binary_node<Opcode::less>},
     {"LessOrEqual", 12, binary_node<Opcode::less_equal>},
@@ -192,6 +211,7 @@ constexpr NodeRule kRules[] = {
     {"Max", 1, variadic_node<Opcode::maximum>},
     {"Mean", 1, mean_node},
     {"Min", 1, variadic_node<Opcode::minimum>},
+    {"Mod", 10, mod_node},
     {"Mul", 1, old_binary_node<Opcode::mul>},
     {"Mul", 7, binary_node<Opcode::mul>},
     {"Neg", 1, old_unary_node<Opcode::neg>},
@@ -209,6 +229,8 @@ constexpr NodeRule kRules[] = {
     {"Sub", 7, binary_node<Opcode::sub>},
     {"Sum", 1, variadic_node<Opcode::add>},
     {"Where", 9, where_node, 0, input_set({1, 2})},
+    {"Xor", 1, old_binary_node<Opcode::logical_xor>},
+    {"Xor", 7, binary_node<Opcode::logical_xor>},
 };
 
 }  // namespace
