@@ -6,6 +6,7 @@ gradc_test(import_test LIBS gradc_import SOURCES
   unit/model_text_test.cpp
   unit/nn_model_test.cpp
   unit/nodes_activation_test.cpp
+  unit/nodes_arrange_test.cpp
   unit/nodes_conv_test.cpp
   unit/nodes_elementwise_test.cpp
   unit/nodes_index_test.cpp
