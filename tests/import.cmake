@@ -8,6 +8,7 @@ gradc_test(import_test LIBS gradc_import SOURCES
   unit/nodes_activation_test.cpp
   unit/nodes_arrange_test.cpp
   unit/nodes_conv_test.cpp
+  unit/nodes_einsum_test.cpp
   unit/nodes_elementwise_test.cpp
   unit/nodes_index_test.cpp
   unit/nodes_loss_test.cpp

@@ -15,8 +15,8 @@ using Table = std::map<std::string_view, std::vector<NodeRule>>;  // rows by ver
 Table make_table() {
   Table table;
   for (std::span<const NodeRule> family :
-       {elementwise_nodes(), activation_nodes(), matmul_nodes(), conv_nodes(), pool_nodes(),
-        norm_nodes(), reduce_nodes(), shape_nodes(), arrange_nodes(), index_nodes(),
+       {elementwise_nodes(), activation_nodes(), matmul_nodes(), einsum_nodes(), conv_nodes(),
+        pool_nodes(), norm_nodes(), reduce_nodes(), shape_nodes(), arrange_nodes(), index_nodes(),
         recurrent_nodes(), loss_nodes(), constant_nodes(), control_nodes()})
     for (const NodeRule& rule : family)
       table[rule.op].push_back(rule);

@@ -55,6 +55,7 @@ inline constexpr int64_t kNewestOpset = 28;
 std::span<const NodeRule> elementwise_nodes();
 std::span<const NodeRule> activation_nodes();
 std::span<const NodeRule> matmul_nodes();
+std::span<const NodeRule> einsum_nodes();
 std::span<const NodeRule> conv_nodes();
 std::span<const NodeRule> pool_nodes();
 std::span<const NodeRule> norm_nodes();
