@@ -7,6 +7,7 @@
 
 #include "compiler/entries.h"
 #include "compiler/passes/reverse.h"
+#include "compiler/passes/sink.h"
 #include "ir/op_def.h"
 #include "ir/print.h"
 
@@ -149,6 +150,22 @@ Function differentiated(Module& module, const Function& function, ValueId of,
   return ready;
 }
 
+// Does to train_step what the pipeline does in front of autodiff, as far as the bits of gradients
+// depend on it. `value` and `wanted` pass as results, so they stay where they are.
+void move_rows(Module& module, Function& step, ValueId& value, std::vector<Wanted>& wanted) {
+  size_t first = step.results.size();
+  step.results.push_back({value, "", ""});
+  for (const Wanted& each : wanted)
+    step.results.push_back({each.value, "", ""});
+  *module.find_function(kTrainStep) = step;
+  module = sink(module, Options{});
+  step = module.function(kTrainStep);
+  value = step.results[first].value;
+  for (size_t i = 0; i < wanted.size(); ++i)
+    wanted[i].value = step.results[first + 1 + i].value;
+  step.results.resize(first);
+}
+
 // What of the loss `name` is the gradient by, as autodiff names its results: grad/dense_1.w or
 // grad_image.
 std::optional<std::string> gradient_by(const std::string& name) {
@@ -211,19 +228,20 @@ Module gradients_by_name(const Module& module, const std::string& of,
   if (wanted.empty())
     wanted = wanted_gradients(module, step, options);
 
-  ValueId value;
   std::optional<std::string> first = gradient_by(of);
-  if (first && !find_value(step, of)) {
+  if (find_value(step, of))
+    first.reset();
+  ValueId value = float_value(step, first ? *first : of);
+  move_rows(result, step, value, wanted);
+  if (first) {
     // The gradient of the loss comes first; what is wanted passes through as results.
     for (const Wanted& each : wanted)
       step.results.push_back({each.value, "", ""});
-    step = differentiated(result, step, loss_of(step), {{float_value(step, *first), of}});
+    step = differentiated(result, step, loss_of(step), {{value, of}});
     value = step.results.back().value;
     for (size_t i = 0; i < wanted.size(); ++i)
       wanted[i].value = step.results[results + i].value;
     step.results.resize(results);
-  } else {
-    value = float_value(step, of);
   }
   *result.find_function(kTrainStep) = differentiated(result, step, value, wanted);
   return result;

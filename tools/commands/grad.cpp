@@ -21,7 +21,8 @@ struct GradFlags {
   std::vector<std::string> wrt;
 };
 
-// Names are those of the module as it is read, so gradients are made before any pass.
+// Names are those of the module as it is read, so gradients are made before any pass; what sink does
+// is part of that.
 Session session_with_gradients(const GradFlags& flags) {
   Module module = load_model(flags.model.model, flags.model.options);
   std::vector<std::string> done = passes_run(module);
@@ -30,7 +31,7 @@ Session session_with_gradients(const GradFlags& flags) {
                     "is a stage behind `expand`; --of and --wrt take a model or an earlier stage",
                     Fault::command_line);
   PipelineObserver observer;
-  observer.skip = {"autodiff", "optimizer"};
+  observer.skip = {"sink", "autodiff", "optimizer"};
   std::string of = flags.of.empty() ? std::string(kLoss) : flags.of;
   return Session(gradients_by_name(module, of, flags.wrt, flags.model.options), flags.model,
                  observer);
