@@ -12,5 +12,6 @@ gradc_test(passes_test LIBS gradc_compiler gradc_contract_cases gradc_test_suppo
   unit/unroll_test.cpp)
 # Whole models, from text to fused ops.
 gradc_test(references_test LIBS gradc_import gradc_compiler gradc_io SOURCES
+  unit/arena_test.cpp
   unit/dump_test.cpp
   unit/references_test.cpp)

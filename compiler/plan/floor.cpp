@@ -35,14 +35,19 @@ int64_t floor_bytes(const Function& function) {
       bytes_of[op.result().index] = bytes_of[op.operand(0).index];
       continue;
     }
-    bool moves = op.code == Opcode::transpose || op.operands.empty();
+    bool slices = op.code == Opcode::slice;
+    bool moves = slices || op.code == Opcode::transpose || op.operands.empty();
     if (moves && from_state)
       continue;
+    int64_t bytes = 0;
+    if (slices) {
+      bytes += function.type(op.result()).bytes();
+      held.clear();
+    }
     for (ValueId result : op.results) {
       bytes_of[result.index] = result;
       held.insert(result);
     }
-    int64_t bytes = 0;
     for (ValueId value : held)
       bytes += function.type(value).bytes();
     floor = std::max(floor, bytes);

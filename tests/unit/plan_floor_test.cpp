@@ -44,4 +44,9 @@ TEST_CASE("the floor is what the most demanding op reads and writes", "[floor]")
                  "%y = add(%x, %u)\n return %y ") == 2 * kX);
   CHECK(floor_of("%t = transpose(%x) {permutation=[1,0]}\n%u = transpose(%t) "
                  "{permutation=[1,0]}\n%y = add(%x, %u)\n return %y ") == 3 * kX);
+  // A slice is what it reads, and its result.
+  const std::string kFirst = "{begin=[0,0], end=[2,64], step=[1,1]}\n";
+  CHECK(floor_of("%v = slice(%x) " + kFirst + " return %v ") == 2 * kX / 4);
+  CHECK(floor_of("%v = slice(%x) " + kFirst + "%y = tanh(%v)\n return %y ") == 2 * kX / 4);
+  CHECK(floor_of("%v = slice(%w) " + kFirst + "%y = tanh(%v)\n return %y ") == kX / 4);
 }
