@@ -21,8 +21,8 @@ struct GradFlags {
   std::vector<std::string> wrt;
 };
 
-// Names are those of the module as it is read, so gradients are made before any pass; what sink does
-// is part of that.
+// Names are those of the module as it is read, so gradients are made before any pass; what sink
+// does is part of that.
 Session session_with_gradients(const GradFlags& flags) {
   Module module = load_model(flags.model.model, flags.model.options);
   std::vector<std::string> done = passes_run(module);
