@@ -146,6 +146,15 @@ Scalar element_gather_nd(loop::ElementContext& c) {
   return c.at(0, from);
 }
 
+// dx = dy, added up where each of its elements was read.
+template <Opcode scatter>
+void vjp_by_adding(Vjp& g) {
+  Attrs attrs = g.attrs();
+  attrs.set("reduction", "add");
+  ValueId zeros = g.b.constant(g.x_type(), 0.0);
+  g.add(0, g.b.op(scatter, {zeros, g.x(1), g.dy()}, attrs));
+}
+
 }  // namespace
 
 // dx = dy added up at the indices
@@ -191,13 +200,7 @@ extern constexpr OpDef gather_elements = {
         },
     .eval = eval_gather_elements,
     .flops = no_flops,
-    .vjp =
-        [](Vjp& g) {
-          Attrs attrs = g.attrs();
-          attrs.set("reduction", "add");
-          ValueId zeros = g.b.constant(g.x_type(), 0.0);
-          g.add(0, g.b.op(Opcode::scatter_elements, {zeros, g.x(1), g.dy()}, attrs));
-        },
+    .vjp = vjp_by_adding<Opcode::scatter_elements>,
     .element = element_gather_elements,
 };
 
@@ -217,13 +220,7 @@ extern constexpr OpDef gather_nd = {
     .infer = infer_gather_nd,
     .eval = eval_gather_nd,
     .flops = no_flops,
-    .vjp =
-        [](Vjp& g) {
-          Attrs attrs = g.attrs();
-          attrs.set("reduction", "add");
-          ValueId zeros = g.b.constant(g.x_type(), 0.0);
-          g.add(0, g.b.op(Opcode::scatter_nd, {zeros, g.x(1), g.dy()}, attrs));
-        },
+    .vjp = vjp_by_adding<Opcode::scatter_nd>,
     .element = element_gather_nd,
 };
 
