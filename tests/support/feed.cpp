@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "ir/builder.h"
+
 namespace gradc::test {
 namespace {
 
@@ -57,6 +59,18 @@ int64_t index_limit(const Example& example) {
   const Dims& dims = example.operands[0].dims;
   int64_t axis = example.attrs.integer_or("axis", static_cast<int64_t>(dims.size()) - 1);
   return dims[static_cast<size_t>(axis)];
+}
+
+Function function_of(const Example& example) {
+  Function function;
+  function.name = "example";
+  Builder b(function);
+  std::vector<ValueId> operands;
+  for (const Type& type : example.operands)
+    operands.push_back(b.parameter(type, "x"));
+  for (ValueId result : b.op_multi(example.code, operands, example.attrs))
+    b.result(result, "y");
+  return function;
 }
 
 std::vector<Tensor> operands_for(const Example& example, Feed& feed) {

@@ -31,6 +31,8 @@ class Feed {
 
 // What indices among the operands must stay below (Domain::index); 1 without such an operand.
 int64_t index_limit(const Example& example);
+// An entry of one op, the example: its operands are the parameters, its results are named `y`.
+Function function_of(const Example& example);
 // Tensors for the operands of an example.
 std::vector<Tensor> operands_for(const Example& example, Feed& feed);
 

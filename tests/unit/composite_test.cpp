@@ -6,6 +6,7 @@
 #include "ir/eval.h"
 #include "ir/op_def.h"
 #include "ir/parse.h"
+#include "tests/support/feed.h"
 #include "tests/support/gradient.h"
 
 using namespace gradc;
@@ -14,17 +15,6 @@ using namespace gradc::test;
 namespace {
 
 using Data = std::vector<std::vector<double>>;  // of operands or results
-
-Function function_of(const Example& example) {
-  Function function;
-  Builder b(function);
-  std::vector<ValueId> operands;
-  for (const Type& type : example.operands)
-    operands.push_back(b.parameter(type, "x"));
-  for (ValueId result : b.op_multi(example.code, operands, example.attrs))
-    b.result(result);
-  return function;
-}
 
 Data run(const Function& function, const Example& example, const Data& data) {
   std::vector<Tensor> operands;

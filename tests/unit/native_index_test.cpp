@@ -3,7 +3,6 @@
 #include <catch2/catch.hpp>
 #include <cmath>
 
-#include "ir/builder.h"
 #include "ir/eval.h"
 #include "ir/op_def.h"
 #include "tests/support/feed.h"
@@ -13,18 +12,6 @@ using namespace gradc;
 using namespace gradc::test;
 
 namespace {
-
-Function function_of(const Example& example) {
-  Function function;
-  function.name = "example";
-  Builder b(function);
-  std::vector<ValueId> operands;
-  for (const Type& type : example.operands)
-    operands.push_back(b.parameter(type, "x"));
-  for (ValueId result : b.op_multi(example.code, operands, example.attrs))
-    b.result(result, "y");
-  return function;
-}
 
 bool same(double x, double y) {
   return x == y || (std::isnan(x) && std::isnan(y));

@@ -2,7 +2,6 @@
 #include <catch2/catch.hpp>
 #include <cmath>
 
-#include "ir/builder.h"
 #include "ir/eval.h"
 #include "ir/op_def.h"
 #include "tests/support/feed.h"
@@ -12,18 +11,6 @@ using namespace gradc;
 using namespace gradc::test;
 
 namespace {
-
-Function function_of(const Example& example) {
-  Function function;
-  function.name = "example";
-  Builder b(function);
-  std::vector<ValueId> operands;
-  for (const Type& type : example.operands)
-    operands.push_back(b.parameter(type, "x"));
-  for (ValueId result : b.op_multi(example.code, operands, example.attrs))
-    b.result(result, "y");
-  return function;
-}
 
 // What rounding may cost: a few units in the last place of the largest term, which the feeds keep
 // near 1.

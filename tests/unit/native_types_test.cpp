@@ -4,7 +4,6 @@
 #include <limits>
 #include <set>
 
-#include "ir/builder.h"
 #include "ir/eval.h"
 #include "ir/op_def.h"
 #include "tests/support/feed.h"
@@ -17,18 +16,6 @@ namespace {
 
 constexpr DType kDTypes[] = {DType::f32, DType::f64, DType::f16, DType::bf16, DType::i8,
                              DType::u8,  DType::i16, DType::i32, DType::i64,  DType::boolean};
-
-Function function_of(const Example& example) {
-  Function function;
-  function.name = "example";
-  Builder b(function);
-  std::vector<ValueId> operands;
-  for (const Type& type : example.operands)
-    operands.push_back(b.parameter(type, "x"));
-  for (ValueId result : b.op_multi(example.code, operands, example.attrs))
-    b.result(result, "y");
-  return function;
-}
 
 // A unit in the last place of numbers from 1 to 2, and some where every step is rounded.
 double tolerance(DType dtype, bool in_steps) {

@@ -29,19 +29,6 @@ void for_each_example(F f) {
       f(line, parse_example(line));
 }
 
-// A function whose parameters are the example's operands and whose results are the op's.
-Function function_of(const Example& example) {
-  Function function;
-  function.name = "example";
-  Builder b(function);
-  std::vector<ValueId> operands;
-  for (const Type& type : example.operands)
-    operands.push_back(b.parameter(type, "x"));
-  for (ValueId result : b.op_multi(example.code, operands, example.attrs))
-    b.result(result);
-  return function;
-}
-
 Module module_of(const Function& function) {
   Module module;
   module.name = "m";
