@@ -280,3 +280,22 @@ TEST_CASE("a module without entries has no report", "[report]") {
   CHECK_THROWS_WITH(report_data(module, request),
                     Catch::Contains("t.ir: error: it has no entry, so nothing in it runs"));
 }
+
+TEST_CASE("an entry that a pass makes begins with that pass", "[report]") {
+  Compiled example("mlp", 4, std::nullopt);
+  std::erase_if(example.imported.functions,
+                [](const Function& function) { return function.name == "init"; });
+  ReportRequest request{"t.ir", "", "1.2.3", {}, {}};
+  request.options.train = true;
+  request.options.cpu = "x86-64-v3";
+  Json data = report_data(example.imported, request);
+  for (const Json& entry : data["entries"])
+    if (entry["name"] == "init")
+      for (const Json& stage : entry["stages"]) {
+        CAPTURE(stage["pass"].dump());
+        bool before = stage["pass"] == "import" || stage["pass"] == "autodiff";
+        CHECK((!before || stage["functions"].empty()));
+        CHECK((stage["pass"] != "plan" || stage["functions"].size() == 1));
+      }
+  CHECK(data["entries"].size() == 3);
+}

@@ -1,6 +1,7 @@
 // gradc report: a page to open in a browser that shows what the compiler did with a model.
 #include <fmt/format.h>
 
+#include <filesystem>
 #include <memory>
 
 #include "compiler/compile.h"
@@ -25,8 +26,16 @@ std::vector<std::pair<std::string, std::string>> settings_of(const ReportFlags& 
   std::vector<std::pair<std::string, std::string>> settings;
   for (const auto& [name, value] : options.binds)
     settings.emplace_back(name, fmt::format("{}", value));
+  for (const auto& [name, list] : options.bind_lists)
+    settings.emplace_back(name, to_string(list));
   for (const auto& [input, dims] : options.shapes)
     settings.emplace_back(input, to_string(dims));
+  if (!options.loss.empty())
+    settings.emplace_back("loss", options.loss);
+  if (options.train_mode)
+    settings.emplace_back("mode", "train");
+  for (const std::string& pattern : options.parameters)
+    settings.emplace_back("parameters", pattern);
   if (flags.train)
     settings.emplace_back("optimizer", flags.model.optimizer);
   for (const std::string& pattern : options.frozen)
@@ -53,7 +62,9 @@ void report(ReportFlags& flags) {
     write_text("", data.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
   if (flags.model.json && flags.output.empty())
     return;
-  std::string path = flags.output.empty() ? imported.name + ".html" : flags.output;
+  std::string path = flags.output;
+  if (path.empty())
+    path = std::filesystem::path(flags.model.model).stem().string() + ".html";
   write_text(path, report_page(data));
   if (!flags.model.json)
     fmt::print("{}: open it in a browser\n", path);
@@ -68,9 +79,10 @@ void add_report(CLI::App& app) {
   add_model_flags(*command, flags->model);
   add_optimizer_flags(*command, flags->model);
   command->add_flag("--train", flags->train, "The training step as well as inference");
-  command->add_option("-o,--output", flags->output,
-                      "The page (default: the model's name with .html); with --json, the data go "
-                      "to standard output and the page is written only if it is named here");
+  command->add_option(
+      "-o,--output", flags->output,
+      "The page (default: the model file's name with .html); with --json, the data go "
+      "to standard output and the page is written only if it is named here");
   command->callback([flags] { report(*flags); });
 }
 

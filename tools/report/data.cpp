@@ -101,8 +101,11 @@ Json entry_json(const std::vector<Stage>& stages, const std::string& name, const
                 const std::map<std::string, int>& kernels, StringTable& strings) {
   const Module& planned = stages.back().module;
   EntryStages followed = follow_entry(stages, name);
+  auto written = std::find_if(stages.begin(), stages.end(), [&](const Stage& stage) {
+    return stage.module.find_function(name) != nullptr;
+  });
   Json json = {{"name", name},
-               {"floor_bytes", floor_bytes(stages.front().module.function(name))},
+               {"floor_bytes", floor_bytes(written->module.function(name))},
                {"stages", stages_json(stages, followed, name, strings)}};
   json.update(plan_json(planned, planned.function(name), followed.back().at(name).tracked, options,
                         kernels, strings));

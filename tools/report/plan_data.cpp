@@ -206,7 +206,7 @@ class PlanWriter {
 
   Json by_layer() const {
     FlopTable table;
-    // The order of layers is that of the forward pass.
+    // Layers, and nodes of the model, come in the order of the forward pass.
     for (Phase phase : {Phase::forward, Phase::backward, Phase::update})
       for (size_t i = 0; i < entry_.ops.size(); ++i)
         if (is_call(i) && entry_.ops[i].phase == phase) {
@@ -219,14 +219,14 @@ class PlanWriter {
 
   Json by_line() const {
     FlopTable table;
-    for (size_t i = 0; i < entry_.ops.size(); ++i) {
-      if (!is_call(i))
-        continue;
-      const Function& kernel = module_.function(entry_.ops[i].callee);
-      for (const Op& op : kernel.ops)
-        table.row(line_of(op.loc)).of(entry_.ops[i].phase, report_.recomputed_ops[i]) +=
-            flops_of(kernel, op);
-    }
+    for (Phase phase : {Phase::forward, Phase::backward, Phase::update})
+      for (size_t i = 0; i < entry_.ops.size(); ++i) {
+        if (!is_call(i) || entry_.ops[i].phase != phase)
+          continue;
+        const Function& kernel = module_.function(entry_.ops[i].callee);
+        for (const Op& op : kernel.ops)
+          table.row(line_of(op.loc)).of(phase, report_.recomputed_ops[i]) += flops_of(kernel, op);
+      }
     return table.json(strings_);
   }
 

@@ -9,9 +9,11 @@
 namespace gradc {
 namespace {
 
-// The entry, then the bodies that it runs, each once.
+// The entry, then the bodies that it runs, each once; nothing when the entry is not there yet.
 std::vector<const Function*> functions_of(const Module& module, const std::string& entry) {
-  std::vector<const Function*> functions = {&module.function(entry)};
+  std::vector<const Function*> functions;
+  if (const Function* function = module.find_function(entry))
+    functions.push_back(function);
   for (size_t i = 0; i < functions.size(); ++i)
     for (const Op& op : functions[i]->ops) {
       const Function* callee = op.callee.empty() ? nullptr : module.find_function(op.callee);

@@ -32,7 +32,7 @@ struct StageFunction {
 // By stage: the entry under its name, and the bodies that it runs.
 using EntryStages = std::vector<std::map<std::string, StageFunction>>;
 
-// Fails when a stage does not have the entry.
+// A pass may make the entry, as `init` for an optimizer's states: stages before have none of it.
 EntryStages follow_entry(const std::vector<Stage>& stages, const std::string& entry);
 
 nlohmann::ordered_json stages_json(const std::vector<Stage>& stages, const EntryStages& followed,

@@ -90,9 +90,16 @@ function place_of(loc) {
   }
   return place_cache.get(loc);
 }
+// A node of a graph file without the file's name: `/fc1/Gemm` of `net.onnx:/fc1/Gemm`.
+const node_of = (loc) => {
+  const file = data.file.split("/").pop() + ":";
+  return loc.startsWith(file) ? loc.slice(file.length) : loc;
+};
+// What fits into the gutter of a column: `11:7`, or the end of a node's name.
 const short_place = (loc) => {
-  const place = place_of(loc);
-  return place ? `${place.line}:${place.column}` : loc;
+  const place = place_of(loc), node = node_of(loc);
+  if (place) return `${place.line}:${place.column}`;
+  return node.length <= 7 ? node : "…" + node.slice(-6);
 };
 // What ops of one line have in common: its number, for lines of the model that is shown.
 const line_key = (loc) => {

@@ -17,8 +17,8 @@ const kWords = "entry|func|kernel|loops|return|store|yield|parallel|serial|vecto
 const kTokens = new RegExp(
     [
       `(?<value>%${kName})`,
-      "(?<at>@\\d+\\b)",     // an offset in the arena
-      `(?<name>@${kName})`,  // a state or a function
+      "(?<at>@\\d+(?![A-Za-z0-9_]|[./:-]+[A-Za-z0-9_]))",  // an offset in the arena
+      `(?<name>@${kName})`,                                // a state or a function
       "(?<type>\\b(?:bf|[fiu])\\d+\\b(?:\\[[\\d,]*\\])?|\\bbool\\b(?:\\[[\\d,]*\\])?)",
       "(?<attrs>\\{[^{}]*\\})",
       "(?<op>(?<== )[a-z_0-9]+(?=[ (]))",
@@ -160,7 +160,7 @@ class Column {
           html("button", {class: "gap", "data-gap": index}, `⋯ ${plural(row.gap, "same line")}`);
       return html("div", attributes, html("span", {class: "loc"}), gap);
     }
-    const loc = row.number || clipped(short_place(row.loc || ""), 7);
+    const loc = row.number || short_place(row.loc || "");
     return html(
         "div", attributes,
         html("span", {class: "loc", title: row.loc, "data-loc": row.loc ? index : null}, loc),

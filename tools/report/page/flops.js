@@ -59,10 +59,12 @@ function line_rows(rows) {
     const name = text_of(row.name), key = line_key(name + ":0");
     const is_line = key !== name + ":0";
     const number = /^\d+$/.test(key) ? Number(key) : Infinity;
-    const label = source_line(key) || name || "no line of the model";
+    const label = source_line(key) || node_of(name) || "no place in the model";
     return {...row, label, number, key: is_line ? key : name, children: []};
   });
-  return described.filter((row) => flops_of_row(row) > 0).sort((a, b) => a.number - b.number);
+  // Lines of the model, then nodes as they come, then what has no place.
+  const rank = (row) => row.key ? Math.min(row.number, 1e9) : 2e9;
+  return described.filter((row) => flops_of_row(row) > 0).sort((a, b) => rank(a) - rank(b));
 }
 
 // Opens the tree level by level while it stays short.
@@ -159,7 +161,9 @@ function draw_flops() {
   section_of("flops").replaceChildren(
       heading(
           "FLOPs", "Floating point operations; a multiplication with its addition counts as two.",
-          segments([["layer", "by layer"], ["line", "by line of the model"]], flops.by, set_flops),
+          segments(
+              [["layer", "by layer"], ["line", data.source.length ? "by line" : "by node"]],
+              flops.by, set_flops),
           legend(kinds)),
       flops.list);
   set_flops(flops.by);

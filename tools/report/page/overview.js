@@ -105,8 +105,9 @@ function parameter_card() {
 function pipeline_card(entry) {
   const stages = entry.stages.slice(1);
   const total = stages.reduce((sum, stage) => sum + stage.seconds, 0);
-  const ops = entry.stages.map(
-      (stage) => stage.functions[0].lines.filter((value, i) => i % 4 === 3 && value >= 0).length);
+  const ops_of = (fn) => fn.lines.filter((value, i) => i % 4 === 3 && value >= 0).length;
+  const written = entry.stages.filter((stage) => stage.functions.length);
+  const ops = written.map((stage) => ops_of(stage.functions[0]));
   const different = new Set(entry.calls.map((call) => call.kernel)).size;
   const slowest = stages.reduce((a, b) => (b.seconds > a.seconds ? b : a), entry.stages[0]);
   const longest = `${slowest.pass} took ${time_text(slowest.seconds * 1e9)}`;

@@ -86,7 +86,8 @@ function stage_column(stage, index, entry) {
   const {lines, added, altered, gone} = changes_of(stage, before);
   const is_plan = index === entry.stages.length - 1;
   const column = new Column(stage.pass, {note: stage.reason, is_plan, stage, before});
-  column.idle = before && !added && !altered && !gone;
+  column.idle = !lines || (before && !added && !altered && !gone);
+  column.empty = "A later pass makes this entry.";
   const show_ghosts = (event) => {
     column.ghosts = !column.ghosts;
     event.currentTarget.setAttribute("aria-pressed", String(column.ghosts));
@@ -97,7 +98,7 @@ function stage_column(stage, index, entry) {
     altered &&
         html("span", {class: "chip changed", title: "changed lines"}, "~" + count_text(altered)),
     gone && button("−" + count_text(gone), "chip gone", show_ghosts, "lines that are gone"),
-    column.idle && chip("unchanged")
+    column.idle && lines && chip("unchanged")
   ];
   if (before) column.chips.append(...changes.filter(Boolean));
   column.chips.append(chip(plural(lines, "line"), "plain"));
