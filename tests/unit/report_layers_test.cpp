@@ -20,6 +20,7 @@ TEST_CASE("kernels belong to layers", "[report]") {
 param @net.first.w: f32[8,8]
 param @net.second.w: f32[8,8]
 optimizer @net.first.w.m: f32[8,8]
+buffer @net/net.0/mask: f32[8,8]
 kernel @dot(%x: f32[8,8], %w: f32[8,8]) with {class="contract"} {
   %y: f32[8,8] = dot(%x, %w) {batch_a=[], batch_b=[], sum_a=[1], sum_b=[0]}
   return %y
@@ -27,6 +28,10 @@ kernel @dot(%x: f32[8,8], %w: f32[8,8]) with {class="contract"} {
 kernel @dot_add(%x: f32[8,8], %w: f32[8,8], %b: f32[8,8]) with {class="contract"} {
   %d: f32[8,8] = dot(%x, %w) {batch_a=[], batch_b=[], sum_a=[1], sum_b=[0]}
   %y: f32[8,8] = add(%d, %b)
+  return %y
+}
+kernel @add(%x: f32[8,8], %m: f32[8,8]) with {class="map"} {
+  %y: f32[8,8] = add(%x, %m)
   return %y
 }
 kernel @exp(%x: f32[8,8]) with {class="map"} {
@@ -46,12 +51,12 @@ kernel @step(%w: f32[8,8], %g: f32[8,8], %m: f32[8,8]) with {class="map"} {
   %v: f32[8,8] = sub(%w, %n)
   return %v, %n
 }
-entry @f(%x: f32[8,8], %first: f32[8,8] = @net.first.w, %second: f32[8,8] = @net.second.w, %m: f32[8,8] = @net.first.w.m) {
+entry @f(%x: f32[8,8], %first: f32[8,8] = @net.first.w, %second: f32[8,8] = @net.second.w, %m: f32[8,8] = @net.first.w.m, %mask: f32[8,8] = @net/net.0/mask) {
 forward:
   %a: f32[8,8] = call @dot(%x, %first)
   %view: f32[64] = reshape(%a) {shape=[64]}
   %back: f32[8,8] = reshape(%view) {shape=[8,8]}
-  %b: f32[8,8] = call @exp(%back)
+  %b: f32[8,8] = call @add(%back, %mask)
   %c: f32[8,8] = call @dot_add(%b, %second, %first)
   %loss: f32[] = call @sum(%c)
 backward:

@@ -34,6 +34,9 @@ class Finder {
  public:
   Finder(const Module& module, const Function& entry)
       : module_(module), entry_(entry), producers_(entry.values.size(), kNone) {
+    layers_ = layers_with(Role::parameter);
+    if (layers_.empty())
+      layers_ = layers_with(Role::buffer);
     for (const Parameter& parameter : entry.parameters)
       if (!parameter.state.empty())
         states_[parameter.value] = parameter.state;
@@ -63,10 +66,20 @@ class Finder {
   }
 
  private:
-  // What a layer owns; the optimizer's states of a parameter say no more than the parameter.
+  std::set<std::string> layers_with(Role role) const {
+    std::set<std::string> layers;
+    for (const StateTensor& state : module_.states)
+      if (state.role == role)
+        layers.insert(layer_of_state(state.name));
+    return layers;
+  }
+
+  // What a layer owns: its parameters and what is named like them, such as running statistics. The
+  // optimizer's states of a parameter say no more than the parameter.
   std::string owner(const std::string& state) const {
     const StateTensor* tensor = module_.find_state(state);
-    return tensor && tensor->role != Role::optimizer ? layer_of_state(state) : "";
+    std::string layer = layer_of_state(state);
+    return tensor && tensor->role != Role::optimizer && layers_.contains(layer) ? layer : "";
   }
 
   void connect() {
@@ -185,6 +198,7 @@ class Finder {
 
   const Module& module_;
   const Function& entry_;
+  std::set<std::string> layers_;  // that have parameters
   std::map<ValueId, std::string> states_, tied_;
   std::vector<int> producers_;  // by value: the kernel, views seen through
   std::vector<std::vector<int>> readers_;  // by op

@@ -38,7 +38,7 @@ function layer_tree(rows) {
   const settle = (node) => {
     node.children = node.children.map(settle);
     if (node.own) {
-      if (node.children.length)
+      if (node.children.length && flops_of_row(node.own) > 0)
         node.children.unshift(
             {...node.own, label: "shared by these", path: node.path + ".", children: []});
       else
