@@ -9,8 +9,8 @@
 
 namespace gradc {
 
-// Reads an .onnx file, a .model description or an .ir dump, by its extension. Errors name the file and the place
-// in it.
+// Reads an .onnx file, a .model description or an .ir dump, by its extension. Errors name the file
+// and the place in it.
 Module load_model(const std::string& path, const Options& options);
 
 // Runs the whole pipeline; `observer` sees the module after each pass.

@@ -64,11 +64,10 @@ Function schedule_contraction(const Function& kernel, const Options& options, in
 // contraction's depends on the whole module and on the budget.
 bool is_scheduled(const Function& kernel, const Options& options) {
   if (kernel_class(kernel) == "contract")
-    return std::any_of(std::begin(kContractLimits), std::end(kContractLimits),
-                       [&](const ContractLimits& limits) {
-                         return scheduled_contraction(kernel, options, limits).attrs ==
-                                kernel.attrs;
-                       });
+    return std::any_of(
+        std::begin(kContractLimits), std::end(kContractLimits), [&](const ContractLimits& limits) {
+          return scheduled_contraction(kernel, options, limits).attrs == kernel.attrs;
+        });
   Function anew = kernel;
   set_bytes(anew, lower(anew, options.target, options.threads));
   return anew.attrs == kernel.attrs;
@@ -111,9 +110,9 @@ void check_schedule(const Module& module, const Options& options) {
 void check_scheduled_kernels(const Module& module, const Options& options) {
   for (const Function& kernel : module.functions)
     if (kernel.kind == FunctionKind::kernel && !is_scheduled(kernel, options))
-      throw UserError("", fmt::format("kernel @{} is scheduled as {}, which no schedule for {} is",
-                                      kernel.name, to_string(kernel.attrs),
-                                      to_string(machine(options))))
+      throw UserError(
+          "", fmt::format("kernel @{} is scheduled as {}, which no schedule for {} is", kernel.name,
+                          to_string(kernel.attrs), to_string(machine(options))))
           .with_help("begin with a stage before `schedule`");
 }
 

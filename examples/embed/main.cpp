@@ -1,7 +1,8 @@
-// Trains LeNet inside of this process: no Python, no framework, no compiler. The model was compiled before by
+// Trains LeNet inside of this process: no Python, no framework, no compiler. The model was compiled
+// before by
 //   gradc compile examples/lenet.model --train -o lenet
-// The data are made up here, so that the program needs no files: an image of class k has a bright square whose
-// place depends on k, in noise.
+// The data are made up here, so that the program needs no files: an image of class k has a bright
+// square whose place depends on k, in noise.
 #include <cstdint>
 #include <cstdio>
 #include <random>
@@ -26,7 +27,8 @@ void draw(Batch& batch, std::mt19937& random) {
     for (int y = 0; y < kSide; ++y)
       for (int x = 0; x < kSide; ++x) {
         bool bright = y >= top && y < top + 8 && x >= left && x < left + 4;
-        batch.image[static_cast<size_t>((i * kSide + y) * kSide + x)] = noise(random) + (bright ? 0.5f : 0.0f);
+        batch.image[static_cast<size_t>((i * kSide + y) * kSide + x)] =
+            noise(random) + (bright ? 0.5f : 0.0f);
       }
     batch.label[static_cast<size_t>(i)] = label;
   }

@@ -9,8 +9,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   options.train = true;
   Module module;
   try {
-    module =
-        import_model_text({reinterpret_cast<const char*>(data), size}, "fuzz.model", options);
+    module = import_model_text({reinterpret_cast<const char*>(data), size}, "fuzz.model", options);
   } catch (const UserError&) {
     return 0;
   }

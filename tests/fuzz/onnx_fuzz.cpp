@@ -1,4 +1,5 @@
-// ONNX files. External data are out of reach: their folder would be /proc/self/fd, which holds links.
+// ONNX files. External data are out of reach: their folder would be /proc/self/fd, which holds
+// links.
 #include "compiler/import/onnx/onnx_file.h"
 #include "ir/diagnostic.h"
 #include "tests/fuzz/memory_file.h"

@@ -10,11 +10,11 @@
 #include "compiler/passes/fuse.h"
 #include "compiler/passes/schedule.h"
 #include "compiler/plan/plan.h"
+#include "ir/half.h"
 #include "ir/verify.h"
 #include "runtime/float_environment.h"
 #include "runtime/gradc_runtime.h"
 #include "runtime/guarded.h"
-#include "ir/half.h"
 
 namespace gradc::test {
 namespace {

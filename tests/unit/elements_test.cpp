@@ -6,8 +6,8 @@
 #include <limits>
 #include <vector>
 
-#include "tests/support/data_files.h"
 #include "ir/half.h"
+#include "tests/support/data_files.h"
 
 using namespace gradc;
 using gradc_test::user_error;

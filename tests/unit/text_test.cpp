@@ -54,7 +54,8 @@ TEST_CASE("a module prints as it was written", "[text]") {
 
 TEST_CASE("the evaluator runs calls and stores tied results", "[eval]") {
   Module module = parse_module(kMlp, "mlp.ir");
-  State state = {{"w", {{DType::f32, {3, 2}}, {1, 2, 3, 4, 5, 6}}}, {"mean", {{DType::f32, {2}}, {0, 0}}}};
+  State state = {{"w", {{DType::f32, {3, 2}}, {1, 2, 3, 4, 5, 6}}},
+                 {"mean", {{DType::f32, {2}}, {0, 0}}}};
   Tensor x{{DType::f32, {4, 3}}, {1, 0, 0, 0, 1, 0, 0, 0, 1, 1, 1, 1}};
   std::vector<Tensor> y = eval(module, module.function("infer"), {&x, 1}, state);
   CHECK(y[0].data == std::vector<double>{1, 4, 9, 16, 25, 36, 81, 144});
@@ -65,26 +66,38 @@ TEST_CASE("errors of the text form say where, what was seen and what to do", "[t
   CHECK(error_of(in_function("%y = tahn(%x)")) ==
         "t.ir:3:8: error: unknown op `tahn`; did you mean `tanh`?\n    %y = tahn(%x)\n         ^");
   CHECK(error_of(in_function("%y: f32[3] = tanh(%x)")) ==
-        "t.ir:3:3: error: %y is written as f32[3], but `tanh` gives f32[2,3]\n    %y: f32[3] = tanh(%x)\n    ^");
-  CHECK(error_of(in_function("%y = add(%x, %z)")).find("t.ir:3:16: error: %z is not defined above") == 0);
-  CHECK(error_of(in_function("%y = add(%x)")).find("`add` takes 2 operands, got 1") != std::string::npos);
-  CHECK(error_of(in_function("%y = reduce_sum(%x) {axes=[2]}")).find("must rise and lie in [0, 2)") !=
+        "t.ir:3:3: error: %y is written as f32[3], but `tanh` gives f32[2,3]\n    %y: f32[3] = "
+        "tanh(%x)\n    ^");
+  CHECK(
+      error_of(in_function("%y = add(%x, %z)")).find("t.ir:3:16: error: %z is not defined above") ==
+      0);
+  CHECK(error_of(in_function("%y = add(%x)")).find("`add` takes 2 operands, got 1") !=
         std::string::npos);
-  CHECK(error_of(in_function("%y = reduce_sum(%x) {axis=[0]}")).find("has no attribute `axis`") != std::string::npos);
-  CHECK(error_of(in_function("%y: f32[2,3] = call @g(%x)")).find("has no function @g") != std::string::npos);
-  CHECK(error_of("module @m\nfunc @f(%x: f33[2]) {").find("unknown element type `f33`") != std::string::npos);
+  CHECK(
+      error_of(in_function("%y = reduce_sum(%x) {axes=[2]}")).find("must rise and lie in [0, 2)") !=
+      std::string::npos);
+  CHECK(error_of(in_function("%y = reduce_sum(%x) {axis=[0]}")).find("has no attribute `axis`") !=
+        std::string::npos);
+  CHECK(error_of(in_function("%y: f32[2,3] = call @g(%x)")).find("has no function @g") !=
+        std::string::npos);
+  CHECK(error_of("module @m\nfunc @f(%x: f33[2]) {").find("unknown element type `f33`") !=
+        std::string::npos);
 }
 
 TEST_CASE("attributes of calls and scans are checked as those of other ops", "[text]") {
   auto with_scan = [](const std::string& attrs) {
-    return error_of("module @m\nfunc @b(%c: f32[2], %s: f32[2]) { return %c, %s }\n"
-                    "entry @e(%c: f32[2], %s: f32[3,2]) {\n"
-                    "  %d: f32[2], %t: f32[3,2] = scan @b(%c, %s) {" + attrs + "}\n  return %d, %t\n}\n");
+    return error_of(
+        "module @m\nfunc @b(%c: f32[2], %s: f32[2]) { return %c, %s }\n"
+        "entry @e(%c: f32[2], %s: f32[3,2]) {\n"
+        "  %d: f32[2], %t: f32[3,2] = scan @b(%c, %s) {" +
+        attrs + "}\n  return %d, %t\n}\n");
   };
   CHECK(with_scan("carries=1, sequences=1, trips=3") == "");
-  CHECK(with_scan("carries=1, sequences=1").find("`scan` needs the attribute `trips`") != std::string::npos);
-  CHECK(with_scan("carries=1, sequences=1, trips=3.0").find("attribute `trips` of `scan` is real") !=
+  CHECK(with_scan("carries=1, sequences=1").find("`scan` needs the attribute `trips`") !=
         std::string::npos);
+  CHECK(
+      with_scan("carries=1, sequences=1, trips=3.0").find("attribute `trips` of `scan` is real") !=
+      std::string::npos);
   // -3 + 3 and 1 - 1 must not pass for counts of operands.
   for (const char* attrs : {"carries=-3, sequences=3, trips=3", "carries=1, sequences=-1, trips=3",
                             "carries=3, sequences=-3, trips=3", "carries=1, sequences=1, trips=0"})
@@ -93,8 +106,8 @@ TEST_CASE("attributes of calls and scans are checked as those of other ops", "[t
 
 TEST_CASE("offsets lie inside of the arena, whatever is written", "[text]") {
   auto placed = [](const std::string& arena, const std::string& offset) {
-    return error_of("module @m\nentry @e(%x: f32[4]) arena " + arena + " {\n  %y: f32[4] @" + offset +
-                    " = tanh(%x)\n  return %y\n}\n");
+    return error_of("module @m\nentry @e(%x: f32[4]) arena " + arena + " {\n  %y: f32[4] @" +
+                    offset + " = tanh(%x)\n  return %y\n}\n");
   };
   CHECK(placed("64", "48") == "");
   for (const char* offset : {"49", "-1", "9223372036854775807"})
@@ -104,13 +117,15 @@ TEST_CASE("offsets lie inside of the arena, whatever is written", "[text]") {
 
 TEST_CASE("sizes that would overflow are errors at their op", "[text]") {
   auto error = [](const std::string& line) { return error_of(in_function(line)); };
-  CHECK(error_of("module @m\nfunc @f(%x: f32[2,2147483648]) {").find(
-            "t.ir:2:13: error: f32[2,2147483648] has a size of 2147483648") == 0);
-  CHECK(error_of("module @m\nfunc @f(%x: f32[-2]) {").find("has a size of -2") != std::string::npos);
+  CHECK(error_of("module @m\nfunc @f(%x: f32[2,2147483648]) {")
+            .find("t.ir:2:13: error: f32[2,2147483648] has a size of 2147483648") == 0);
+  CHECK(error_of("module @m\nfunc @f(%x: f32[-2]) {").find("has a size of -2") !=
+        std::string::npos);
   CHECK(error_of("module @m\nfunc @f(%x: f32[2147483647,2147483647,2147483647]) {")
             .find("more than 2^40 elements") != std::string::npos);
   CHECK(error("%y = constant() {dtype=f32, shape=[9223372036854775807], value=0.0}")
-            .find("attribute `shape` of `constant` holds 9223372036854775807") != std::string::npos);
+            .find("attribute `shape` of `constant` holds 9223372036854775807") !=
+        std::string::npos);
   CHECK(error("%y = constant() {dtype=f32, shape=[2147483647,2147483647], value=0.0}")
             .find("more than 2^40 elements") != std::string::npos);
   CHECK(error("%y = pad(%x) {low=[0,0], high=[0,0], interior=[2147483647,2147483647], value=0.0}")

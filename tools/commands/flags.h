@@ -24,7 +24,8 @@ struct ModelFlags {
   double learning_rate = -1, weight_decay = -1;  // negative: the optimizer's customary one
 };
 
-// The model, --bind, --shape, --batch, --loss, --train-mode, --params, --weights, --seed, --threads, --cpu, --memory,
+// The model, --bind, --shape, --batch, --loss, --train-mode, --params, --weights, --seed,
+// --threads, --cpu, --memory,
 // --memory-total.
 void add_model_flags(CLI::App& command, ModelFlags& flags);
 // --optimizer, --lr, --momentum, ..., --freeze.
