@@ -141,7 +141,7 @@ Scalar Builder::constant(DType dtype, double value) {
 Scalar Builder::index(int64_t value) {
   Scalar result = place({.code = Code::constant, .integer = value}, DType::i64, "c");
   definitions_[result.reg].linear = {value, {}};
-  definitions_[result.reg].limit = value >= 0 ? value + 1 : 0;
+  definitions_[result.reg].limit = value >= 0 && value < INT64_MAX ? value + 1 : 0;
   return result;
 }
 

@@ -1,5 +1,5 @@
 // Takes the place of operator new and delete, as C++ allows; the forms that are not here call
-// these. Aligned ones are not counted.
+// these, but sanitizers bring a nothrow form of their own. Aligned ones are not counted.
 #include "tests/support/heap_peak.h"
 
 #include <malloc.h>
@@ -20,6 +20,14 @@ void* operator new(size_t size) {
   held += static_cast<int64_t>(malloc_usable_size(pointer));
   peak = std::max<int64_t>(peak, held);
   return pointer;
+}
+
+void* operator new(size_t size, const std::nothrow_t&) noexcept {
+  try {
+    return operator new(size);
+  } catch (const std::bad_alloc&) {
+    return nullptr;
+  }
 }
 
 void operator delete(void* pointer) noexcept {
