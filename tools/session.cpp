@@ -140,6 +140,8 @@ void Session::save(const std::string& path, bool with_optimizer,
 
 EntryCall::EntryCall(const Session& session, std::string_view entry)
     : instance_(session.instance()), entry_(&session.entry(entry)) {
+  if (const Function* imported = session.imported().find_function(entry))
+    index_ranges_ = index_ranges(*imported);
   for (uint32_t i = 0; i < entry_->input_count; ++i)
     inputs_.emplace_back(entry_->inputs[i].bytes);
   for (uint32_t i = 0; i < entry_->output_count; ++i)
@@ -202,6 +204,7 @@ std::vector<NamedArray> EntryCall::output_arrays() const {
 }
 
 void EntryCall::feed(std::span<const NamedArray> arrays, const std::string& file) {
+  data_ = file;
   for (uint32_t i = 0; i < entry_->input_count; ++i) {
     std::string name = entry_->inputs[i].name;
     Type type = type_of(entry_->inputs[i]);
@@ -229,7 +232,26 @@ void EntryCall::feed(std::span<const NamedArray> arrays, const std::string& file
   }
 }
 
+void EntryCall::check_indices() const {
+  for (uint32_t i = 0; i < entry_->input_count; ++i) {
+    auto found = index_ranges_.find(entry_->inputs[i].name);
+    if (found == index_ranges_.end())
+      continue;
+    const auto& [name, range] = *found;
+    Type type = type_of(entry_->inputs[i]);
+    std::vector<int64_t> indices(static_cast<size_t>(type.elements()));
+    convert_elements(type.dtype, inputs_[i], DType::i64,
+                     std::as_writable_bytes(std::span(indices)));
+    for (size_t at = 0; at < indices.size(); ++at)
+      if (indices[at] < range.least || indices[at] >= range.end)
+        throw UserError(
+            data_, fmt::format("element {} of `{}` is {}; {} takes numbers from {} to {}", at, name,
+                               indices[at], range.loc, range.least, range.end - 1));
+  }
+}
+
 void EntryCall::run() const {
+  check_indices();
   check(gradc_run(instance_, entry_, input_pointers_.data(), output_pointers_.data()),
         entry_->name);
 }

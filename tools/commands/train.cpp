@@ -107,6 +107,7 @@ class Trainer {
 
  private:
   void open_data() {
+    step_call_.set_source(flags_.data);
     inputs_ = sample_inputs(step_call_.entry());
     if (inputs_.empty())
       fail("the model takes no data");

@@ -30,16 +30,11 @@ ValueId cross_entropy(const LossInput& in) {
 // The mean of -output at the target's class: for outputs that are logarithms already.
 ValueId negative_log_likelihood(const LossInput& in) {
   Builder& b = in.b;
-  Dims dims = b.dims(in.output);
-  auto rank = static_cast<int64_t>(dims.size());
-  int64_t classes = dims[static_cast<size_t>(in.class_axis)];
-  ValueId hot =
-      b.op(Opcode::one_hot, {in.target}, {{"size", classes}, {"dtype", b.type(in.output).dtype}});
-  std::vector<int64_t> permutation = other_axes({rank - 1}, rank);  // the class axis to its place
-  permutation.insert(permutation.begin() + in.class_axis, rank - 1);
-  ValueId chosen = b.mul(in.output, b.transpose(hot, permutation));
-  ValueId sum = b.reduce_sum(chosen, other_axes({}, rank));
-  return b.scale(sum, -static_cast<double>(classes) / static_cast<double>(element_count(dims)));
+  Dims with_one = b.dims(in.output);
+  with_one[static_cast<size_t>(in.class_axis)] = 1;
+  ValueId chosen = b.op(Opcode::gather_elements, {in.output, b.reshape(in.target, with_one)},
+                        {{"axis", in.class_axis}});
+  return b.neg(mean(b, chosen));
 }
 
 // -t log(p) - (1 - t) log(1 - p), logarithms cut at -100 so that p = 0 and 1 have a loss.
@@ -127,8 +122,14 @@ bool fits(const Dims& given, const Dims& dims) {
                     [](int64_t a, int64_t b) { return a == b || a == -1; });
 }
 
-// Axis 1 if the output without it has the target's shape, else the last. Targets often have a size
-// of 1 where the classes are, or their batch and positions in one axis: that is no other shape.
+// Without the sizes of 1 after the batch: a global pool leaves [N,classes,1,1], the labels are [N].
+Dims squeezed(Dims dims) {
+  if (!dims.empty())
+    dims.erase(std::remove(dims.begin() + 1, dims.end(), 1), dims.end());
+  return dims;
+}
+
+// Axis 1 if the output without it has the target's shape, else the last. Sizes of 1 do not count.
 int64_t class_axis(const Type& output, const std::optional<Dims>& target) {
   int64_t rank = output.rank();
   if (rank < 1)
@@ -136,9 +137,7 @@ int64_t class_axis(const Type& output, const std::optional<Dims>& target) {
   if (!target || rank == 1)
     return std::min<int64_t>(1, rank - 1);
   for (int64_t axis : {int64_t{1}, rank - 1}) {
-    Dims kept = without_axis(output.dims, axis), with_one = output.dims;
-    with_one[static_cast<size_t>(axis)] = 1;
-    if (fits(*target, kept) || fits(*target, with_one))
+    if (fits(squeezed(*target), squeezed(without_axis(output.dims, axis))))
       return axis;
   }
   throw UserError("", fmt::format("the target is {}, the output {}: neither without axis 1 nor "

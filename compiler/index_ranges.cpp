@@ -1,0 +1,89 @@
+#include "compiler/index_ranges.h"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <set>
+
+#include "ir/op_def.h"
+
+namespace gradc {
+namespace {
+
+// Ops whose second operand numbers places along the axis `axis` of their first.
+constexpr std::array kIndexed = {Opcode::gather, Opcode::gather_elements, Opcode::cross_entropy};
+// Ops whose results hold elements of their first operand.
+constexpr std::array kMoves = {Opcode::reshape,   Opcode::transpose, Opcode::slice,
+                               Opcode::broadcast, Opcode::cast,      Opcode::stop_gradient};
+
+template <size_t n>
+bool is_one_of(Opcode code, const std::array<Opcode, n>& codes) {
+  return std::find(codes.begin(), codes.end(), code) != codes.end();
+}
+
+class Ranges {
+ public:
+  explicit Ranges(const Function& entry)
+      : entry_(entry), input_(entry.values.size()), made_by_(entry.values.size()) {
+    for (const Parameter& parameter : entry.parameters)
+      if (parameter.state.empty() && is_integer(entry.type(parameter.value).dtype))
+        input_[parameter.value.index] = &entry[parameter.value].name;
+    for (const Op& op : entry.ops) {
+      for (ValueId result : op.results)
+        made_by_[result.index] = &op;
+      follow(op);
+    }
+  }
+
+  std::map<std::string, IndexRange> found;
+
+ private:
+  void follow(const Op& op) {
+    if (is_one_of(op.code, kMoves) && is_integer(entry_.type(op.result()).dtype)) {
+      input_[op.result().index] = input_[op.operand(0).index];
+    } else if (const std::string* input = counted_from_the_end(op)) {
+      input_[op.result().index] = input;
+      wraps_.insert(op.result());
+    } else if (is_one_of(op.code, kIndexed)) {
+      if (const std::string* indices = input_[op.operand(1).index])
+        add(*indices, op);
+    }
+  }
+
+  void add(const std::string& input, const Op& op) {
+    const Dims& dims = entry_.type(op.operand(0)).dims;
+    int64_t size = dims[static_cast<size_t>(op.attrs.integer("axis"))];
+    IndexRange range{wraps_.contains(op.operand(1)) ? -size : 0, size, op.loc};
+    auto [place, is_new] = found.emplace(input, range);
+    if (is_new)
+      return;
+    place->second.least = std::max(place->second.least, range.least);
+    if (range.end < place->second.end)
+      place->second = {place->second.least, range.end, range.loc};
+  }
+
+  // select(less(i, 0), add(i, size), i): the input that i comes from, or null.
+  const std::string* counted_from_the_end(const Op& op) const {
+    if (op.code != Opcode::select)
+      return nullptr;
+    const Op* is_negative = made_by_[op.operand(0).index];
+    const Op* wrapped = made_by_[op.operand(1).index];
+    bool fits = is_negative && wrapped && is_negative->code == Opcode::less &&
+                wrapped->code == Opcode::add && is_negative->operand(0) == op.operand(2) &&
+                wrapped->operand(0) == op.operand(2);
+    return fits ? input_[op.operand(2).index] : nullptr;
+  }
+
+  const Function& entry_;
+  std::vector<const std::string*> input_;  // by value: the input that its elements come from
+  std::vector<const Op*> made_by_;
+  std::set<ValueId> wraps_;  // values whose elements were negative, and count from the end
+};
+
+}  // namespace
+
+std::map<std::string, IndexRange> index_ranges(const Function& entry) {
+  return Ranges(entry).found;
+}
+
+}  // namespace gradc
