@@ -62,6 +62,8 @@ std::string to_string(const Type& type) {
 }
 
 void check_size(const Type& type) {
+  if (type.rank() > kMaxRank)
+    fail("a tensor of {} axes; at most {} are taken", type.rank(), kMaxRank);
   for (int64_t dim : type.dims)
     if (dim < 0 || dim > kMaxSize)
       fail("{} has a size of {}; sizes are from 0 to {}", to_string(type), dim, kMaxSize);

@@ -38,9 +38,11 @@ std::string to_string(const Type& type);  // f32[128,784]; f32[] for a scalar
 std::string to_string(const Dims& dims);  // [128,784]
 
 // A size, and what attributes say of sizes, is below 2^31, so that shape rules may add and multiply
-// two of them; a tensor has at most 2^40 elements, so that sums of bytes stay far from 2^63.
+// two of them; a tensor has at most 2^40 elements, so that sums of bytes stay far from 2^63, and
+// 64 axes, as in other libraries of arrays.
 inline constexpr int64_t kMaxSize = (int64_t{1} << 31) - 1;
 inline constexpr int64_t kMaxElements = int64_t{1} << 40;
+inline constexpr int64_t kMaxRank = 64;
 void check_size(const Type& type);  // fails with what is too large
 
 int64_t element_count(const Dims& dims);  // INT64_MAX if it is larger

@@ -6,7 +6,7 @@
 namespace gradc {
 namespace {
 
-constexpr size_t kMaxRank = 32;
+constexpr size_t kMaxRank = 64;
 
 // A reader of exactly the JSON that a header is: an object of objects of strings and of arrays of
 // natural numbers. Every function returns nothing once an error is set.

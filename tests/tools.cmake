@@ -11,6 +11,7 @@ add_test(NAME "reports in a browser"
 
 # The command line as a user calls it.
 add_test(NAME "bad inputs" COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/e2e/bad_inputs.sh $<TARGET_FILE:gradc> ${PROJECT_SOURCE_DIR})
+add_test(NAME "bad ONNX inputs" COMMAND python3 ${CMAKE_CURRENT_SOURCE_DIR}/e2e/onnx_bad_inputs.py $<TARGET_FILE:gradc> ${PROJECT_SOURCE_DIR})
 add_test(NAME "classes of a fed target" COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/e2e/feed.sh $<TARGET_FILE:gradc> ${PROJECT_SOURCE_DIR})
 foreach(model lstm unet)
   add_test(NAME "gradients and losses of ${model}.onnx"

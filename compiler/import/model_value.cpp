@@ -92,6 +92,8 @@ std::vector<int64_t> whole_numbers(const Value& value, std::string_view what) {
 }
 
 void check_size(const Dims& dims) {
+  if (static_cast<int64_t>(dims.size()) > kMaxRank)
+    fail("a tensor of {} axes; at most {} are taken", dims.size(), kMaxRank);
   int64_t elements = 1;
   for (int64_t dim : dims) {
     if (dim < 1)

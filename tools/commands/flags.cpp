@@ -61,12 +61,13 @@ std::vector<int64_t> parse_shape(const std::string& text, const std::string& fla
 void read_bind(ModelFlags& flags, const std::string& bind) {
   auto [name, value] = split_at_equals(bind, "--bind", "NAME=VALUE");
   std::string flag = "--bind " + name;
+  if (flags.options.binds.contains(name) || flags.options.bind_lists.contains(name))
+    throw UserError("", fmt::format("{} is given twice", flag), Fault::command_line);
   if (value.find(',') == std::string::npos) {
     flags.options.binds[name] = parse_integer(value, flag, std::numeric_limits<int64_t>::min());
     return;
   }
   std::vector<int64_t>& list = flags.options.bind_lists[name];
-  list.clear();
   for (size_t begin = 0; begin <= value.size();) {
     size_t end = std::min(value.find(',', begin), value.size());
     list.push_back(
@@ -189,7 +190,8 @@ void finish(ModelFlags& flags) {
     flags.options.binds["batch"] = parse_integer(flags.batch, "--batch", 1);
   for (const std::string& shape : flags.shapes) {
     auto [name, value] = split_at_equals(shape, "--shape", "INPUT=1x3x224x224");
-    flags.options.shapes[name] = parse_shape(value, "--shape " + name);
+    if (!flags.options.shapes.emplace(name, parse_shape(value, "--shape " + name)).second)
+      throw UserError("", fmt::format("--shape {} is given twice", name), Fault::command_line);
   }
   if (!flags.memory.empty())
     flags.options.memory = parse_bytes(flags.memory, "--memory");

@@ -32,6 +32,8 @@ struct Facts {
 
 Facts gather(InfoFlags& flags) {
   finish(flags.model);
+  const Options& options = flags.model.options;
+  flags.train |= !options.loss.empty() || options.train_mode;
   flags.model.options.train = flags.train;
   Facts facts;
   facts.imported = load_model(flags.model.model, flags.model.options);
@@ -126,7 +128,8 @@ void add_info(CLI::App& app) {
   auto flags = std::make_shared<InfoFlags>();
   add_model_flags(*command, flags->model);
   add_optimizer_flags(*command, flags->model);
-  command->add_flag("--train", flags->train, "Training as well as inference");
+  command->add_flag("--train", flags->train,
+                    "Training as well as inference; so do --loss and --train-mode");
   command->callback([flags] {
     Facts facts = gather(*flags);
     if (flags->model.json)

@@ -171,6 +171,9 @@ void GraphRun::run_node(const Node& node, Scope& scope) {
       fail("op `{}` of domain `{}` is not supported; the standard ops of ONNX are",
            readable(node.op_type), readable(node.domain));
     const NodeRule& rule = node_rule(node.op_type, standard_opset(scope.opsets));
+    if (node.inputs.size() > most_inputs(node.op_type))
+      fail("has {} inputs; `{}` takes at most {}", node.inputs.size(), node.op_type,
+           most_inputs(node.op_type));
     bool known = rule.folds, of_weights = false;
     for (const ImportValue& input : inputs) {
       known &= input.kind == Kind::absent || input.constant != nullptr;

@@ -111,8 +111,10 @@ void Message::wrong_type(const char* wanted) const {
 }
 
 void Message::damaged(const std::string& how) const {
-  throw UserError(origin_->path, fmt::format("is damaged or not an ONNX file: at byte {}, {} {}",
-                                             field_begin_ - origin_->begin, kind_, how));
+  throw UserError(
+      origin_->path,
+      fmt::format("is damaged or not an ONNX file: at byte {}, {} {}",
+                  (field_begin_ ? field_begin_ : bytes_.data()) - origin_->begin, kind_, how));
 }
 
 std::string shown(std::string_view name) {

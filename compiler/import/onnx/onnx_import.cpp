@@ -62,6 +62,29 @@ class EntryNames {
   std::set<std::string> taken_;
 };
 
+// What the file says of an output against what it is. Sizes follow --batch and --shape, so they are
+// compared only without them.
+void check_output(const Import& import, const ValueInfo& stated, const Type& type) {
+  auto shown = [&] { return fmt::format("output `{}`", readable(stated.name)); };
+  if (stated.element_type != 0 && dtype_of(stated.element_type) != type.dtype)
+    fail("{} is said to hold {}, the nodes make {}", shown(), name_of(stated.element_type),
+         to_string(type));
+  if (!stated.shape)
+    return;
+  const Options& options = import.options;
+  bool resized = !options.shapes.empty() || options.binds.contains("batch");
+  bool fits = stated.shape->size() == type.dims.size();
+  for (size_t i = 0; fits && !resized && i < type.dims.size(); ++i)
+    fits = (*stated.shape)[i].value.value_or(type.dims[i]) == type.dims[i];
+  if (fits)
+    return;
+  std::vector<std::string> sizes;
+  for (const Dim& dim : *stated.shape)
+    sizes.push_back(dim.value ? std::to_string(*dim.value) : dim.symbol.empty() ? "?" : dim.symbol);
+  import.warn(fmt::format("{}: {} is said to be [{}], the nodes make {}", import.model.path,
+                          shown(), fmt::join(sizes, ","), to_string(type)));
+}
+
 NamedValues run_entry(Trace& trace, const std::vector<Input>& inputs) {
   EntryNames input_names, output_names;
   std::unordered_map<std::string, ImportValue> values;
@@ -81,6 +104,9 @@ NamedValues run_entry(Trace& trace, const std::vector<Input>& inputs) {
     if (outputs[i].kind == ImportValue::Kind::absent)
       fail("output `{}` is an optional value that is absent", readable(name));
     results.emplace_back(output_names.unique(name), trace.tensor(outputs[i]));
+    if (trace.function.name == kInfer)
+      check_output(trace.import, trace.import.model.graph.outputs[i],
+                   trace.b.type(results.back().second));
   }
   return results;
 }

@@ -48,6 +48,9 @@ const NodeRule* find_node_rule(std::string_view op, int64_t opset);
 // All rows, by op and version.
 std::vector<NodeRule> all_node_rules();
 
+// The most inputs that the op has; of ops that take any number, SIZE_MAX.
+size_t most_inputs(std::string_view op);
+
 // The newest opset whose changes the rows know.
 inline constexpr int64_t kNewestOpset = 28;
 

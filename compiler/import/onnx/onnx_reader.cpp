@@ -30,9 +30,12 @@ Dim read_dim(Message message) {
 
 std::vector<Dim> read_shape(Message message) {
   std::vector<Dim> shape;
-  while (message.next())
+  while (message.next()) {
     if (message.field() == shape_proto::dim)
       shape.push_back(read_dim(message.message("TensorShapeProto.Dimension")));
+    if (static_cast<int64_t>(shape.size()) > kMaxRank)
+      message.damaged(fmt::format("has more than {} axes", kMaxRank));
+  }
   return shape;
 }
 

@@ -60,6 +60,8 @@ Parts read_parts(Message message) {
         break;
       case tensor_proto::dims:
         message.append_to(parts.tensor.dims);
+        if (static_cast<int64_t>(parts.tensor.dims.size()) > kMaxRank)
+          message.damaged(fmt::format("has more than {} axes", kMaxRank));
         break;
       case tensor_proto::segment:
         parts.is_segment = true;
@@ -84,17 +86,8 @@ Parts read_parts(Message message) {
   return parts;
 }
 
-// Ranks are not bounded by anything but the file.
-std::string short_text(const Dims& dims) {
-  constexpr size_t kMost = 16;
-  if (dims.size() <= kMost)
-    return to_string(dims);
-  Dims first(dims.begin(), dims.begin() + kMost);
-  return fmt::format("[{},... {} dimensions]", fmt::join(first, ","), dims.size());
-}
-
 std::string shown_type(const Tensor& tensor) {
-  return name_of(tensor.element_type) + short_text(tensor.dims);
+  return name_of(tensor.element_type) + to_string(tensor.dims);
 }
 
 // Bytes of all elements, 0 for an element type that is not ours. Fails for negative dims and for
@@ -102,13 +95,13 @@ std::string shown_type(const Tensor& tensor) {
 uint64_t stated_bytes(const Tensor& tensor) {
   for (int64_t dim : tensor.dims)
     if (dim < 0)
-      fail("has the shape {}; sizes of a tensor cannot be negative", short_text(tensor.dims));
+      fail("has the shape {}; sizes of a tensor cannot be negative", to_string(tensor.dims));
   if (contains(tensor.dims, 0))
     return 0;
   int64_t bytes = tensor.dtype ? byte_size(*tensor.dtype) : 1;
   for (int64_t dim : tensor.dims)
     if (__builtin_mul_overflow(bytes, dim, &bytes))
-      fail("has the shape {}, too large for any file", short_text(tensor.dims));
+      fail("has the shape {}, too large for any file", to_string(tensor.dims));
   return tensor.dtype ? static_cast<uint64_t>(bytes) : 0;
 }
 
