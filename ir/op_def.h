@@ -42,9 +42,9 @@ struct AttrDef {
   bool required = true;
 };
 
-// Up to 8 attributes; a brace list initialises it: `.attrs = {{"axes", AttrKind::integers}}`.
+// Up to 12 attributes; a brace list initialises it: `.attrs = {{"axes", AttrKind::integers}}`.
 struct AttrDefs {
-  std::array<AttrDef, 8> items{};
+  std::array<AttrDef, 12> items{};
   size_t count = 0;
   constexpr AttrDefs() = default;
   constexpr AttrDefs(std::initializer_list<AttrDef> defs) {
