@@ -7,6 +7,7 @@ gradc_test(import_test LIBS gradc_import SOURCES
   unit/nn_model_test.cpp
   unit/nodes_activation_test.cpp
   unit/nodes_arrange_test.cpp
+  unit/nodes_attention_test.cpp
   unit/nodes_conv_test.cpp
   unit/nodes_einsum_test.cpp
   unit/nodes_elementwise_test.cpp

@@ -68,6 +68,7 @@ std::span<const NodeRule> arrange_nodes();
 std::span<const NodeRule> resize_nodes();
 std::span<const NodeRule> index_nodes();
 std::span<const NodeRule> recurrent_nodes();
+std::span<const NodeRule> attention_nodes();
 std::span<const NodeRule> loss_nodes();
 std::span<const NodeRule> constant_nodes();
 std::span<const NodeRule> control_nodes();
