@@ -1,5 +1,7 @@
 // Recurrent layers of ONNX.
+#include <algorithm>
 #include <catch2/catch.hpp>
+#include <cmath>
 
 #include "compiler/entries.h"
 #include "tests/support/onnx_models.h"
@@ -131,6 +133,75 @@ TEST_CASE("RNN", "[onnx]") {
          0.565256, -0.395723, 0.495677});
 }
 
+// Of sequence `i` in [steps, batch, ...]: the first steps.
+Tensor sequence(const Tensor& x, int64_t i, int64_t steps) {
+  int64_t batch = x.type.dims[1], width = x.type.elements() / x.type.dims[0] / batch;
+  Tensor y{{DType::f32, {steps, 1, width}}, {}};
+  for (int64_t step = 0; step < steps; ++step)
+    for (int64_t j = 0; j < width; ++j)
+      y.data.push_back(x.data[static_cast<size_t>((step * batch + i) * width + j)]);
+  return y;
+}
+
+TEST_CASE("sequences of several lengths are each as if alone", "[onnx]") {
+  const char* op = GENERATE("LSTM", "GRU", "RNN");
+  const char* direction = GENERATE("forward", "reverse");
+  int64_t gates = op[0] == 'L' ? 4 : op[0] == 'G' ? 3 : 1;
+  Attributes attributes{attribute("direction", direction)};
+  std::vector<Tensor> inputs = layer(gates, 1);
+  std::vector<std::string> names{"y", "h"};
+  std::vector<int64_t> lengths{3, 1};
+  inputs.push_back({{DType::i32, {2}}, {3, 1}});
+  std::vector<Tensor> both = run(op, attributes, inputs, names);
+  Tensor outputs = both[0], last = both[1];
+  outputs.type.dims = {kSteps, kBatch, kHidden};
+  inputs.pop_back();
+  for (int64_t i = 0; i < kBatch; ++i) {
+    int64_t length = lengths[static_cast<size_t>(i)];
+    inputs[0] = sequence(kX, i, length);
+    std::vector<Tensor> alone = run(op, attributes, inputs, names);
+    CHECK_THAT(sequence(outputs, i, length).data, Catch::Matchers::Approx(alone[0].data));
+    CHECK_THAT(sequence(last, i, 1).data, Catch::Matchers::Approx(alone[1].data));
+    Values rest = sequence(outputs, i, kSteps).data;
+    rest.erase(rest.begin(), rest.begin() + length * kHidden);
+    CHECK(rest == Values(rest.size(), 0));
+  }
+}
+
+TEST_CASE("activations of recurrent layers take numbers", "[onnx]") {
+  std::vector<Tensor> inputs = layer(1, 1);
+  inputs[0].type.dims[0] = 1;
+  inputs[0].data.resize(kBatch * kInputs);
+  auto alone = [&](const char* name, const Values& alpha, const Values& beta) {
+    return run("RNN",
+               {names("activations", {name}), attribute("activation_alpha", alpha),
+                attribute("activation_beta", beta)},
+               inputs)[0]
+        .data;
+  };
+  Values x = alone("Affine", {}, {});
+  auto check_each = [&](const Values& y, auto f) {
+    for (size_t i = 0; i < x.size(); ++i)
+      CHECK(y[i] == Approx(f(x[i])).margin(1e-6));
+  };
+  check_each(alone("Affine", {2}, {0.5}), [](double v) { return 2 * v + 0.5; });
+  check_each(alone("ScaledTanh", {2}, {0.5}), [](double v) { return 2 * std::tanh(0.5 * v); });
+  check_each(alone("HardSigmoid", {}, {}), [](double v) { return 0.2 * v + 0.5; });
+  check_each(alone("LeakyRelu", {0.3}, {}), [](double v) { return v < 0 ? 0.3 * v : v; });
+  check_each(alone("LeakyRelu", {}, {}), [](double v) { return v < 0 ? 0.01 * v : v; });
+  check_each(alone("Elu", {0.5}, {}), [](double v) { return v < 0 ? 0.5 * std::expm1(v) : v; });
+  check_each(alone("ThresholdedRelu", {0.1}, {}), [](double v) { return v > 0.1 ? v : 0; });
+  // Each takes the next number of the list.
+  Values both =
+      run("RNN",
+          {names("activations", {"LeakyRelu", "LeakyRelu"}),
+           attribute("activation_alpha", Values{1, 0}), attribute("direction", "bidirectional")},
+          {inputs[0], mixed({2, kHidden, kInputs}, 2), mixed({2, kHidden, kHidden}, 5)})[0]
+          .data;
+  CHECK(std::any_of(both.begin(), both.begin() + 4, [](double v) { return v < 0; }));
+  CHECK(std::all_of(both.begin() + 4, both.end(), [](double v) { return v >= 0; }));
+}
+
 TEST_CASE("recurrent layers train", "[onnx]") {
   std::vector<Tensor> given = layer(4, 1);
   ModelParts parts{
@@ -161,13 +232,13 @@ TEST_CASE("recurrent layers that cannot be", "[onnx]") {
   };
   std::string place = "t.onnx: node \"n0\" (#0, RNN): error: ";
   CHECK(error({}, {3, 3}) == "no error");
-  CHECK(error({}, {3, 2}) ==
+  CHECK(error({}, {3}) == place + "sequence_lens must be [2], it is i64[1]");
+  CHECK(error({names("activations", {"Sine"})}, {3, 3}) ==
         place +
-            "sequence_lens has 2, the input 3 steps: sequences of several lengths are not "
-            "supported");
-  CHECK(error({names("activations", {"Affine"})}, {3, 3}) ==
-        place +
-            "activation `Affine` is not supported; Relu, Sigmoid, Softplus, Softsign and Tanh are");
+            "activation `Sine` is not known; they are Affine, Elu, HardSigmoid, LeakyRelu, Relu, "
+            "ScaledTanh, Sigmoid, Softplus, Softsign, Tanh, ThresholdedRelu");
+  CHECK(error({names("activations", {"ScaledTanh"})}, {3, 3}) ==
+        place + "activation `ScaledTanh` needs a number of attribute `activation_alpha`");
   CHECK(error({names("activations", {})}, {3, 3}) ==
         place + "attribute `activations` must have 1 names for each of 1 directions, it has 0");
   CHECK(error({attribute("hidden_size", int64_t{3})}, {3, 3}) ==

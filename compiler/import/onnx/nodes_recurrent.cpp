@@ -1,40 +1,24 @@
 // LSTM, GRU and RNN: per direction one product for the inputs of all steps, then a scan.
-#include <array>
+#include <algorithm>
 
 #include "compiler/import/onnx/node_shapes.h"
 #include "compiler/import/onnx/onnx_nodes.h"
+#include "compiler/import/onnx/recurrent_gates.h"
 #include "ir/diagnostic.h"
 
 namespace gradc::onnx {
 namespace {
 
-struct Activation {
-  std::string_view name;
-  Opcode code;
-};
-// Those without numbers of their own.
-constexpr std::array<Activation, 5> kActivations = {{{"Relu", Opcode::relu},
-                                                     {"Sigmoid", Opcode::sigmoid},
-                                                     {"Softplus", Opcode::softplus},
-                                                     {"Softsign", Opcode::softsign},
-                                                     {"Tanh", Opcode::tanh}}};
-
-Opcode activation_named(const std::string& name) {
-  for (const Activation& activation : kActivations)
-    if (activation.name == name)
-      return activation.code;
-  fail("activation `{}` is not supported; Relu, Sigmoid, Softplus, Softsign and Tanh are", name);
-}
-
 // One direction of a node.
 struct Direction {
   ValueId inputs;  // [steps, batch, gates * hidden], biases added
+  ValueId goes_on;  // bool [steps, batch]: whether the sequence goes on; invalid: all do
   ValueId recurrent;  // [gates * hidden, hidden]
   ValueId last;  // GRU: its last gate's part where the reset comes before the product; else invalid
   ValueId bias;  // GRU: [hidden], added to the product of the state; else invalid
   ValueId peephole;  // LSTM: [3 * hidden] of input, output, forget; else invalid
   std::vector<ValueId> states;  // at the beginning, [batch, hidden]
-  std::vector<Opcode> activations;
+  std::vector<Gate> gates;
   bool reverse = false;
 };
 
@@ -60,8 +44,9 @@ struct Step {
       ValueId low = b.constant_like(x, -clip), high = b.constant_like(x, clip);
       x = b.op(Opcode::minimum, {b.op(Opcode::maximum, {x, low}), high});
     }
-    return b.op(direction.activations[i], {x});
+    return activate_unclipped(i, x);
   }
+  ValueId activate_unclipped(size_t i, ValueId x) const { return direction.gates[i](b, x); }
   // `gate` plus piece i of the peephole times the cell.
   ValueId peep(ValueId gate, int64_t i, ValueId cell) const {
     if (!peephole.valid())
@@ -89,7 +74,7 @@ std::vector<ValueId> lstm_step(const Step& s) {
   ValueId kept = b.mul(f, cell);
   ValueId next = b.add(kept, b.mul(i, s.activate(1, s.part(gates, 3))));
   ValueId o = s.activate(0, s.peep(s.part(gates, 1), 1, next));
-  return {b.mul(o, b.op(s.direction.activations[2], {next})), next};
+  return {b.mul(o, s.activate_unclipped(2, next)), next};
 }
 
 // Gates in the order update, reset, hidden.
@@ -135,7 +120,8 @@ struct Layer {
   int64_t steps = 0, batch = 0, inputs = 0, hidden = 0, directions = 1;
   bool batch_first = false, reverse = false, couples = false, resets_after = false;
   double clip = 0;
-  std::vector<Opcode> activations;  // of all directions
+  std::vector<Gate> gates{};  // of all directions
+  ValueId goes_on{};  // as Direction's
 };
 
 void require_dims(const NodeContext& c, size_t i, std::string_view name, const Dims& dims) {
@@ -152,11 +138,24 @@ void read_activations(NodeContext& c, Layer& layer) {
   if (names.size() != all)
     fail("attribute `activations` must have {} names for each of {} directions, it has {}", each,
          layer.directions, names.size());
-  for (const char* numbers : {"activation_alpha", "activation_beta"})
-    if (!c.reals(numbers, {}).empty())
-      fail("attribute `{}` is not supported", numbers);
-  for (const std::string& name : names)
-    layer.activations.push_back(activation_named(name));
+  layer.gates = read_gates(c, names);
+}
+
+// Whether a step is before the end of its sequence; invalid where all sequences have all steps.
+ValueId steps_before_end(NodeContext& c, const Layer& layer) {
+  if (!c.has(4))
+    return {};
+  require_dims(c, 4, "sequence_lens", {layer.batch});
+  if (!is_integer(c.dtype(4)))
+    fail("sequence_lens must hold whole numbers, it is {}", to_string(c.type(4)));
+  if (c.find_constant(4) &&
+      std::ranges::all_of(c.integers(4), [&](int64_t length) { return length == layer.steps; }))
+    return {};
+  Dims dims{layer.steps, layer.batch};
+  ValueId lengths = c.b.broadcast(cast(c, c.tensor(4), DType::i32), {1}, dims);
+  ValueId step =
+      c.b.op(Opcode::iota, {}, {{"axis", int64_t{0}}, {"dtype", DType::i32}, {"shape", dims}});
+  return c.b.op(Opcode::less, {step, lengths});
 }
 
 Layer read_layer(NodeContext& c, const Kind& kind) {
@@ -187,13 +186,7 @@ Layer read_layer(NodeContext& c, const Kind& kind) {
     require_dims(c, 3, "B", {layer.directions, 2 * gates});
   if (kind.name == "LSTM" && c.has(7))
     require_dims(c, 7, "P", {layer.directions, 3 * layer.hidden});
-  if (c.has(4))
-    for (int64_t length : c.integers(4))
-      if (length != layer.steps)
-        fail(
-            "sequence_lens has {}, the input {} steps: sequences of several lengths are not "
-            "supported",
-            length, layer.steps);
+  layer.goes_on = steps_before_end(c, layer);
   return layer;
 }
 
@@ -244,9 +237,10 @@ Direction read_direction(NodeContext& c, const Layer& layer, ValueId x, int64_t 
     direction.peephole = slice_of(b, c.tensor(7), d);
   for (size_t i = 0; i < kind.states; ++i)
     direction.states.push_back(first_state(c, layer, i, d));
-  auto first = layer.activations.begin() +
+  direction.goes_on = layer.goes_on;
+  auto first = layer.gates.begin() +
                static_cast<ptrdiff_t>(static_cast<size_t>(d) * kind.activations.size());
-  direction.activations.assign(first, first + static_cast<ptrdiff_t>(kind.activations.size()));
+  direction.gates.assign(first, first + static_cast<ptrdiff_t>(kind.activations.size()));
   return direction;
 }
 
@@ -267,6 +261,11 @@ std::vector<ValueId> run(NodeContext& c, const Layer& layer, const Direction& di
   Type input = c.b.type(direction.inputs);
   input.dims.erase(input.dims.begin());
   step.input = inner.parameter(input, "input");
+  ValueId goes_on;
+  if (direction.goes_on.valid()) {
+    operands.push_back(direction.goes_on);
+    goes_on = inner.parameter({DType::boolean, {layer.batch}}, "goes_on");
+  }
   auto capture = [&](ValueId outer, const char* name) {
     if (!outer.valid())
       return ValueId{};
@@ -278,12 +277,19 @@ std::vector<ValueId> run(NodeContext& c, const Layer& layer, const Direction& di
   step.bias = capture(direction.bias, "bias");
   step.peephole = capture(direction.peephole, "peephole");
   std::vector<ValueId> after = layer.kind.cell(step);
+  ValueId output = after[0];
+  if (goes_on.valid()) {  // behind its end a sequence keeps its states, and gives 0
+    goes_on = inner.broadcast(goes_on, {0}, inner.dims(output));
+    for (size_t i = 0; i < after.size(); ++i)
+      after[i] = inner.select(goes_on, after[i], step.states[i]);
+    output = inner.select(goes_on, output, inner.constant_like(output, 0));
+  }
   for (ValueId state : after)
     inner.result(state);
-  inner.result(after[0]);
+  inner.result(output);
   types.push_back({c.dtype(0), {layer.steps, layer.batch, layer.hidden}});
   Attrs attrs{{"carries", static_cast<int64_t>(direction.states.size())},
-              {"sequences", int64_t{1}},
+              {"sequences", int64_t{goes_on.valid() ? 2 : 1}},
               {"trips", layer.steps}};
   if (direction.reverse)
     attrs.set("reverse", true);
