@@ -96,7 +96,7 @@ TEST_CASE("DepthToSpace and SpaceToDepth", "[onnx]") {
   Tensor x = floats({1, 8, 1, 2}, {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15});
   auto run = [](const char* op, const Tensor& from, Attributes attributes = {}) {
     attributes.push_back(attribute("blocksize", int64_t{2}));
-    return run_node(node(op, {}, {"y"}, attributes), 13, {from})[0];
+    return run_node(node(op, {}, {"y"}, attributes), 28, {from})[0];
   };
   Tensor space = run("DepthToSpace", x);
   CHECK(space.type.dims == Dims{1, 2, 2, 4});
@@ -105,6 +105,8 @@ TEST_CASE("DepthToSpace and SpaceToDepth", "[onnx]") {
   CHECK(run("SpaceToDepth", space).data == x.data);
   CHECK(run("DepthToSpace", x, {attribute("mode", "CRD")}).data ==
         Values{0, 2, 1, 3, 4, 6, 5, 7, 8, 10, 9, 11, 12, 14, 13, 15});
+  Attributes columns_first{attribute("mode", "CRD")};
+  CHECK(run("SpaceToDepth", run("DepthToSpace", x, columns_first), columns_first).data == x.data);
 }
 
 TEST_CASE("Trilu", "[onnx]") {

@@ -40,14 +40,15 @@ TEST_CASE("IsNaN and IsInf", "[onnx]") {
 }
 
 TEST_CASE("Mod", "[onnx]") {
-  auto remainder = [](DType dtype, int64_t fmod) {
-    return run_node(node("Mod", {}, {"y"}, {attribute("fmod", fmod)}), 13,
+  auto remainder = [](DType dtype, int64_t fmod, int64_t opset = 13) {
+    return run_node(node("Mod", {}, {"y"}, {attribute("fmod", fmod)}), opset,
                     {{{dtype, {4}}, {-4, 7, 5, -7}}, {{dtype, {4}}, {3, -3, 3, -3}}})[0]
         .data;
   };
   CHECK(remainder(DType::i64, 0) == Values{2, -2, 2, -1});
   CHECK(remainder(DType::i32, 1) == Values{-1, 1, 2, -1});
   CHECK(remainder(DType::f32, 1) == Values{-1, 1, 2, -1});
+  CHECK(remainder(DType::f32, 0, 28) == Values{2, -2, 2, -1});
   CHECK(import_error(model({{value_info("x", DType::f32, {2}), value_info("y", DType::f32, {2})},
                             {},
                             {node("Mod", {"x", "y"}, {"z"})},

@@ -191,28 +191,35 @@ std::pair<Dims, int64_t> blocks_of(NodeContext& c) {
   return {c.dims(0), block};
 }
 
-void depth_to_space_node(NodeContext& c) {
-  auto [dims, block] = blocks_of(c);
-  std::string mode = c.opset >= 11 ? c.text("mode", "DCR") : "DCR";
+// Attribute `mode`, known from opset `since` on: whether the channel comes last of depth, column
+// and row (DCR), or first (CRD).
+bool channel_last(NodeContext& c, int64_t since) {
+  std::string mode = c.opset >= since ? c.text("mode", "DCR") : "DCR";
   if (mode != "DCR" && mode != "CRD")
     fail("attribute `mode` is `{}`; it must be DCR or CRD", mode);
+  return mode == "DCR";
+}
+
+void depth_to_space_node(NodeContext& c) {
+  auto [dims, block] = blocks_of(c);
+  bool last = channel_last(c, 11);
   int64_t n = dims[0], depth = dims[1] / (block * block), h = dims[2], w = dims[3];
   if (dims[1] % (block * block) != 0)
     fail("{} channels are not whole blocks of {} by {}", dims[1], block, block);
   ValueId x = c.tensor(0);
-  x = mode == "DCR"
-          ? c.b.transpose(c.b.reshape(x, {n, block, block, depth, h, w}), {0, 3, 4, 1, 5, 2})
-          : c.b.transpose(c.b.reshape(x, {n, depth, block, block, h, w}), {0, 1, 4, 2, 5, 3});
+  x = last ? c.b.transpose(c.b.reshape(x, {n, block, block, depth, h, w}), {0, 3, 4, 1, 5, 2})
+           : c.b.transpose(c.b.reshape(x, {n, depth, block, block, h, w}), {0, 1, 4, 2, 5, 3});
   c.result(c.b.reshape(x, {n, depth, h * block, w * block}));
 }
 
 void space_to_depth_node(NodeContext& c) {
   auto [dims, block] = blocks_of(c);
+  bool last = channel_last(c, 28);
   int64_t n = dims[0], depth = dims[1], h = dims[2] / block, w = dims[3] / block;
   if (dims[2] % block != 0 || dims[3] % block != 0)
     fail("{} by {} elements are not whole blocks of {} by {}", dims[2], dims[3], block, block);
   ValueId x = c.b.reshape(c.tensor(0), {n, depth, h, block, w, block});
-  x = c.b.transpose(x, {0, 3, 5, 1, 2, 4});
+  x = c.b.transpose(x, last ? Dims{0, 3, 5, 1, 2, 4} : Dims{0, 1, 3, 5, 2, 4});
   c.result(c.b.reshape(x, {n, depth * block * block, h, w}));
 }
 

@@ -170,10 +170,11 @@ void is_inf_node(NodeContext& c) {
                    {"detect_positive", c.flag("detect_positive", true)}}));
 }
 
-// The remainder has the sign of the divisor, or with `fmod`, which floats need, of the dividend.
+// The remainder has the sign of the divisor, or with `fmod`, which floats needed before opset 28,
+// of the dividend.
 void mod_node(NodeContext& c) {
   bool sign_of_first = c.flag("fmod");
-  if (!sign_of_first && !is_integer(c.dtype(0)))
+  if (!sign_of_first && !is_integer(c.dtype(0)) && c.opset < 28)
     fail("attribute `fmod` is 0, which takes whole numbers, but the input is {}",
          to_string(c.type(0)));
   auto [x, y] = broadcast_pair(c, 0, 1);

@@ -19,12 +19,19 @@ Attrs window_attrs(const Window& window) {
   return attrs;
 }
 
-// Where x's elements are in the whole tensor, row-major.
-ValueId positions(NodeContext& c) {
+// Where x's elements are in the whole tensor: each image row-major, or its first axis fastest.
+ValueId positions(NodeContext& c, bool first_axis_fastest) {
   ValueId all =
       c.b.op(Opcode::iota, {},
              {{"axis", int64_t{0}}, {"dtype", DType::i64}, {"shape", Dims{c.type(0).elements()}}});
-  return c.b.reshape(all, c.dims(0));
+  Dims dims = c.dims(0);
+  if (!first_axis_fastest)
+    return c.b.reshape(all, dims);
+  std::vector<int64_t> reversed(dims.size());  // but for batch and channel
+  std::iota(reversed.begin(), reversed.end(), 0);
+  std::reverse(reversed.begin() + 2, reversed.end());
+  std::reverse(dims.begin() + 2, dims.end());
+  return c.b.transpose(c.b.reshape(all, dims), reversed);
 }
 
 void max_pool_node(NodeContext& c) {
@@ -34,9 +41,8 @@ void max_pool_node(NodeContext& c) {
   c.result(c.b.op(Opcode::window_max, {x}, window_attrs(window)));
   if (!c.wants(1))
     return;
-  if (column_major)
-    fail("attribute `storage_order` is 1: column-major indices are not supported");
-  c.result(1, c.b.op(Opcode::window_max_gather, {x, positions(c)}, window_attrs(window)));
+  ValueId where = positions(c, column_major);
+  c.result(1, c.b.op(Opcode::window_max_gather, {x, where}, window_attrs(window)));
 }
 
 // x with zeros around it.
