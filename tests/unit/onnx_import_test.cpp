@@ -216,7 +216,7 @@ TEST_CASE("If on a known condition runs one branch", "[onnx]") {
                    {"y"}};
   CHECK(import_error(model(parts)) ==
         "t.onnx: node \"n1\" (#1, If): error: input 0 (`is`) must be known at compile time\n"
-        "help: if it is, or depends on, an input of the model, bind that input: --bind NAME=VALUE");
+        "help: bind the input that it depends on: --bind sr=VALUE");
   Options options;
   options.binds["sr"] = 16000;
   Tensor x{{DType::f32, {3}}, {1, 2, 3}};

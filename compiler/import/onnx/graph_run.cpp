@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "compiler/entries.h"
+#include "compiler/import/onnx/coverage.h"
 #include "compiler/import/onnx/inputs.h"
 #include "compiler/import/onnx/names.h"
 #include "ir/diagnostic.h"
@@ -89,14 +90,26 @@ const ImportValue* Scope::find(const std::string& name) const {
   return nullptr;
 }
 
+bool Scope::is_unknown(const std::string& name) const {
+  for (const Scope* scope = this; scope; scope = scope->outer) {
+    if (scope->unknown.contains(name))
+      return true;
+    if (scope->values.contains(name))
+      return false;
+  }
+  return false;
+}
+
 std::string GraphRun::place(const Node& node, const Scope& scope) const {
   return node_place(import_.model.path, node, scope.where);
 }
 
-ImportValues GraphRun::run_model(std::unordered_map<std::string, ImportValue> inputs) {
+ImportValues GraphRun::run_model(std::unordered_map<std::string, ImportValue> inputs,
+                                 std::unordered_set<std::string> unknown) {
   Scope scope;
   scope.opsets = import_.model.opsets;
   scope.values = std::move(inputs);
+  scope.unknown = std::move(unknown);
   return run_graph(import_.model.graph, scope);
 }
 
@@ -109,7 +122,7 @@ ImportValues GraphRun::run_graph(const Graph& graph, Scope& scope) {
     initializers[tensor.name] = &tensor;
 
   auto is_given = [&](const std::string& name) {
-    return scope.find(name) || initializers.contains(name);
+    return scope.find(name) || initializers.contains(name) || scope.is_unknown(name);
   };
   NodeOrder order = order_nodes(graph.nodes, outputs, is_given,
                                 [&](const Node& node) { return place(node, scope); });
@@ -127,22 +140,16 @@ ImportValues GraphRun::run_graph(const Graph& graph, Scope& scope) {
   std::set<std::string> read(outputs.begin(), outputs.end());
   for (const Node* node : order.nodes)
     read.merge(names_read(*node));
-  for (const auto& [name, tensor] : initializers) {
-    if (!read.contains(name))
-      continue;
-    try {
-      ConstantPtr constant = constant_of(*tensor);
-      Kind kind = kind_of(name, *constant, true, scope.weights.contains(name), import_.options);
-      scope.values[name] = {kind, {}, constant, scope.prefix + name};
-    } catch (const UserError& error) {
-      throw error.at(fmt::format("{}: initializer `{}`", import_.model.path, readable(name)));
-    }
-  }
+  for (const auto& [name, tensor] : initializers)
+    if (read.contains(name))
+      make_constant(*tensor, scope);
   for (const Node* node : order.nodes)
     run_node(*node, scope);
 
   ImportValues results;
   for (const std::string& output : outputs) {
+    if (scope.is_unknown(output))
+      throw UnknownValue();
     const ImportValue* value = scope.find(output);
     if (!value)
       throw UserError(import_.model.path,
@@ -154,7 +161,84 @@ ImportValues GraphRun::run_graph(const Graph& graph, Scope& scope) {
   return results;
 }
 
+void GraphRun::make_constant(const Tensor& tensor, Scope& scope) {
+  const std::string& name = tensor.name;
+  try {
+    ConstantPtr constant = constant_of(tensor);
+    Kind kind = kind_of(name, *constant, true, scope.weights.contains(name), import_.options);
+    scope.values[name] = {kind, {}, constant, scope.prefix + name};
+  } catch (const UserError& error) {
+    UserError placed =
+        error.at(fmt::format("{}: initializer `{}`", import_.model.path, readable(name)));
+    if (!problems_)
+      throw placed;
+    problems_->push_back(problem_of(placed));
+    scope.unknown.insert(name);
+  }
+}
+
+// A node that reads what failed nodes would have made: what is wrong whatever its inputs are is
+// found all the same.
+bool GraphRun::skips(const Node& node, Scope& scope) {
+  std::set<std::string> names = names_read(node);
+  if (std::none_of(names.begin(), names.end(),
+                   [&](const std::string& name) { return scope.is_unknown(name); }))
+    return false;
+  for (const Gap& gap : find_gaps(import_.model, node, scope.opsets, scope.where))
+    problems_->push_back(problem_of(gap));
+  return true;
+}
+
+// The type that the model's graph states for a value, if all of it is there.
+std::optional<Type> GraphRun::stated_type(const std::string& name) const {
+  const Graph& graph = import_.model.graph;
+  for (const std::vector<ValueInfo>* infos : {&graph.value_infos, &graph.outputs})
+    for (const ValueInfo& info : *infos) {
+      std::optional<DType> dtype = dtype_of(info.element_type);
+      if (info.name != name || !dtype || !info.shape)
+        continue;
+      Type type{*dtype, {}};
+      for (const Dim& dim : *info.shape)
+        if (dim.value)
+          type.dims.push_back(*dim.value);
+      if (type.dims.size() == info.shape->size())
+        return type;
+    }
+  return std::nullopt;
+}
+
+void GraphRun::make_unknown(const Node& node, Scope& scope) {
+  for (const std::string& name : node.outputs) {
+    if (name.empty())
+      continue;
+    bool in_model = !scope.outer && scope.prefix.empty();
+    std::optional<Type> type;
+    if (in_model)
+      type = stated_type(name);
+    if (type)
+      scope.values[name] = {Kind::tensor, trace_.input(*type, ir_name(name)), nullptr, name};
+    else
+      scope.unknown.insert(name);
+  }
+}
+
 void GraphRun::run_node(const Node& node, Scope& scope) {
+  if (!problems_)
+    return take_node(node, scope);
+  try {
+    if (!skips(node, scope))
+      return take_node(node, scope);
+  } catch (const UserError& error) {
+    if (nodes_ > kMostNodes)
+      throw;
+    problems_->push_back(
+        problem_of(error, node, find_gaps(import_.model, node, scope.opsets, scope.where)));
+  } catch (const UnknownValue&) {
+  }
+  make_unknown(node, scope);
+}
+
+void GraphRun::take_node(const Node& node, Scope& scope) {
   trace_.b.loc = node_loc(import_.model.path, node, scope.prefix);
   std::string loc = trace_.b.loc;
   try {
@@ -168,8 +252,7 @@ void GraphRun::run_node(const Node& node, Scope& scope) {
     if (const FunctionDef* function = find_function(import_.model, node))
       return run_call(node, *function, std::move(inputs), scope);
     if (!is_standard(node.domain))
-      fail("op `{}` of domain `{}` is not supported; the standard ops of ONNX are",
-           readable(node.op_type), readable(node.domain));
+      fail_unknown_domain(node);
     const NodeRule& rule = node_rule(node.op_type, standard_opset(scope.opsets));
     if (node.inputs.size() > most_inputs(node.op_type))
       fail("has {} inputs; `{}` takes at most {}", node.inputs.size(), node.op_type,
@@ -306,6 +389,8 @@ void GraphRun::run_call(const Node& node, const FunctionDef& function, ImportVal
     run_node(*inner, body);
   open_.pop_back();
   for (size_t i = 0; i < node.outputs.size(); ++i) {
+    if (body.is_unknown(function.outputs[i]))
+      throw UnknownValue();
     const ImportValue* value = body.find(function.outputs[i]);
     if (!value || value->kind == Kind::absent)
       fail("function `{}` does not make its output `{}`", readable(function.name),
@@ -324,10 +409,7 @@ ImportValues GraphRun::run_branch(const Graph& graph, const Node& node, const Sc
   scope.opsets = outer.opsets;
   scope.attributes = outer.attributes;
   scope.prefix = fmt::format("{}{}.{}/", outer.prefix, node.op_type, branches_++);
-  scope.where = fmt::format(" in a branch of {}{}",
-                            node.name.empty() ? fmt::format("node #{}", node.index)
-                                              : fmt::format("node \"{}\"", readable(node.name)),
-                            outer.where);
+  scope.where = branch_where(node) + outer.where;
   scope.weights = outer.weights;
   ImportValues results = run_graph(graph, scope);
   trace_.b.loc = loc;

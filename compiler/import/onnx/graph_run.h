@@ -1,6 +1,8 @@
 #pragma once
 // Runs a graph of the file symbolically: each node appends its ops to the entry under construction,
-// or, where all of its inputs are known, is evaluated now.
+// or, where all of its inputs are known, is evaluated now. For `gradc check` it goes on behind a
+// node that fails: with results of the types that the file states, else without the nodes that read
+// them.
 #include <string>
 #include <unordered_map>
 #include <unordered_set>
@@ -9,6 +11,7 @@
 #include "compiler/import/onnx/node_context.h"
 #include "compiler/import/onnx/node_order.h"
 #include "compiler/import/onnx/onnx_nodes.h"
+#include "compiler/import/onnx/problem.h"
 #include "compiler/import/onnx/weights.h"
 
 namespace gradc::onnx {
@@ -21,22 +24,36 @@ struct Scope {
   std::string where;  // for messages: "", or ` in function "f"`
   std::vector<const Attribute*> attributes;  // of the call: what attribute references mean
   std::unordered_map<std::string, ImportValue> values;
+  std::unordered_set<std::string> unknown;  // what failed nodes would have made
   std::unordered_set<std::string> weights;  // names that end in weight operands
 
   const ImportValue* find(const std::string& name) const;
+  bool is_unknown(const std::string& name) const;
 };
+
+// Thrown for a value that failed nodes would have made; they are among the problems.
+struct UnknownValue {};
 
 class GraphRun {
  public:
-  explicit GraphRun(Trace& trace) : import_(trace.import), trace_(trace) {}
+  // With `problems`, errors of nodes and initializers are put there instead of thrown.
+  explicit GraphRun(Trace& trace, std::vector<Problem>* problems = nullptr)
+      : import_(trace.import), trace_(trace), problems_(problems) {}
 
-  // The outputs of the model's graph, whose inputs are these values.
-  ImportValues run_model(std::unordered_map<std::string, ImportValue> inputs);
+  // The outputs of the model's graph, whose inputs are these values, those in `unknown` excepted.
+  // Throws UnknownValue when an output is unknown.
+  ImportValues run_model(std::unordered_map<std::string, ImportValue> inputs,
+                         std::unordered_set<std::string> unknown = {});
 
  private:
   ImportValues run_graph(const Graph& graph, Scope& scope);
   void run_nodes(std::span<const Node> nodes, std::span<const std::string> outputs, Scope& scope);
   void run_node(const Node& node, Scope& scope);
+  void take_node(const Node& node, Scope& scope);
+  bool skips(const Node& node, Scope& scope);
+  std::optional<Type> stated_type(const std::string& name) const;
+  void make_unknown(const Node& node, Scope& scope);
+  void make_constant(const Tensor& tensor, Scope& scope);
   void run_call(const Node& node, const FunctionDef& function, ImportValues inputs, Scope& scope);
   ImportValues run_branch(const Graph& graph, const Node& node, const Scope& outer);
   ImportValues build(Trace& trace, const NodeRule& rule, const Node& node,
@@ -49,6 +66,7 @@ class GraphRun {
 
   Import& import_;
   Trace& trace_;
+  std::vector<Problem>* problems_;
   std::vector<const FunctionDef*> open_;  // functions being run, outermost first
   size_t branches_ = 0, nodes_ = 0;
 };

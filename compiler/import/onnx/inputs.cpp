@@ -4,6 +4,7 @@
 #include <map>
 #include <set>
 
+#include "compiler/import/onnx/loss.h"
 #include "compiler/import/onnx/names.h"
 #include "ir/diagnostic.h"
 
@@ -26,8 +27,9 @@ std::vector<const ValueInfo*> true_inputs(const Model& model) {
 
 class Sizes {
  public:
-  Sizes(const Model& model, const Options& options, const std::vector<std::string>& extra)
-      : model_(model), options_(options), inputs_(true_inputs(model)) {
+  Sizes(const Model& model, const Options& options, const std::vector<std::string>& extra,
+        const KnownInputs& known)
+      : model_(model), options_(options), known_(known), inputs_(true_inputs(model)) {
     for (const ValueInfo* input : inputs_)
       if (input->shape)
         for (const Dim& dim : *input->shape)
@@ -41,18 +43,67 @@ class Sizes {
     bind_batch();
   }
 
-  std::vector<Input> inputs() {
+  std::vector<Input> inputs(std::vector<Problem>* problems) {
     std::vector<Input> result;
-    for (const ValueInfo* input : inputs_)
-      result.push_back(typed(*input));
+    for (const ValueInfo* input : inputs_) {
+      try {
+        result.push_back(typed(*input));
+      } catch (const UserError& error) {
+        if (!problems || error.fault() != Fault::model_or_data)
+          throw;
+        problems->push_back(problem_of(error));
+        result.push_back({input->name, {}, nullptr, nullptr, true});
+      }
+    }
     if (!open_.empty())
       report_open();
     return result;
   }
 
+  std::vector<std::string> assume(Options& options) {
+    std::vector<std::string> flags;
+    for (const ValueInfo* input : inputs_) {
+      bool anonymous = !input->shape;
+      Dims dims = input->shape ? Dims() : Dims{1, 3, 224, 224};
+      for (size_t i = 0; input->shape && i < input->shape->size(); ++i) {
+        const Dim& dim = (*input->shape)[i];
+        std::optional<int64_t> known = size(*input, i);
+        dims.push_back(known.value_or(assumed_size(*input, i)));
+        if (known)
+          continue;
+        anonymous |= dim.symbol.empty();
+        if (!dim.symbol.empty()) {
+          bind(dim.symbol, dims.back(), "assumption");
+          options.binds[dim.symbol] = dims.back();
+          flags.push_back(fmt::format("--bind {}={}", dim.symbol, dims.back()));
+        }
+      }
+      if (anonymous && !is_given(input->name)) {
+        options.shapes[input->name] = dims;
+        flags.push_back(fmt::format("--shape {}={}", input->name, fmt::join(dims, "x")));
+      }
+    }
+    return flags;
+  }
+
  private:
   [[noreturn]] void bad_flag(const std::string& message) const {
     throw UserError(model_.path, message, Fault::command_line);
+  }
+
+  // One sample; an image of 224 by 224; 16 steps of all else.
+  static int64_t assumed_size(const ValueInfo& input, size_t i) {
+    return i == 0 ? 1 : input.shape->size() == 4 && i >= 2 && is_float_input(input) ? 224 : 16;
+  }
+
+  static bool is_float_input(const ValueInfo& input) {
+    std::optional<DType> dtype = dtype_of(input.element_type);
+    return dtype && is_float(*dtype);
+  }
+
+  bool is_given(const std::string& name) const {
+    return options_.shapes.contains(name) || options_.bind_lists.contains(name) ||
+           options_.bind_tensors.contains(name);
   }
 
   const ValueInfo* find_input(const std::string& name) const {
@@ -199,17 +250,22 @@ class Sizes {
     }
     result.type.dims = *dims;
     result.bound = bound_value(result);
+    if (auto known = known_.find(input.name); known != known_.end())
+      result.known = given_value(result, known->second);
     return result;
+  }
+
+  ConstantPtr given_value(const Input& input, const BoundTensor& value) const {
+    if (value.type != input.type)
+      bad_flag(fmt::format("input `{}` is {}, the value bound to it is {}", readable(input.name),
+                           to_string(input.type), to_string(value.type)));
+    return constant_of(input.type, value.content);
   }
 
   ConstantPtr bound_value(const Input& input) const {
     const std::string& name = input.name;
-    if (auto tensor = options_.bind_tensors.find(name); tensor != options_.bind_tensors.end()) {
-      if (tensor->second.type != input.type)
-        bad_flag(fmt::format("input `{}` is {}, the value bound to it is {}", readable(name),
-                             to_string(input.type), to_string(tensor->second.type)));
-      return constant_of(input.type, tensor->second.content);
-    }
+    if (auto tensor = options_.bind_tensors.find(name); tensor != options_.bind_tensors.end())
+      return given_value(input, tensor->second);
     std::vector<int64_t> values;
     if (auto list = options_.bind_lists.find(name); list != options_.bind_lists.end())
       values = list->second;
@@ -258,6 +314,7 @@ class Sizes {
 
   const Model& model_;
   const Options& options_;
+  const KnownInputs& known_;
   std::vector<const ValueInfo*> inputs_, open_;
   // By symbol: its size, and the flag that gave it.
   std::map<std::string, std::pair<std::optional<int64_t>, std::string>> symbols_;
@@ -278,8 +335,15 @@ void check_sizes(const Dims& dims) {
 }
 
 std::vector<Input> resolve_inputs(const Model& model, const Options& options,
-                                  const std::vector<std::string>& extra) {
-  return Sizes(model, options, extra).inputs();
+                                  const std::vector<std::string>& extra, const KnownInputs& known,
+                                  std::vector<Problem>* problems) {
+  return Sizes(model, options, extra, known).inputs(problems);
+}
+
+std::vector<std::string> assume_open_sizes(const Model& model, Options& options) {
+  // The flags may give a shape to what is no input; whoever imports says so.
+  Options known = options;
+  return Sizes(model, known, {std::string(kTarget)}, {}).assume(options);
 }
 
 }  // namespace gradc::onnx

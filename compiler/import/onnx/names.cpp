@@ -68,6 +68,11 @@ std::string node_place(const std::string& path, const Node& node, const std::str
   return fmt::format("{}: {}{}", path, name, where);
 }
 
+std::string branch_where(const Node& node) {
+  return node.name.empty() ? fmt::format(" in a branch of node #{}", node.index)
+                           : fmt::format(" in a branch of node \"{}\"", readable(node.name));
+}
+
 std::string node_loc(const std::string& path, const Node& node, const std::string& prefix) {
   std::string name = node.name.empty() ? fmt::format("{}_{}", node.op_type, node.index) : node.name;
   return fmt::format("{}:{}", readable(std::filesystem::path(path).filename().string()),

@@ -15,6 +15,9 @@ std::string ir_name(std::string_view name);
 // branch, "" for the graph itself.
 std::string node_place(const std::string& path, const Node& node, const std::string& where = "");
 
+// ` in a branch of node "/If"`: the part of such a place about a graph that the node holds.
+std::string branch_where(const Node& node);
+
 // `model.onnx:/fc1/Gemm`, or `model.onnx:Gemm_12` without a name: what the IR and reports show.
 std::string node_loc(const std::string& path, const Node& node, const std::string& prefix = "");
 

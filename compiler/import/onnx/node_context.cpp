@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "compiler/entries.h"
+#include "compiler/import/onnx/coverage.h"
 #include "compiler/import/onnx/names.h"
 #include "ir/diagnostic.h"
 
@@ -35,6 +36,32 @@ std::string_view name_of(Attribute::Kind kind) {
       break;
   }
   return "of no known type";
+}
+
+// The model's inputs that a value depends on, by their names in the file; none where one of them
+// holds floats, which cannot be bound.
+std::vector<std::string> bindable_inputs_of(const Trace& trace, ValueId value) {
+  const Function& function = trace.function;
+  std::vector<bool> reached(function.values.size());
+  if (value.valid())
+    reached[value.index] = true;
+  for (auto op = function.ops.rbegin(); op != function.ops.rend(); ++op)
+    if (std::any_of(op->results.begin(), op->results.end(),
+                    [&](ValueId result) { return reached[result.index]; }))
+      for (ValueId operand : op->operands)
+        reached[operand.index] = true;
+  std::set<std::string> read;
+  for (const Parameter& parameter : function.parameters)
+    if (reached[parameter.value.index] && parameter.state.empty()) {
+      if (is_float(function.type(parameter.value).dtype))
+        return {};
+      read.insert(function[parameter.value].name);
+    }
+  std::vector<std::string> names;
+  for (const ValueInfo& input : trace.import.model.graph.inputs)
+    if (read.contains(ir_name(input.name)))
+      names.push_back(input.name);
+  return names;
 }
 
 }  // namespace
@@ -98,9 +125,14 @@ const Constant& NodeContext::constant(size_t i) const {
   value(i);
   if (const Constant* known = find_constant(i))
     return *known;
-  throw UserError("", fmt::format("{} must be known at compile time", input_name(i)))
-      .with_help(
-          "if it is, or depends on, an input of the model, bind that input: --bind NAME=VALUE");
+  UserError error("", fmt::format("{} {}", input_name(i), kMustBeKnown));
+  std::vector<std::string> inputs = bindable_inputs_of(trace_, inputs_[i].id);
+  if (inputs.empty())
+    throw error;
+  for (std::string& name : inputs)
+    name = fmt::format("--bind {}=VALUE", readable(name));
+  throw error.with_help(fmt::format("bind the input{} that it depends on: {}",
+                                    inputs.size() == 1 ? "" : "s", fmt::join(inputs, " ")));
 }
 
 std::vector<int64_t> NodeContext::integers(size_t i) const {

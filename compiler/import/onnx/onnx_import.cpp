@@ -85,18 +85,25 @@ void check_output(const Import& import, const ValueInfo& stated, const Type& typ
                           shown(), fmt::join(sizes, ","), to_string(type)));
 }
 
-NamedValues run_entry(Trace& trace, const std::vector<Input>& inputs) {
+NamedValues run_entry(Trace& trace, const std::vector<Input>& inputs,
+                      std::vector<Problem>* problems) {
   EntryNames input_names, output_names;
   std::unordered_map<std::string, ImportValue> values;
+  std::unordered_set<std::string> unknown;
   for (const Input& input : inputs) {
+    if (input.is_unknown) {
+      unknown.insert(input.name);
+      continue;
+    }
     ImportValue value{ImportValue::Kind::constant, {}, input.bound, input.name};
     if (!input.bound) {
       value.kind = ImportValue::Kind::tensor;
       value.id = trace.input(input.type, input_names.unique(input.name));
+      value.constant = input.known;
     }
     values.emplace(input.name, std::move(value));
   }
-  ImportValues outputs = GraphRun(trace).run_model(std::move(values));
+  ImportValues outputs = GraphRun(trace, problems).run_model(std::move(values), std::move(unknown));
   NamedValues results;
   trace.b.loc.clear();
   for (size_t i = 0; i < outputs.size(); ++i) {
@@ -187,7 +194,9 @@ void check_parameter_patterns(const Module& module, const Options& options) {
                     Fault::command_line);
 }
 
-Module imported(const Model& model, const Options& options) {
+// With `problems`, throws UnknownValue when an entry cannot be made for them.
+Module imported(const Model& model, const Options& options, const KnownInputs& known,
+                std::vector<Problem>* problems) {
   Import import{model, options, States(places_in_file(model)), {}};
   check_versions(import);
   check_names(model);
@@ -195,7 +204,8 @@ Module imported(const Model& model, const Options& options) {
   std::vector<Input> inputs =
       resolve_inputs(model, options,
                      options.loss.empty() ? std::vector<std::string>()
-                                          : std::vector<std::string>{std::string(kTarget)});
+                                          : std::vector<std::string>{std::string(kTarget)},
+                     known, problems);
   Module module;
   module.name = ir_name(std::filesystem::path(model.path).stem().string());
   std::vector<Function> entries;
@@ -203,7 +213,9 @@ Module imported(const Model& model, const Options& options) {
     if (entry == kTrainStep && !options.train)
       continue;
     Trace trace(import, entry);
-    NamedValues results = run_entry(trace, inputs);
+    NamedValues results = run_entry(trace, inputs, problems);
+    if (problems && !problems->empty())
+      throw UnknownValue();
     if (entry == kTrainStep)
       add_loss(trace, results);
     entries.push_back(trace.finish(results));
@@ -224,12 +236,25 @@ Module import_onnx(const std::string& path, const Options& options) {
   return import_model(read_onnx(path), options);
 }
 
-Module import_model(const Model& model, const Options& options) {
+Module import_model(const Model& model, const Options& options, const KnownInputs& known) {
   try {
-    return imported(model, options);
+    return imported(model, options, known, nullptr);
   } catch (const UserError& error) {
     throw error.place().empty() ? error.at(model.path) : error;
   }
+}
+
+std::optional<Module> try_import(const Model& model, const Options& options,
+                                 std::vector<Problem>& problems) {
+  try {
+    return imported(model, options, {}, &problems);
+  } catch (const UnknownValue&) {
+  } catch (const UserError& error) {
+    if (error.fault() == Fault::command_line)
+      throw error.place().empty() ? error.at(model.path) : error;
+    problems.push_back(problem_of(error.place().empty() ? error.at(model.path) : error));
+  }
+  return std::nullopt;
 }
 
 }  // namespace gradc::onnx

@@ -22,8 +22,8 @@ struct ImportValue {
   };
   Kind kind = Kind::absent;
   ValueId id;
-  // Of a constant and of a weight; of a tensor where it is small and made of weights alone, for
-  // nodes that must know its value.
+  // Of a constant and of a weight; of a tensor where it is small and made of weights and of inputs
+  // whose values are known alone, for nodes that must know its value.
   ConstantPtr constant;
   std::string name;  // unique in the file: what its state is called, should it become one
 };

@@ -101,6 +101,11 @@ bool is_standard(const std::string& domain) {
   return domain.empty() || domain == "ai.onnx";
 }
 
+void fail_unknown_domain(const Node& node) {
+  fail("op `{}` of domain `{}` is not supported; the standard ops of ONNX are",
+       readable(node.op_type), readable(node.domain));
+}
+
 const FunctionDef* find_function(const Model& model, const Node& node) {
   for (const FunctionDef& function : model.functions)
     if (function.name == node.op_type && function.domain == node.domain &&

@@ -23,6 +23,7 @@ const FunctionDef* find_function(const Model& model, const Node& node);
 // The opset of ai.onnx among these; fails when there is none.
 int64_t standard_opset(const Opsets& opsets);
 bool is_standard(const std::string& domain);
+[[noreturn]] void fail_unknown_domain(const Node& node);
 
 // What an initializer, or with `initializer` false a tensor that a node holds or fills, stands for.
 ImportValue::Kind kind_of(const std::string& name, const Constant& constant, bool initializer,
