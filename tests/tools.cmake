@@ -6,6 +6,10 @@ gradc_test(report_test LIBS gradc_report SOURCES
   unit/report_text_test.cpp
   unit/report_value_tracker_test.cpp)
 
+gradc_test(verify_test LIBS gradc_verify SOURCES
+  unit/difference_test.cpp
+  unit/test_cases_test.cpp)
+
 add_test(NAME "reports in a browser"
   COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/e2e/report.sh $<TARGET_FILE:gradc> ${PROJECT_SOURCE_DIR})
 
@@ -13,6 +17,7 @@ add_test(NAME "reports in a browser"
 add_test(NAME "bad inputs" COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/e2e/bad_inputs.sh $<TARGET_FILE:gradc> ${PROJECT_SOURCE_DIR})
 add_test(NAME "bad ONNX inputs" COMMAND python3 ${CMAKE_CURRENT_SOURCE_DIR}/e2e/onnx_bad_inputs.py $<TARGET_FILE:gradc> ${PROJECT_SOURCE_DIR})
 add_test(NAME "classes of a fed target" COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/e2e/feed.sh $<TARGET_FILE:gradc> ${PROJECT_SOURCE_DIR})
+add_test(NAME "test folders" COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/e2e/verify.sh $<TARGET_FILE:gradc> ${PROJECT_SOURCE_DIR})
 foreach(model lstm unet)
   add_test(NAME "gradients and losses of ${model}.onnx"
     COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/e2e/onnx_references.sh $<TARGET_FILE:gradc> ${PROJECT_SOURCE_DIR} ${model})

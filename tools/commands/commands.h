@@ -16,5 +16,6 @@ void add_plan(CLI::App& app);
 void add_report(CLI::App& app);
 void add_run(CLI::App& app);
 void add_train(CLI::App& app);
+void add_verify(CLI::App& app);
 
 }  // namespace gradc
