@@ -179,6 +179,22 @@ TEST_CASE("whole numbers beyond 2^53 are not rounded", "[onnx]") {
   std::array<int64_t, 2> kept{};
   std::memcpy(kept.data(), module.states[0].content.bytes.data(), sizeof kept);
   CHECK(kept == std::array<int64_t, 2>{kLarge, -kLarge});
+
+  // As the end of a Slice, a large number is read, not computed with.
+  parts = {{value_info("x", DType::f32, {2, 6})},
+           {i64("last", {-1}), i64("end", {std::numeric_limits<int64_t>::max()}), i64("two", {2})},
+           {node("Shape", {"x"}, {"shape"}), node("Slice", {"shape", "last", "end"}, {"six"}),
+            node("Concat", {"six", "two"}, {"turned"}, {attribute("axis", int64_t{0})}),
+            node("Reshape", {"x", "turned"}, {"y"})},
+           {"y"}};
+  module = onnx::import_model(model(parts), {});
+  const Function& infer = module.function(kInfer);
+  CHECK(to_string(infer.type(infer.results[0].value)) == "f32[6,2]");
+  parts = {{},
+           {i64("from", {kLarge}), i64("to", {kLarge + 2}), i64("by", {1})},
+           {node("Range", {"from", "to", "by"}, {"y"})},
+           {"y"}};
+  CHECK_THAT(import_error(model(parts)), Catch::Contains("beyond 2^53"));
 }
 
 TEST_CASE("small values made of weights are known to nodes that must know them", "[onnx]") {

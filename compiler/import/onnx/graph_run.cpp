@@ -305,8 +305,7 @@ std::optional<ImportValues> GraphRun::fold(const NodeRule& rule, const Node& nod
     if (input.kind == Kind::absent)
       continue;
     bool moves = is_in(rule.moves, i);
-    if (input.constant->type.elements() > most_elements ||
-        (!moves && exceeds_double(*input.constant)))
+    if (input.constant->type.elements() > most_elements)
       return std::nullopt;
     if (moves)
       moved.insert(input.constant.get());
@@ -316,6 +315,10 @@ std::optional<ImportValues> GraphRun::fold(const NodeRule& rule, const Node& nod
   Trace scratch(import_);
   scratch.b.loc = trace_.b.loc;
   ImportValues results = build(scratch, rule, node, inputs, scope);
+  // What the node only read, e.g. the largest number as the end of a Slice, was read exactly.
+  for (const ConstantPtr& argument : scratch.arguments())
+    if (!moved.contains(argument.get()) && exceeds_double(*argument))
+      return std::nullopt;
   if (!small_enough(scratch.function, most_elements))
     return std::nullopt;
   std::vector<size_t> computed;

@@ -150,6 +150,8 @@ int64_t NodeContext::integer(size_t i) const {
 }
 
 std::vector<double> NodeContext::numbers(size_t i) const {
+  if (exceeds_double(constant(i)))
+    fail("{} holds whole numbers beyond 2^53, which are not supported here", input_name(i));
   return numbers_of(constant(i));
 }
 
