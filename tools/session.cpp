@@ -190,10 +190,10 @@ void EntryCall::set_scalar(std::string_view name, double value) {
 }
 
 float EntryCall::scalar_output(std::string_view name) const {
-  float value = 0;
-  GRADC_CHECK(output_type(name).dtype == DType::f32);
-  std::memcpy(&value, output(name).data(), sizeof value);
-  return value;
+  double value = 0;
+  convert_elements(output_type(name).dtype, output(name), DType::f64,
+                   std::as_writable_bytes(std::span(&value, 1)));
+  return static_cast<float>(value);
 }
 
 std::vector<NamedArray> EntryCall::output_arrays() const {

@@ -69,7 +69,7 @@ class EntryCall {
   Type output_type(std::string_view name) const;
   // Gives a scalar input a value; does nothing when the entry has no such input.
   void set_scalar(std::string_view name, double value);
-  float scalar_output(std::string_view name) const;  // of type f32
+  float scalar_output(std::string_view name) const;
   std::vector<NamedArray> output_arrays() const;
   // Copies arrays to the inputs of their names; `control` inputs (lr, step, ...) keep their values.
   // Fails when an input has no array, or one of another number of elements; `file` is for messages.

@@ -507,6 +507,9 @@ def training(b):
     b.refused("feed that is missing", "none.npz", DENSE, [*labels, "none.npz"], 1)
     b.write("feed.npz", npz({**FED, "x": npy("<i8", (2, 3), bytes(48), True)}))
     b.accepted("whole numbers of Fortran order", DENSE, [*labels, "feed.npz"])
+    double = model([node("MatMul", "x w", "y")], [value("x", [2, 3], DOUBLE)], [tensor("w", [3, 2], dtype=DOUBLE)])
+    b.write("feed.npz", npz({"x": npy("<f8", (2, 3), bytes(48)), "target": npy("<f8", (2, 2), bytes(32))}))
+    b.accepted("double precision", double, ["train", "M", "--loss", "mse", "--steps", "1", "--feed", "feed.npz"])
     table = model([node("Gather", "w i", "e"), node("ReduceMean", "e", "y", axes=[1], keepdims=0)],
                   [value("i", [2], INT64)], [tensor("w", [5, 3])])
     for index, is_good in [(4, True), (-5, True), (5, False), (-6, False), (1 << 62, False)]:
