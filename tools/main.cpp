@@ -65,6 +65,7 @@ int run(int argc, char** argv) {
   gradc::add_opt(app);
   gradc::add_bench(app);
   gradc::add_ops(app);
+  gradc::add_check(app);
   gradc::add_verify(app);
   try {
     app.parse(argc, argv);

@@ -27,15 +27,6 @@ void check_frozen_patterns(const Module& module, const Options& options) {
   }
 }
 
-bool is_trainable(const StateTensor& state, const Options& options) {
-  if (state.role != Role::parameter || !is_float(state.type.dtype) || state.attrs.flag(kFrozen))
-    return false;
-  return std::none_of(options.frozen.begin(), options.frozen.end(),
-                      [&](const std::string& pattern) {
-                        return fnmatch(pattern.c_str(), state.name.c_str(), 0) == 0;
-                      });
-}
-
 // A value that a gradient is asked for, and the name of the result that it becomes.
 struct Wanted {
   ValueId value;
@@ -184,6 +175,15 @@ std::string gradient_result(const Function& function, ValueId value, const std::
 }
 
 }  // namespace
+
+bool is_trainable(const StateTensor& state, const Options& options) {
+  if (state.role != Role::parameter || !is_float(state.type.dtype) || state.attrs.flag(kFrozen))
+    return false;
+  return std::none_of(options.frozen.begin(), options.frozen.end(),
+                      [&](const std::string& pattern) {
+                        return fnmatch(pattern.c_str(), state.name.c_str(), 0) == 0;
+                      });
+}
 
 Module autodiff(const Module& module, const Options& options) {
   Module result = module;

@@ -9,10 +9,13 @@
 
 namespace gradc {
 
+// A floating point tensor of role parameter that is neither marked frozen nor named by
+// Options::frozen.
+bool is_trainable(const StateTensor& state, const Options& options);
+
 // Appends the backward pass of result `loss` to entry train_step, with one result grad/<parameter>
-// for each trainable parameter: a floating point tensor of role parameter that is neither marked
-// frozen nor named by Options::frozen. With Options::input_gradients also grad_<input> for each
-// floating point input. A parameter that the loss does not depend on gets zeros.
+// for each trainable parameter. With Options::input_gradients also grad_<input> for each floating
+// point input. A parameter that the loss does not depend on gets zeros.
 //
 // First, composites that have no gradient rule (with Options::expand_all every composite) are
 // expanded. Without Options::train the entry train_step is dropped.
