@@ -1,4 +1,4 @@
-// gradc_save and gradc_load: the state region as a safetensors file.
+// gradc_save and gradc_load: the state region as a safetensors file; gradc_metadata.
 #include <cstring>
 
 #include "runtime/error.h"
@@ -73,5 +73,24 @@ gradc_status gradc_load(gradc_instance* instance, const char* path, int with_opt
     if (!wanted[i].bytes.empty())
       std::memcpy(state + offset, found[i]->bytes.data(), found[i]->bytes.size());
   }
+  return GRADC_OK;
+}
+
+gradc_status gradc_metadata(const char* path, const char* key, char* text, size_t size) {
+  if (!path || !key || !text)
+    return report(GRADC_BAD_ARGUMENT, "gradc_metadata: %s is null",
+                  !path  ? "path"
+                  : !key ? "key"
+                         : "text");
+  gradc::SafetensorsFile file = gradc::read_safetensors(path);
+  if (!file.status.ok())
+    return report_file(file.status);
+  auto found = file.metadata.find(key);
+  if (found == file.metadata.end())
+    return report(GRADC_BAD_FILE, "%s: has no `%s` in its metadata", path, key);
+  if (found->second.size() >= size)
+    return report(GRADC_BAD_ARGUMENT, "%s: `%s` in its metadata has %zu bytes, room is for %zu",
+                  path, key, found->second.size() + 1, size);
+  std::memcpy(text, found->second.c_str(), found->second.size() + 1);
   return GRADC_OK;
 }

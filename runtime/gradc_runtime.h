@@ -153,6 +153,9 @@ gradc_status gradc_run(gradc_instance* instance, const gradc_entry* entry,
 gradc_status gradc_save(const gradc_instance* instance, const char* path, int with_optimizer,
                         const char* const* metadata);
 gradc_status gradc_load(gradc_instance* instance, const char* path, int with_optimizer);
+/* The text that a safetensors file has under a key of its metadata, with a final zero, in `size`
+ * bytes at `text`. */
+gradc_status gradc_metadata(const char* path, const char* key, char* text, size_t size);
 
 const char* gradc_status_text(gradc_status status);
 /* What went wrong in this thread's last call that failed, with file names; "" if nothing did. */

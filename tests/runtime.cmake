@@ -5,6 +5,7 @@ gradc_test(runtime_test LIBS gradc_runtime SOURCES
   unit/file_test.cpp
   unit/guarded_test.cpp
   unit/instance_test.cpp
+  unit/model_header_test.cpp
   unit/pool_test.cpp
   unit/safetensors_test.cpp)
 # Sanitizers bring a malloc of their own.
