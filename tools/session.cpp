@@ -5,6 +5,7 @@
 
 #include "compiler/compile.h"
 #include "compiler/entries.h"
+#include "compiler/file_names.h"
 #include "compiler/import/onnx/loss.h"
 #include "ir/diagnostic.h"
 #include "tools/io/elements.h"
@@ -91,7 +92,8 @@ void Session::load_contents() {
   for (const StateTensor& state : imported_.states) {
     if (state.content.bytes.empty())
       continue;
-    const gradc_tensor& tensor = abi_->state[require(abi_->state, abi_->state_count, state.name)];
+    const gradc_tensor& tensor =
+        abi_->state[require(abi_->state, abi_->state_count, file_name(state))];
     GRADC_CHECK(tensor.bytes == state.content.bytes.size());
     std::memcpy(gradc_state_data(instance_.get(), &tensor), state.content.bytes.data(),
                 tensor.bytes);

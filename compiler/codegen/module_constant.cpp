@@ -3,6 +3,7 @@
 #include <llvm/IR/IRBuilder.h>
 
 #include "compiler/codegen/target.h"
+#include "compiler/file_names.h"
 #include "compiler/plan/storage.h"
 
 namespace gradc::codegen {
@@ -93,7 +94,7 @@ void emit_module_constant(llvm::Module& code, const gradc::Module& module,
   std::vector<Constant*> states, entry_records;
   for (size_t i = 0; i < module.states.size(); ++i)
     states.push_back(
-        c.tensor(module.states[i].name, module.states[i].type, module.states[i].role, offsets[i]));
+        c.tensor(file_name(module.states[i]), module.states[i].type, module.states[i].role, offsets[i]));
   for (const EntryCode& entry : entries)
     entry_records.push_back(c.entry(entry));
   c.exported(options.prefix + "_module",

@@ -8,7 +8,9 @@
 #include <limits>
 
 #include "compiler/entries.h"
+#include "compiler/file_names.h"
 #include "ir/diagnostic.h"
+#include "ir/parse.h"
 #include "ir/print.h"
 #include "ir/verify.h"
 #include "tests/support/onnx_models.h"
@@ -89,6 +91,17 @@ TEST_CASE("names of an ONNX file become names of the IR", "[onnx]") {
   CHECK(states(module) == Names{"param layer_1/w/_x", "param layer_1/w/_x.1"});
   CHECK(parameters(module, kInfer)[0] == "seed_input: f32[2,3]");
   CHECK(module.function(kInfer).results[0].name == "y:0");
+  // Files of weights have the names of the ONNX file.
+  CHECK(file_name(module.states[0]) == "/layer 1/w//x");
+  CHECK(file_name(module.states[1]) == "layer_1/w/_x");
+  CHECK(file_name(parse_module(print(module), "m.ir").states[0]) == "/layer 1/w//x");
+
+  // Except names that cannot be shown; no two are the same.
+  parts.initializers[0].name = parts.nodes[0].inputs[1] = "w\n";
+  parts.initializers[1].name = parts.nodes[0].inputs[2] = "w_";
+  module = onnx::import_model(model(parts), {});
+  CHECK(file_name(module.states[0]) == "w_");
+  CHECK(file_name(module.states[1]) == "w_.1");
 }
 
 TEST_CASE("what is a parameter of an ONNX file", "[onnx]") {

@@ -1,7 +1,9 @@
 #include "compiler/import/onnx/states.h"
 
 #include <algorithm>
+#include <set>
 
+#include "compiler/file_names.h"
 #include "compiler/import/onnx/names.h"
 #include "ir/diagnostic.h"
 
@@ -50,8 +52,18 @@ std::vector<StateTensor> States::ordered() const {
     return std::pair(a->tensor.role, a->order) < std::pair(b->tensor.role, b->order);
   });
   std::vector<StateTensor> tensors;
-  for (const Entry* entry : entries)
-    tensors.push_back(entry->tensor);
+  std::set<std::string> in_files;
+  for (const Entry* entry : entries) {
+    StateTensor tensor = entry->tensor;
+    // Names that neither messages nor the IR's text can show stay out of files too.
+    bool keeps_name =
+        readable(entry->source) == entry->source && in_files.insert(entry->source).second;
+    if (!keeps_name)
+      in_files.insert(tensor.name);
+    else if (tensor.name != entry->source)
+      tensor.attrs.set(kFileName, entry->source);
+    tensors.push_back(std::move(tensor));
+  }
   return tensors;
 }
 
