@@ -156,6 +156,33 @@ TEST_CASE("a copy brings external data with it, wherever they are used", "[onnx]
   CHECK(read_text(files.to).find(tensor_head("b", 9, {4}).text() + raw_bools) != std::string::npos);
 }
 
+TEST_CASE("a copy of a model with external data has them in a file beside it", "[onnx]") {
+  std::string large(2000, 'a'), inside(2000, 'b'), fresh(2000, 'c'), small = raw({1});
+  Files files(model_of_tensors(
+      {external_tensor("l", {500}, "w.bin", "0"), raw_tensor("i", 1, {500}, inside),
+       external_tensor("s", {1}, "w.bin", "2000"), external_tensor("k", {500}, "w.bin", "0")}));
+  write_text(files.directory.file("w.bin"), large + small);
+  CHECK(external_data_paths(files.from) == std::vector{files.directory.file("w.bin")});
+  check_replaceable(files.from, {{"l", as_span(fresh)}});
+  CHECK(files.directory.entries() == 2);
+
+  files.copied({{"l", as_span(fresh)}});
+  CHECK(files.directory.entries() == 4);
+  CHECK(read_text(files.to + ".data") == fresh + std::string(4096 - 2000, '\0') + large);
+  CHECK(external_data_paths(files.to) == std::vector{files.to + ".data"});
+  std::filesystem::remove(files.directory.file("w.bin"));
+  for (int again = 0; again < 2; ++again) {
+    Model copy = read_onnx(files.to);
+    CHECK(text_of(copy.graph.initializers.at(0)) == fresh);
+    CHECK(text_of(copy.graph.initializers.at(1)) == inside);
+    CHECK(text_of(copy.graph.initializers.at(2)) == small);
+    CHECK(text_of(copy.graph.initializers.at(3)) == large);
+    CHECK(read_text(files.to).find(inside) != std::string::npos);
+    // Onto itself: the old data are read while the new file is written.
+    write_onnx(files.to, files.to, {});
+  }
+}
+
 TEST_CASE("a copy beyond the limit has its large initializers in a file beside it", "[onnx]") {
   std::string large(2000, 'a'), other(1024, 'b'), fresh(2000, 'c'), small = raw({1});
   std::string model =
@@ -198,6 +225,8 @@ TEST_CASE("a copy that cannot be made says why and leaves nothing", "[onnx]") {
   CHECK(files.error({{"twice", as_span(four)}}) ==
         "from.onnx: error: has 2 initializers or Constant nodes \"twice\"; names must be unique");
   CHECK(read_text(files.to) == "before");
+  CHECK_THROWS_WITH(check_replaceable(files.from, {{"x", as_span(four)}}),
+                    Catch::Matchers::Contains("Constant node \"x\" to replace"));
 
   Files no_model("");
   CHECK(no_model.error({}) ==

@@ -148,4 +148,11 @@ SharedBytes ExternalData::read(const std::string& location, uint64_t offset,
   return {whole.owner, whole.bytes.subspan(offset, taken)};
 }
 
+std::vector<std::string> ExternalData::paths() const {
+  std::vector<std::string> paths;
+  for (const auto& [location, bytes] : by_location_)
+    paths.push_back(folder_path_ == "." ? location : folder_path_ + location);
+  return paths;
+}
+
 }  // namespace gradc::onnx

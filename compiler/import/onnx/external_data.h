@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "compiler/import/onnx/file_bytes.h"
 
@@ -33,6 +34,8 @@ class ExternalData {
   // Fails with what is wrong; the caller adds the tensor.
   SharedBytes read(const std::string& location, uint64_t offset, std::optional<uint64_t> length,
                    uint64_t wanted);
+  // The files that were read so far, as paths from where the model's path is from.
+  std::vector<std::string> paths() const;
 
  private:
   const SharedBytes& file(const std::string& location);

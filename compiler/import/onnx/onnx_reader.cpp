@@ -320,19 +320,10 @@ FunctionDef read_function(Message message, Reading& reading) {
   return function;
 }
 
-}  // namespace
-
-void check_nesting(const Message& graph, int depth) {
-  if (depth > kMostNested)
-    graph.damaged(
-        fmt::format("lies in {} other graphs, more than the {} that are read", depth, kMostNested));
-}
-
-Model read_onnx(const std::string& path) {
-  Reading reading(path);
+Model read_model(Reading& reading) {
   Message message = reading.whole("ModelProto");
   Model model;
-  model.path = path;
+  model.path = reading.origin.path;
   bool has_graph = false;
   while (message.next()) {
     switch (message.field()) {
@@ -355,8 +346,27 @@ Model read_onnx(const std::string& path) {
     }
   }
   if (!has_graph)
-    throw UserError(path, "is not an ONNX model, or cut short: it has no graph");
+    throw UserError(reading.origin.path, "is not an ONNX model, or cut short: it has no graph");
   return model;
+}
+
+}  // namespace
+
+void check_nesting(const Message& graph, int depth) {
+  if (depth > kMostNested)
+    graph.damaged(
+        fmt::format("lies in {} other graphs, more than the {} that are read", depth, kMostNested));
+}
+
+Model read_onnx(const std::string& path) {
+  Reading reading(path);
+  return read_model(reading);
+}
+
+std::vector<std::string> external_data_paths(const std::string& path) {
+  Reading reading(path);
+  read_model(reading);
+  return reading.external.paths();
 }
 
 }  // namespace gradc::onnx

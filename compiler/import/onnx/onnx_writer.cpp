@@ -17,7 +17,7 @@ namespace {
 using protozero::pbf_wire_type;
 using Contents = std::map<std::string, std::span<const std::byte>>;
 
-constexpr uint64_t kLeastExternal = 1024;  // smaller tensors stay in the model's file
+constexpr uint64_t kLeastExternal = 1024;  // smaller tensors lie in the model's file
 constexpr uint64_t kAlignment = 4096;  // of tensors in a data file: a page
 
 // Bytes that lie elsewhere, in order.
@@ -146,9 +146,10 @@ class Copy {
  public:
   using Changed = std::optional<Pieces>;
 
-  // With a data file, large initializers go there.
-  Copy(Reading& reading, const Contents& contents, DataFile* data)
-      : reading_(reading), contents_(contents), data_(data) {}
+  // With a data file, external data go there, and with `move_large` other initializers too, if they
+  // are large.
+  Copy(Reading& reading, const Contents& contents, DataFile* data, bool move_large = false)
+      : reading_(reading), contents_(contents), data_(data), move_large_(move_large) {}
 
   Pieces model();
 
@@ -173,6 +174,7 @@ class Copy {
   Reading& reading_;
   const Contents& contents_;
   DataFile* data_;
+  bool move_large_;
   std::map<std::string, int> found_;
   std::deque<std::string> made_;  // what pieces lie in that lie nowhere else
 };
@@ -315,7 +317,7 @@ Copy::Changed Copy::tensor(const Message& message, const std::optional<std::stri
   std::optional<SharedBytes> external = read_external_bytes(message, reading_);
   if (!bytes && external)
     bytes = text_of(external->bytes);
-  bool moves = data_ && (may_move || external);
+  bool moves = data_ && (external || (move_large_ && may_move));
   if (!bytes && moves) {
     Message parts = message;
     while (parts.next())
@@ -382,18 +384,24 @@ void write_file(const std::string& path, const Pieces& pieces) {
 
 }  // namespace
 
+void check_replaceable(const std::string& path, const Contents& contents) {
+  Reading reading(path);
+  Copy(reading, contents, nullptr).model();
+}
+
 void write_onnx(const std::string& from, const std::string& to, const Contents& contents,
                 uint64_t most_bytes) {
   Reading reading(from);
   std::string path = follow_links(to);
   Copy in_one_file(reading, contents, nullptr);
   Pieces pieces = in_one_file.model();
-  if (pieces.size <= most_bytes) {
+  bool is_large = pieces.size > most_bytes;
+  if (!is_large && reading.external.paths().empty()) {
     write_file(path, pieces);
     return;
   }
   DataFile data(path + ".data");
-  Copy beside_data(reading, contents, &data);
+  Copy beside_data(reading, contents, &data, is_large);
   pieces = beside_data.model();
   data.commit();
   write_file(path, pieces);
