@@ -17,16 +17,19 @@ namespace gradc {
 enum class OptimizerKind : uint8_t {
   sgd,
   adam,
-  adamw
+  adamw,
+  rmsprop
 };  // momentum and Nesterov are settings of sgd
 enum class ScheduleKind : uint8_t { constant, cosine };
 
 struct OptimizerOptions {
   OptimizerKind kind = OptimizerKind::adamw;
-  double momentum = 0;  // sgd: v = momentum * v + g, p -= lr * v
+  double momentum = 0;  // sgd: v = momentum * v + g, p -= lr * v; rmsprop: of what it follows
   bool nesterov = false;  // sgd: p -= lr * (g + momentum * v)
   double beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8;
-  double weight_decay = 0;  // adamw: decoupled; sgd and adam: added to the gradient
+  double alpha = 0.99;  // rmsprop: decay of the average of g^2
+  bool centered = false;  // rmsprop: divides by the deviation of g instead of its size
+  double weight_decay = 0;  // adamw: decoupled; others: added to the gradient
   double clip_value = 0;  // 0: no clipping; else every gradient element is clamped to +-clip_value
   double clip_norm =
       0;  // 0: no clipping; else gradients are scaled so that their global norm is at most this

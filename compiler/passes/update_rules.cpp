@@ -80,6 +80,44 @@ UpdateOutput adamw(const UpdateInput& in, const OptimizerOptions& options) {
   return adam_step(in, parameter, in.gradient, options);
 }
 
+std::vector<std::string_view> rmsprop_state(const OptimizerOptions& options) {
+  std::vector<std::string_view> state = {"square"};
+  if (options.centered)
+    state.push_back("mean");
+  if (options.momentum != 0)
+    state.push_back("momentum");
+  return state;
+}
+
+std::vector<Expr> rmsprop_scalars(Expr learning_rate, Expr, const OptimizerOptions&) {
+  return {learning_rate};
+}
+
+// s' = alpha * s + (1 - alpha) * g^2;  centered: a' = a + (1 - alpha) * (g - a), else a' = 0
+// d = g / (sqrt(s' - a'^2) + epsilon);  with momentum v' = momentum * v + d, else v' = d
+// p' = p - lr * v'
+UpdateOutput rmsprop(const UpdateInput& in, const OptimizerOptions& options) {
+  Expr gradient = with_l2_decay(in, options);
+  auto state = in.state.begin();
+  Expr square = options.alpha * *state++ + (1 - options.alpha) * (gradient * gradient);
+  UpdateOutput out{in.parameter, {square}};
+  Expr variance = square;
+  if (options.centered) {
+    Expr mean = *state++;
+    mean = mean + (1 - options.alpha) * (gradient - mean);
+    out.state.push_back(mean);
+    // Rounding takes the variance of a steady gradient below 0, of which there is no root.
+    variance = max(square - mean * mean, 0);
+  }
+  Expr direction = gradient / (sqrt(variance) + options.epsilon);
+  if (options.momentum != 0) {
+    direction = options.momentum * *state + direction;
+    out.state.push_back(direction);
+  }
+  out.parameter = in.parameter - in.scalars[0] * direction;
+  return out;
+}
+
 constexpr UpdateRule kRules[] = {
     {"sgd",
      "v = momentum * v + g, p = p - lr * v; with Nesterov p = p - lr * (g + momentum * v); "
@@ -90,6 +128,11 @@ constexpr UpdateRule kRules[] = {
      "corrected for their start at 0; weight decay is added to g",
      adam_state, adam_scalars, adam},
     {"adamw", "adam after p = p * (1 - lr * weight_decay)", adam_state, adam_scalars, adamw},
+    {"rmsprop",
+     "s averages g^2, p = p - lr * g / (sqrt(s) + epsilon); centered: sqrt(s - a^2) with a the "
+     "average of g; with momentum p = p - lr * v of v = momentum * v + the quotient; weight decay "
+     "is added to g",
+     rmsprop_state, rmsprop_scalars, rmsprop},
 };
 
 void check_range(std::string_view option, double value, bool in_range, std::string_view rule) {
@@ -126,6 +169,7 @@ void check_optimizer_options(const OptimizerOptions& o) {
   check_range("momentum", o.momentum, decay(o.momentum), "at least 0 and less than 1");
   check_range("beta1", o.beta1, decay(o.beta1), "at least 0 and less than 1");
   check_range("beta2", o.beta2, decay(o.beta2), "at least 0 and less than 1");
+  check_range("alpha", o.alpha, decay(o.alpha), "at least 0 and less than 1");
   check_range("epsilon", o.epsilon, at_least_0(o.epsilon), "at least 0");
   check_range("weight decay", o.weight_decay, at_least_0(o.weight_decay), "at least 0");
   check_range("the clipping value", o.clip_value, at_least_0(o.clip_value), "at least 0");

@@ -89,6 +89,28 @@ TEST_CASE("adam adds weight decay to the gradient, adamw does not", "[optimizer]
              {1.0499999995, 1.0974260041910164, 1.142360634441395});
 }
 
+// The expected paths of RMSProp were recorded from torch.optim.RMSprop in double precision.
+TEST_CASE("rmsprop divides by the root of the average square", "[optimizer]") {
+  check_path({.kind = OptimizerKind::rmsprop},
+             {1.999999950000002, 2.449013202829968, 2.690312590637597, 2.825371563080851});
+  check_path({.kind = OptimizerKind::rmsprop, .alpha = 0.9},
+             {1.316227761016838, 1.5261246792335577, 1.6912821243666505, 1.8301601794254032});
+}
+
+TEST_CASE("rmsprop with momentum, centered, and with weight decay", "[optimizer]") {
+  check_path({.kind = OptimizerKind::rmsprop, .momentum = 0.5, .alpha = 0.9},
+             {1.316227761016838, 1.6842385597419767, 2.0199445087824732, 2.2992607607642657});
+  check_path({.kind = OptimizerKind::rmsprop, .alpha = 0.9, .centered = true},
+             {1.333333327777778, 1.5649936257308434, 1.7546587632657944, 1.9194138997592434});
+  check_path({.kind = OptimizerKind::rmsprop,
+              .momentum = 0.5,
+              .epsilon = 0.1,
+              .alpha = 0.9,
+              .centered = true,
+              .weight_decay = 0.5},
+             {1.2727272727272727, 1.5874055313119713, 1.8481733504771805, 2.018297184059578});
+}
+
 TEST_CASE("gradients are clipped by value and by their global norm", "[optimizer]") {
   check_path({.kind = OptimizerKind::sgd, .clip_value = 0.5}, {1.05, 1.1, 1.15});
   check_path({.kind = OptimizerKind::sgd, .clip_norm = 1},
@@ -138,6 +160,8 @@ TEST_CASE("options out of range are errors of the command line", "[optimizer]") 
   CHECK(error_of({.kind = OptimizerKind::sgd, .nesterov = true}) ==
         "error: momentum is 0; it must be above 0 for Nesterov's correction");
   CHECK(error_of({.beta2 = 1}) == "error: beta2 is 1; it must be at least 0 and less than 1");
+  CHECK(error_of({.kind = OptimizerKind::rmsprop, .alpha = 1}) ==
+        "error: alpha is 1; it must be at least 0 and less than 1");
   CHECK(error_of({.weight_decay = -0.1}) == "error: weight decay is -0.1; it must be at least 0");
 }
 
@@ -149,8 +173,11 @@ TEST_CASE("scalars are cast to the element type of a parameter", "[optimizer]") 
     text.replace(at, 9, "dtype=f64");
   for (std::string name : {"%half", "%square", "%a", "%b", "%loss"})
     text.replace(text.find(name + ": f32"), name.size() + 5, name + ": f64");
-  for (OptimizerKind kind : {OptimizerKind::sgd, OptimizerKind::adam, OptimizerKind::adamw}) {
+  for (OptimizerKind kind : {OptimizerKind::sgd, OptimizerKind::adam, OptimizerKind::adamw,
+                             OptimizerKind::rmsprop}) {
     Options options = training(kind);
+    options.optimizer.centered = kind == OptimizerKind::rmsprop;
+    options.optimizer.momentum = options.optimizer.centered ? 0.5 : 0;
     verify(optimizer(autodiff(parsed(text), options), options));
   }
 }

@@ -59,7 +59,10 @@ Options options_of(uint64_t seed) {
   Options options;
   options.train = true;
   options.expand_all = seed % 2;
-  options.optimizer.kind = seed % 3 == 0 ? OptimizerKind::sgd : OptimizerKind::adamw;
+  constexpr OptimizerKind kKinds[] = {OptimizerKind::sgd, OptimizerKind::adamw,
+                                      OptimizerKind::rmsprop};
+  options.optimizer.kind = kKinds[seed % std::size(kKinds)];
+  options.optimizer.centered = seed % 4 == 0;
   options.optimizer.momentum = seed % 6 ? 0.9 : 0;
   options.optimizer.clip_norm = seed % 5 ? 0 : 0.5;
   return options;

@@ -81,6 +81,8 @@ void read_optimizer(ModelFlags& flags) {
   const std::string& name = flags.optimizer;
   if (name == "adam" || name == "adamw") {
     optimizer.kind = name == "adam" ? OptimizerKind::adam : OptimizerKind::adamw;
+  } else if (name == "rmsprop") {
+    optimizer.kind = OptimizerKind::rmsprop;
   } else {
     optimizer.kind = OptimizerKind::sgd;
     optimizer.nesterov = name == "nesterov";
@@ -150,17 +152,22 @@ void add_model_flags(CLI::App& command, ModelFlags& flags) {
 
 void add_optimizer_flags(CLI::App& command, ModelFlags& flags) {
   OptimizerOptions& optimizer = flags.options.optimizer;
-  command.add_option("--optimizer", flags.optimizer, "sgd, momentum, nesterov, adam or adamw")
-      ->check(CLI::IsMember({"sgd", "momentum", "nesterov", "adam", "adamw"}))
+  command
+      .add_option("--optimizer", flags.optimizer, "sgd, momentum, nesterov, adam, adamw or rmsprop")
+      ->check(CLI::IsMember({"sgd", "momentum", "nesterov", "adam", "adamw", "rmsprop"}))
       ->default_val("adamw");
   command
       .add_option("--lr", flags.learning_rate,
-                  "Learning rate (default: 1e-3 for adam and adamw, else 0.05)")
+                  "Learning rate (default: 1e-3 for adam and adamw, 0.01 for rmsprop, else 0.05)")
       ->check(finite_number());
-  command.add_option("--momentum", optimizer.momentum, "Of sgd: v = momentum * v + gradient");
+  command.add_option("--momentum", optimizer.momentum,
+                     "Of sgd: v = momentum * v + gradient; of rmsprop the same of its quotient");
   command.add_option("--beta1", optimizer.beta1, "Of adam and adamw: decay of the first moment");
   command.add_option("--beta2", optimizer.beta2, "Of adam and adamw: decay of the second moment");
-  command.add_option("--epsilon", optimizer.epsilon, "Of adam and adamw");
+  command.add_option("--epsilon", optimizer.epsilon, "Of adam, adamw and rmsprop");
+  command.add_option("--alpha", optimizer.alpha, "Of rmsprop: decay of the average square");
+  command.add_flag("--centered", optimizer.centered,
+                   "Of rmsprop: divide by the gradient's deviation from its average");
   command
       .add_option(
           "--weight-decay", flags.weight_decay,
@@ -209,7 +216,14 @@ void finish(ModelFlags& flags) {
 double learning_rate(const ModelFlags& flags) {
   if (flags.learning_rate >= 0)
     return flags.learning_rate;
-  return flags.options.optimizer.kind == OptimizerKind::sgd ? 0.05 : 1e-3;
+  switch (flags.options.optimizer.kind) {
+    case OptimizerKind::sgd:
+      return 0.05;
+    case OptimizerKind::rmsprop:
+      return 0.01;
+    default:
+      return 1e-3;
+  }
 }
 
 int64_t parse_bytes(const std::string& text, const std::string& flag) {
