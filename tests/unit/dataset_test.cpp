@@ -175,10 +175,10 @@ TEST_CASE("what is no data set is refused with what would be one", "[dataset]") 
   TemporaryDirectory directory;
   CHECK(open_error("fashion-mnits", kImageAndLabel) ==
         "fashion-mnits: error: is not a data set\nhelp: did you mean `fashion-mnist`?");
-  CHECK(open_error("data.csv", kImageAndLabel) ==
-        "data.csv: error: is not a data set\nhelp: a data set is `fashion-mnist`, a directory with "
-        "MNIST's "
-        "IDX files, an .npz or a .txt file");
+  CHECK(open_error("data.xls", kImageAndLabel) ==
+        "data.xls: error: is not a data set\nhelp: a data set is `fashion-mnist`, a directory with "
+        "MNIST's IDX files or with .npy files, an .npz, .csv, .tsv or .txt file, or a list of .npy "
+        "files: x.npy,y.npy");
   CHECK_THAT(
       open_error(directory.file(""), kImageAndLabel),
       Catch::Contains("has neither `train-images-idx3-ubyte` nor `train-images-idx3-ubyte.gz`"));

@@ -29,6 +29,7 @@ namespace {
 struct TrainFlags {
   ModelFlags model;
   std::string data, feed, metrics, save, resume;
+  DatasetOptions dataset;
   int64_t epochs = 0, steps = 0;
 };
 
@@ -116,7 +117,7 @@ class Trainer {
       if (step_call_.input_type(input.name).dims[0] != batch_)
         fail("inputs `{}` and `{}` have batches of {} and {}; a data set feeds one size",
              inputs_[0].name, input.name, batch_, step_call_.input_type(input.name).dims[0]);
-    data_ = open_dataset(flags_.data, inputs_);
+    data_ = open_dataset(flags_.data, inputs_, flags_.dataset);
     sampler_ = std::make_unique<Sampler>(data_.train.count, batch_, cursor_);
   }
 
@@ -351,6 +352,8 @@ void check_flags(const TrainFlags& flags) {
     wrong("--feed needs --steps: how often to train on that one batch");
   if (flags.epochs > 0 && flags.steps > 0)
     wrong("give --epochs or --steps, not both");
+  if (!flags.feed.empty() && !(flags.dataset.label.empty() && flags.dataset.test.empty()))
+    wrong("--label and --test-data are for --data");
   if (!flags.resume.empty() && !flags.model.weights.empty())
     wrong("--resume brings its own weights; leave --weights away");
 }
@@ -364,7 +367,13 @@ void add_train(CLI::App& app) {
   add_optimizer_flags(*command, flags->model);
   command->add_option(
       "--data", flags->data,
-      "fashion-mnist, a folder of IDX files, a .npz file, or a .txt file for models of bytes");
+      "fashion-mnist, a folder of IDX or .npy files, a .npz file, x.npy,y.npy, a .csv or .tsv file, "
+      "or a .txt file for models of bytes");
+  command->add_option("--label", flags->dataset.label,
+                      "The column of a .csv or .tsv file for the model's last input, by name or number "
+                      "from 0 (default: the one named as that input, else the last)");
+  command->add_option("--test-data", flags->dataset.test,
+                      "Test on this after each epoch; named as for --data");
   command->add_option("--feed", flags->feed,
                       "Train on the one batch in this .npz file (arrays named as the inputs)");
   command->add_option("--epochs", flags->epochs, "Times to go through the data (default: 1)")

@@ -8,8 +8,11 @@
 #include <utility>
 
 #include "ir/diagnostic.h"
+#include "tools/io/csv_dataset.h"
 #include "tools/io/elements.h"
 #include "tools/io/idx.h"
+#include "tools/io/mapped_file.h"
+#include "tools/io/npy.h"
 #include "tools/io/npz.h"
 #include "tools/io/require.h"
 
@@ -19,29 +22,25 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr char kFashionMnist[] = "/usr/share/datasets/fashion-mnist";
+constexpr std::string_view kNpy = ".npy";
 constexpr double kWhite = 255;
 
-// One sample per entry of the array's first dimension.
-Field field_of(NamedArray array, const std::string& name) {
-  Field field;
-  field.name = name;
-  field.sample = {array.type.dtype, Dims(array.type.dims.begin() + 1, array.type.dims.end())};
-  field.stride = field.sample.elements();
-  field.data = std::make_shared<const std::vector<std::byte>>(std::move(array.data));
-  return field;
-}
-
 // A split of arrays whose first dimensions must agree.
-void add_field(Split& split, NamedArray array, const std::string& name, const std::string& place) {
-  if (array.type.rank() == 0)
+void add_field(Split& split, const std::string& array_name, const Type& type, SharedBytes data,
+               const std::string& name, const std::string& place) {
+  if (type.rank() == 0)
     throw UserError(place,
-                    fmt::format("`{}` is a single number, not one value per sample", array.name));
-  int64_t count = array.type.dims[0];
+                    fmt::format("`{}` is a single number, not one value per sample", array_name));
+  int64_t count = type.dims[0];
   if (!split.fields.empty() && split.count != count)
-    throw UserError(place, fmt::format("`{}` has {} samples, `{}` has {}", array.name, count,
+    throw UserError(place, fmt::format("`{}` has {} samples, `{}` has {}", array_name, count,
                                        split.fields[0].name, split.count));
   split.count = count;
-  split.fields.push_back(field_of(std::move(array), name));
+  split.fields.push_back(field_of(name, type, std::move(data)));
+}
+
+void add_field(Split& split, NamedArray array, const std::string& name, const std::string& place) {
+  add_field(split, array.name, array.type, SharedBytes(std::move(array.data)), name, place);
 }
 
 // MNIST's file in the directory, plain or compressed.
@@ -96,6 +95,49 @@ Dataset open_npz(const std::string& path) {
   return dataset;
 }
 
+// Adds the array of an .npy file, as that of its name in an .npz file.
+void add_npy(Dataset& dataset, const fs::path& path) {
+  NpyView array = view_npy(map_file(path), path);
+  std::string stem = path.stem();
+  auto [name, test] = split_name(stem);
+  add_field(test ? dataset.test : dataset.train, stem, array.type, std::move(array.data), name,
+            path);
+}
+
+// X.npy,Y.npy
+Dataset open_npy_files(const std::string& paths) {
+  Dataset dataset;
+  for (size_t begin = 0; begin <= paths.size();) {
+    size_t end = std::min(paths.find(',', begin), paths.size());
+    std::string path = paths.substr(begin, end - begin);
+    if (!path.ends_with(kNpy))
+      throw UserError(path, "is no .npy file, but the first of the list is one");
+    add_npy(dataset, path);
+    begin = end + 1;
+  }
+  return dataset;
+}
+
+std::vector<fs::path> npy_files(const fs::path& directory) {
+  std::error_code ignored;
+  std::vector<fs::path> files;
+  for (const fs::directory_entry& entry : fs::directory_iterator(directory, ignored))
+    if (entry.path().extension() == kNpy)
+      files.push_back(entry.path());
+  std::sort(files.begin(), files.end());
+  return files;
+}
+
+Dataset open_directory(const fs::path& directory) {
+  std::vector<fs::path> files = npy_files(directory);
+  if (files.empty())
+    return open_idx(directory);
+  Dataset dataset;
+  for (const fs::path& file : files)
+    add_npy(dataset, file);
+  return dataset;
+}
+
 // Windows that begin every T bytes, so that an epoch has each byte as a target once.
 Split text_split(const Field& text, int64_t begin, int64_t end,
                  std::span<const SampleInput> inputs) {
@@ -123,8 +165,7 @@ Dataset open_text(const std::string& path, std::span<const SampleInput> inputs) 
   FileBytes file = read_file(path);
   require(file.status);
   Field text;
-  text.data =
-      std::make_shared<const std::vector<std::byte>>(file.bytes().begin(), file.bytes().end());
+  text.data = SharedBytes(std::vector<std::byte>(file.bytes().begin(), file.bytes().end()));
   auto size = static_cast<int64_t>(file.size);
   int64_t border = size - size / 10;
   Dataset dataset = {.name = "",
@@ -189,8 +230,17 @@ void select(Split& split, const std::vector<std::string>& names,
   split.fields = std::move(fields);
 }
 
-Dataset open_any(const std::string& spec, std::span<const SampleInput> inputs) {
+Dataset open_any(const std::string& spec, std::span<const SampleInput> inputs,
+                 const std::string& label) {
   std::error_code ignored;
+  bool arrays = spec.substr(0, spec.find(',')).ends_with(kNpy);
+  if (!arrays && (spec.ends_with(".csv") || spec.ends_with(".tsv")))
+    return open_csv(spec, inputs, label);
+  if (!label.empty())
+    throw UserError("", "a label column can be chosen in .csv and .tsv files only",
+                    Fault::command_line);
+  if (arrays)
+    return open_npy_files(spec);
   if (spec == "fashion-mnist")
     return open_fashion_mnist();
   if (spec.ends_with(".npz"))
@@ -198,12 +248,13 @@ Dataset open_any(const std::string& spec, std::span<const SampleInput> inputs) {
   if (spec.ends_with(".txt"))
     return open_text(spec, inputs);
   if (fs::is_directory(spec, ignored))
-    return open_idx(spec);
+    return open_directory(spec);
   UserError unknown(spec, "is not a data set");
   if (nearest_name(spec, std::array{"fashion-mnist"}) != "")
     throw unknown.with_help("did you mean `fashion-mnist`?");
   throw unknown.with_help(
-      "a data set is `fashion-mnist`, a directory with MNIST's IDX files, an .npz or a .txt file");
+      "a data set is `fashion-mnist`, a directory with MNIST's IDX files or with .npy files, an .npz, "
+      ".csv, .tsv or .txt file, or a list of .npy files: x.npy,y.npy");
 }
 
 }  // namespace
@@ -215,8 +266,8 @@ void Field::copy(std::span<const int64_t> samples, DType dtype, std::span<std::b
   double divisor = sample.dtype == DType::u8 && is_float(dtype) ? kWhite : 1;
   for (size_t i = 0; i < samples.size(); ++i) {
     auto begin = static_cast<size_t>(offset + samples[i] * stride) * element;
-    GRADC_CHECK(begin + sample_bytes <= data->size(), "sample {} of `{}`", samples[i], name);
-    auto from = std::span(*data).subspan(begin, sample_bytes);
+    GRADC_CHECK(begin + sample_bytes <= data.bytes.size(), "sample {} of `{}`", samples[i], name);
+    auto from = data.bytes.subspan(begin, sample_bytes);
     try {
       convert_elements(sample.dtype, from, dtype, to.subspan(i * step, step), divisor);
     } catch (const UserError& error) {
@@ -226,14 +277,26 @@ void Field::copy(std::span<const int64_t> samples, DType dtype, std::span<std::b
   }
 }
 
-Dataset open_dataset(const std::string& spec, std::span<const SampleInput> inputs) {
-  Dataset dataset = open_any(spec, inputs);
+Field field_of(const std::string& name, const Type& array, SharedBytes data) {
+  Field field;
+  field.name = name;
+  field.sample = {array.dtype, Dims(array.dims.begin() + 1, array.dims.end())};
+  field.stride = field.sample.elements();
+  field.data = std::move(data);
+  return field;
+}
+
+Dataset open_dataset(const std::string& spec, std::span<const SampleInput> inputs,
+                     const DatasetOptions& options) {
+  Dataset dataset = open_any(spec, inputs, options.label);
   dataset.name = spec;
   if (dataset.train.count == 0)
     throw UserError(spec, "has no samples to train on");
   std::vector<std::string> names = choose_fields(dataset.train, inputs, spec);
   select(dataset.train, names, inputs, spec);
-  if (dataset.test.count > 0)
+  if (!options.test.empty())
+    dataset.test = open_dataset(options.test, inputs, {options.label, ""}).train;
+  else if (dataset.test.count > 0)
     select(dataset.test, names, inputs, spec);
   return dataset;
 }

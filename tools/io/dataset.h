@@ -3,11 +3,11 @@
 // test.
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <span>
 #include <string>
 #include <vector>
 
+#include "ir/shared_bytes.h"
 #include "ir/type.h"
 
 namespace gradc {
@@ -17,7 +17,7 @@ namespace gradc {
 struct Field {
   std::string name, place;  // and where it is from, for errors
   Type sample;  // of one sample: u8[28,28]
-  std::shared_ptr<const std::vector<std::byte>> data;
+  SharedBytes data;
   int64_t offset = 0, stride = 0;
 
   // Writes samples to consecutive places as elements of `dtype`. Bytes that become floats are taken
@@ -43,6 +43,11 @@ struct SampleInput {
   Type type;
 };
 
+struct DatasetOptions {
+  std::string label;  // of a .csv file: name or number of the column for the last input; or ""
+  std::string test;  // what the test split is made of, opened like the training data; or ""
+};
+
 // Opens what `--data` names, and fits its fields to the model's inputs:
 //   fashion-mnist    Debian's package dataset-fashion-mnist
 //   a directory      with MNIST's four IDX files, each plain or .gz: fields image and label
@@ -50,12 +55,19 @@ struct SampleInput {
 //   at the end
 //                    of a name (or `train_`, `test_` at its beginning) are the splits, else all is
 //                    for training
+//   X.npy,Y.npy      one array per input, not read but mapped; a directory of .npy files is like an
+//                    .npz file
+//   F.csv, F.tsv     rows of numbers; csv_dataset.h says which columns become which input
 //   F.txt            bytes in windows: the first input takes T bytes, the second the T bytes after
 //   the
 //                    first of them (or the one byte after the window); the last tenth of the text
 //                    is for testing
 // Fields go to inputs of their names, or else in order. Numbers of elements must agree, shapes need
 // not.
-Dataset open_dataset(const std::string& spec, std::span<const SampleInput> inputs);
+Dataset open_dataset(const std::string& spec, std::span<const SampleInput> inputs,
+                     const DatasetOptions& options = {});
+
+// One sample per entry of the first dimension of the array that `data` holds.
+Field field_of(const std::string& name, const Type& array, SharedBytes data);
 
 }  // namespace gradc

@@ -104,4 +104,9 @@ void convert_elements(DType from_type, std::span<const std::byte> from, DType to
   }
 }
 
+void store_elements(std::span<const double> values, DType to_type, std::span<std::byte> to) {
+  GRADC_CHECK(to.size() == values.size() * static_cast<size_t>(byte_size(to_type)));
+  kStores[static_cast<size_t>(to_type)](values.data(), values.size(), to.data());
+}
+
 }  // namespace gradc

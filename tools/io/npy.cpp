@@ -204,27 +204,50 @@ std::vector<std::byte> transposed(std::span<const std::byte> from, const Type& t
   return to;
 }
 
-NamedArray parse(std::string name, std::vector<std::byte> bytes) {
+// What a file says of itself: its data are the rest of it.
+struct Layout {
+  Type type;
+  size_t data = 0;  // where they begin
+  bool fortran_order = false;
+};
+
+Layout layout_of(std::span<const std::byte> bytes) {
   Extent extent = header_extent(bytes);
   Header header = HeaderParser({reinterpret_cast<const char*>(bytes.data()) + extent.header,
                                 extent.data - extent.header})
                       .run();
-  NamedArray array = {std::move(name), {dtype_of(header.descr), std::move(header.dims)}, {}};
+  Layout layout = {{dtype_of(header.descr), std::move(header.dims)},
+                   extent.data,
+                   header.fortran_order};
   // The two enumerations have one order; tensor_bytes watches for overflow.
-  int64_t expected = tensor_bytes(static_cast<gradc_dtype>(array.type.dtype), array.type.dims);
+  int64_t expected = tensor_bytes(static_cast<gradc_dtype>(layout.type.dtype), layout.type.dims);
   size_t found = bytes.size() - extent.data;
   if (expected < 0 || static_cast<size_t>(expected) != found)
-    fail("has {} bytes of data, which is not what {} has", found, to_string(array.type));
-  bytes.erase(bytes.begin(), bytes.begin() + static_cast<ptrdiff_t>(extent.data));
-  array.data = header.fortran_order ? transposed(bytes, array.type) : std::move(bytes);
-  return array;
+    fail("has {} bytes of data, which is not what {} has", found, to_string(layout.type));
+  return layout;
 }
 
 }  // namespace
 
 NamedArray parse_npy(std::string name, std::vector<std::byte> bytes, const std::string& place) {
   try {
-    return parse(std::move(name), std::move(bytes));
+    Layout layout = layout_of(bytes);
+    bytes.erase(bytes.begin(), bytes.begin() + static_cast<ptrdiff_t>(layout.data));
+    if (layout.fortran_order)
+      bytes = transposed(bytes, layout.type);
+    return {std::move(name), std::move(layout.type), std::move(bytes)};
+  } catch (const UserError& error) {
+    throw error.at(place);
+  }
+}
+
+NpyView view_npy(const SharedBytes& file, const std::string& place) {
+  try {
+    Layout layout = layout_of(file.bytes);
+    std::span<const std::byte> data = file.bytes.subspan(layout.data);
+    if (layout.fortran_order)
+      return {layout.type, SharedBytes(transposed(data, layout.type))};
+    return {layout.type, {file.owner, data}};
   } catch (const UserError& error) {
     throw error.at(place);
   }
