@@ -9,6 +9,7 @@
 #include "compiler/passes/autodiff.h"
 #include "compiler/passes/expand.h"
 #include "compiler/passes/fuse.h"
+#include "compiler/passes/health.h"
 #include "compiler/passes/optimizer.h"
 #include "compiler/passes/schedule.h"
 #include "compiler/passes/simplify.h"
@@ -16,6 +17,7 @@
 #include "compiler/passes/sink.h"
 #include "compiler/passes/unroll.h"
 #include "compiler/passes/update_rules.h"
+#include "compiler/passes/watch.h"
 #include "compiler/plan/plan.h"
 #include "ir/diagnostic.h"
 #include "ir/op_def.h"
@@ -32,10 +34,12 @@ constexpr Pass kPasses[] = {
     {"simplify", simplify, "what the importer wrote carelessly costs nothing later"},
     {"sink", sink, "what makes a loop's rows moves into it: one row a trip, not all at once"},
     {"unroll", unroll, "loops become straight-line code, which every later pass knows"},
+    {"watch", watch, "names the values of each layer that `health` is to measure"},
     {"autodiff", autodiff, "appends the backward pass: gradients are ops like all others"},
     {"optimizer", optimizer, "the update of the parameters is part of the compiled step"},
     {"expand", expand, "composites become primitives, which is all that fuse knows"},
     {"simplify", simplify, "removes gradients that nobody asked for and what expand repeats"},
+    {"health", health, "measures the layers, each value as soon as it is there"},
     {"fuse", fuse, "groups ops into kernels: from here on entries only call kernels"},
     {"schedule", schedule, "tiles and scratch bytes become part of each kernel, for the target"},
     {"plan", plan, "gives every byte its place, and recomputes what a budget has no room for"},
@@ -47,6 +51,11 @@ constexpr PassOrder kOrder[] = {
     {"sink", "unroll", "behind it there is no loop to move into"},
     {"sink", "autodiff", "a weight that is the same in every trip has its gradient summed by trip"},
     {"unroll", "autodiff", "one copy per trip has its own gradient, and none of the loop's"},
+    {"unroll", "watch", "what is read in each trip has no one place"},
+    {"watch", "autodiff", "the gradients of what is watched are measured too"},
+    {"optimizer", "health", "what a step takes from a parameter is measured too"},
+    {"simplify", "health", "a slope that is equal to one of the backward pass would be held for it"},
+    {"health", "fuse", "what measures is fused like everything else"},
     {"autodiff", "optimizer", "updates read the results grad/<parameter>"},
     {"autodiff", "expand", "a composite's own gradient rule saves memory or digits"},
     {"autodiff", "simplify", "rules compute gradients that nobody asked for"},

@@ -2,6 +2,7 @@ gradc_test(passes_test LIBS gradc_compiler gradc_contract_cases gradc_test_suppo
   unit/autodiff_test.cpp
   unit/expand_test.cpp
   unit/fuse_test.cpp
+  unit/health_test.cpp
   unit/index_ranges_test.cpp
   unit/kernel_check_test.cpp
   unit/optimizer_test.cpp

@@ -1,3 +1,5 @@
+gradc_test(health_report_test LIBS gradc_health SOURCES
+  unit/health_report_test.cpp)
 gradc_test(report_test LIBS gradc_report SOURCES
   unit/report_data_test.cpp
   unit/report_layers_test.cpp

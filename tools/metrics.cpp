@@ -28,6 +28,10 @@ void MetricsFile::step(int64_t step, float loss) {
   line(fmt::format("{{\"step\": {}, \"loss\": {}}}\n", step, number(loss)));
 }
 
+void MetricsFile::health(int64_t step, const std::string& layers) {
+  line(fmt::format("{{\"step\": {}, \"health\": {}}}\n", step, layers));
+}
+
 void MetricsFile::epoch(int64_t epoch, double test_accuracy) {
   line(fmt::format("{{\"epoch\": {}, \"test_accuracy\": {}}}\n", epoch, number(test_accuracy)));
 }

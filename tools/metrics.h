@@ -12,6 +12,8 @@ class MetricsFile {
   explicit MetricsFile(const std::string& path, bool append);  // "" writes nowhere
   // {"step": 0, "loss": 2.30258512}
   void step(int64_t step, float loss);
+  // {"step": 0, "health": {"dense_1": {"activation": 0.51, ...}, ...}}
+  void health(int64_t step, const std::string& layers);
   // {"epoch": 1, "test_accuracy": 0.8812}
   void epoch(int64_t epoch, double test_accuracy);
 

@@ -44,6 +44,14 @@ void Progress::update(int64_t done, const std::string& details) {
     draw(done, details);
 }
 
+void Progress::clear() {
+  if (!open_)
+    return;
+  fmt::print(stderr, "\r\x1b[K");
+  std::fflush(stderr);
+  open_ = false;
+}
+
 void Progress::finish(const std::string& details) {
   if (quiet_)
     return;

@@ -17,6 +17,8 @@ class Progress {
   // `done` of `total` are done; `details` are shown behind the bar. Redraws at most 10 times a
   // second on a terminal, writes a line at most every 10 seconds elsewhere.
   void update(int64_t done, const std::string& details);
+  // Takes the bar off the terminal, for lines of other kinds; the next update draws it again.
+  void clear();
   // Ends the bar's line, leaving its last state on it.
   void finish(const std::string& details);
 

@@ -198,6 +198,20 @@ float EntryCall::scalar_output(std::string_view name) const {
   return static_cast<float>(value);
 }
 
+std::vector<std::pair<std::string, double>> EntryCall::scalar_outputs(
+    std::string_view prefix) const {
+  std::vector<std::pair<std::string, double>> scalars;
+  for (uint32_t i = 0; i < entry_->output_count; ++i) {
+    std::string_view name = entry_->outputs[i].name;
+    if (!name.starts_with(prefix) || entry_->outputs[i].dtype != GRADC_F64)
+      continue;
+    double value = 0;
+    std::memcpy(&value, outputs_[i].data(), sizeof value);
+    scalars.emplace_back(name.substr(prefix.size()), value);
+  }
+  return scalars;
+}
+
 std::vector<NamedArray> EntryCall::output_arrays() const {
   std::vector<NamedArray> arrays;
   for (uint32_t i = 0; i < entry_->output_count; ++i)

@@ -70,6 +70,8 @@ class EntryCall {
   // Gives a scalar input a value; does nothing when the entry has no such input.
   void set_scalar(std::string_view name, double value);
   float scalar_output(std::string_view name) const;
+  // The scalar outputs of type f64 whose names begin so, without that beginning, in their order.
+  std::vector<std::pair<std::string, double>> scalar_outputs(std::string_view prefix) const;
   std::vector<NamedArray> output_arrays() const;
   // Copies arrays to the inputs of their names; `control` inputs (lr, step, ...) keep their values.
   // Fails when an input has no array, or one of another number of elements; `file` is for messages.

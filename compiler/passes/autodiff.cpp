@@ -49,10 +49,26 @@ std::vector<Wanted> wanted_gradients(const Module& module, const Function& funct
   return wanted;
 }
 
+// What `health` measures of the backward pass: the gradients of the values that `watch` named.
+std::vector<Wanted> watched_gradients(const Function& function,
+                                      std::span<const Wanted> parameters) {
+  std::vector<ValueId> inputs;
+  for (const Wanted& parameter : parameters)
+    inputs.push_back(parameter.value);
+  std::vector<bool> active = active_values(function, inputs);
+  std::vector<Wanted> wanted;
+  for (const Result& result : function.results)
+    if (result.name.starts_with(kWatchInput) && active[result.value.index])
+      wanted.push_back(
+          {result.value, std::string(kWatchGradient) + result.name.substr(kWatchInput.size())});
+  return wanted;
+}
+
 // Adds d(sum of `of`)/d(value) as a result for each wanted value of a function that is
-// ready_for_reverse. The module gets the bodies of backward loops.
+// ready_for_reverse, and for each `passed` one, which depends on wanted ones. The module gets the
+// bodies of backward loops.
 void append_gradients(Module& module, Function& function, ValueId of,
-                      std::span<const Wanted> wanted) {
+                      std::span<const Wanted> wanted, std::span<const Wanted> passed = {}) {
   std::vector<ValueId> inputs;
   for (const Wanted& each : wanted)
     inputs.push_back(each.value);
@@ -63,8 +79,9 @@ void append_gradients(Module& module, Function& function, ValueId of,
   builder.set_name(one, "d." + function[of].name);
   reverse.add(of, one);
   reverse.run();
-  for (const Wanted& each : wanted)
-    builder.result(reverse.gradient(each.value), each.result);
+  for (std::span<const Wanted> values : {wanted, passed})
+    for (const Wanted& each : values)
+      builder.result(reverse.gradient(each.value), each.result);
 }
 
 ValueId loss_of(const Function& function) {
@@ -195,7 +212,8 @@ Module autodiff(const Module& module, const Options& options) {
   if (!module.find_function(kTrainStep))
     throw UserError("", fmt::format("`{}` has no entry @{}", module.name, kTrainStep));
   Function step = ready_for_reverse(module, module.function(kTrainStep), options.expand_all);
-  append_gradients(result, step, loss_of(step), wanted_gradients(module, step, options));
+  std::vector<Wanted> wanted = wanted_gradients(module, step, options);
+  append_gradients(result, step, loss_of(step), wanted, watched_gradients(step, wanted));
   *result.find_function(kTrainStep) = std::move(step);
   return result;
 }

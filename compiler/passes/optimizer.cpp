@@ -63,8 +63,11 @@ std::multimap<int64_t, const Trainable*> update_places(const Function& step,
 // Writes the new train_step.
 class Updates {
  public:
-  Updates(const Function& step, const OptimizerOptions& options)
-      : options_(options), rule_(update_rule(options.kind)), rewrite_(step) {}
+  Updates(const Function& step, const Options& options)
+      : options_(options.optimizer),
+        health_(options.health),
+        rule_(update_rule(options_.kind)),
+        rewrite_(step) {}
 
   Function run(const std::vector<Trainable>& trainables) {
     const Function& step = rewrite_.from();
@@ -78,7 +81,8 @@ class Updates {
     }
     update_clipped();
     Function updated = rewrite_.finish();
-    std::erase_if(updated.results, is_gradient);
+    if (!health_)
+      std::erase_if(updated.results, is_gradient);
     updated.results.insert(updated.results.end(), results_.begin(), results_.end());
     return updated;
   }
@@ -150,6 +154,8 @@ class Updates {
     for (size_t i = first_new; i < rewrite_.to().values.size(); ++i)
       rewrite_.to().values[i].name.insert(0, trainable.state->name + ".");
     tie(out.parameter, trainable.state->name);
+    if (health_)
+      results_.push_back({out.step.id, std::string(kWatchUpdate) + trainable.state->name, ""});
     for (size_t i = 0; i < names.size(); ++i)
       tie(out.state[i], names[i]);
   }
@@ -160,6 +166,7 @@ class Updates {
   }
 
   const OptimizerOptions& options_;
+  bool health_;  // gradients and steps stay results, for `health` to measure
   const UpdateRule& rule_;
   Rewrite rewrite_;
   std::vector<Expr> scalars_;
@@ -199,7 +206,7 @@ Module optimizer(const Module& module, const Options& options) {
     throw UserError("", fmt::format("`{}` has no trainable parameter", module.name))
         .with_help("every parameter is frozen, or the model has none");
   Module result = module;
-  *result.find_function(kTrainStep) = Updates(*step, options.optimizer).run(all);
+  *result.find_function(kTrainStep) = Updates(*step, options).run(all);
   add_optimizer_state(result, all, options.optimizer);
   return result;
 }

@@ -34,8 +34,8 @@ UpdateOutput sgd(const UpdateInput& in, const OptimizerOptions& options) {
     direction = options.nesterov ? direction + options.momentum * velocity : velocity;
     out.state = {velocity};
   }
-  Expr learning_rate = in.scalars[0];
-  out.parameter = in.parameter - learning_rate * direction;
+  out.step = in.scalars[0] * direction;
+  out.parameter = in.parameter - out.step;
   return out;
 }
 
@@ -65,7 +65,8 @@ UpdateOutput adam_step(const UpdateInput& in, Expr parameter, Expr gradient,
   m = m + (1 - options.beta1) * (gradient - m);
   v = options.beta2 * v + (1 - options.beta2) * (gradient * gradient);
   Expr denominator = sqrt(v) / root_correction + options.epsilon;
-  return {parameter - step_size * (m / denominator), {m, v}};
+  Expr step = step_size * (m / denominator);
+  return {parameter - step, {m, v}, step};
 }
 
 UpdateOutput adam(const UpdateInput& in, const OptimizerOptions& options) {
@@ -100,7 +101,7 @@ UpdateOutput rmsprop(const UpdateInput& in, const OptimizerOptions& options) {
   Expr gradient = with_l2_decay(in, options);
   auto state = in.state.begin();
   Expr square = options.alpha * *state++ + (1 - options.alpha) * (gradient * gradient);
-  UpdateOutput out{in.parameter, {square}};
+  UpdateOutput out{in.parameter, {square}, {}};
   Expr variance = square;
   if (options.centered) {
     Expr mean = *state++;
@@ -114,7 +115,8 @@ UpdateOutput rmsprop(const UpdateInput& in, const OptimizerOptions& options) {
     direction = options.momentum * *state + direction;
     out.state.push_back(direction);
   }
-  out.parameter = in.parameter - in.scalars[0] * direction;
+  out.step = in.scalars[0] * direction;
+  out.parameter = in.parameter - out.step;
   return out;
 }
 

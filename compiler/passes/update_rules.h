@@ -19,6 +19,7 @@ struct UpdateInput {
 struct UpdateOutput {
   Expr parameter;
   std::vector<Expr> state;
+  Expr step;  // what the parameter loses but for weight decay that is not part of the gradient
 };
 
 struct UpdateRule {

@@ -62,6 +62,7 @@ Options options_of(uint64_t seed) {
   constexpr OptimizerKind kKinds[] = {OptimizerKind::sgd, OptimizerKind::adamw,
                                       OptimizerKind::rmsprop};
   options.optimizer.kind = kKinds[seed % std::size(kKinds)];
+  options.health = seed % 4 == 1;
   options.optimizer.centered = seed % 4 == 0;
   options.optimizer.momentum = seed % 6 ? 0.9 : 0;
   options.optimizer.clip_norm = seed % 5 ? 0 : 0.5;

@@ -183,6 +183,8 @@ void add_optimizer_flags(CLI::App& command, ModelFlags& flags) {
       .add_option("--warmup", optimizer.warmup_steps,
                   "Steps in which the learning rate rises from 0")
       ->check(whole_number(0));
+  command.add_flag("--health", flags.options.health,
+                   "Measure each layer in the step: activations, gradients, updates");
   command.add_option("--freeze", flags.options.frozen,
                      "Do not train parameters of this pattern, e.g. 'conv_1.*'");
 }

@@ -16,6 +16,7 @@
 #include "tools/accuracy.h"
 #include "tools/commands/commands.h"
 #include "tools/diagnose.h"
+#include "tools/health_report.h"
 #include "tools/io/dataset.h"
 #include "tools/io/npz.h"
 #include "tools/io/sampler.h"
@@ -28,9 +29,9 @@ namespace {
 
 struct TrainFlags {
   ModelFlags model;
-  std::string data, feed, metrics, save, resume;
+  std::string data, feed, metrics, save, resume, tensorboard;
   DatasetOptions dataset;
-  int64_t epochs = 0, steps = 0;
+  int64_t epochs = 0, steps = 0, health_every = 0;
 };
 
 volatile std::sig_atomic_t g_interrupted = 0;  // the only thing a signal handler may touch
@@ -74,6 +75,9 @@ class Trainer {
         session_(flags.model),
         step_call_(session_, kTrainStep),
         metrics_(flags.metrics, !flags.resume.empty()),
+        health_(session_, step_call_, metrics_,
+                {flags.model.options.health, flags.health_every, flags.tensorboard,
+                 flags.model.json}),
         state_before_(session_.abi().state_bytes) {
     if (!step_call_.has_output(kLoss))
       fail("model `{}` has no result named `loss`", session_.imported().name);
@@ -174,6 +178,7 @@ class Trainer {
       return;
     if (std::optional<double> accuracy = test_accuracy()) {
       metrics_.epoch(epoch, *accuracy);
+      health_.epoch(step_, *accuracy);
       last_test_accuracy_ = accuracy;
       if (!flags_.model.json)
         fmt::print("epoch {}: test accuracy {:.2f} %\n", epoch, 100 * *accuracy);
@@ -192,6 +197,10 @@ class Trainer {
     std::string details;
     while (step_ < end && !g_interrupted) {
       float loss = one_step();
+      if (health_.due(step_ - 1, step_ == total_steps_)) {
+        progress.clear();
+        health_.report(step_ - 1, loss);
+      }
       loss_sum += loss;
       double seconds =
           std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
@@ -234,10 +243,12 @@ class Trainer {
     step_call_.run();
     float loss = step_call_.scalar_output(kLoss);
     metrics_.step(step_, loss);
+    health_.step(step_, loss);
     if (!std::isfinite(loss))
-      throw UserError(
-          "", fmt::format("the loss of step {} is {}\nnote: {}", step_, loss,
-                          first_bad_layer(session_, flags_.model, state_before_, step_call_)))
+      throw UserError("", fmt::format("the loss of step {} is {}\nnote: {}{}", step_, loss,
+                                      health_.not_finite(),
+                                      first_bad_layer(session_, flags_.model, state_before_,
+                                                      step_call_)))
           .with_help("try a smaller --lr, --clip-norm 1, or --warmup");
     ++step_;
     if (class_axis_) {
@@ -331,6 +342,7 @@ class Trainer {
   Session session_;
   EntryCall step_call_;
   MetricsFile metrics_;
+  HealthReport health_;
   std::vector<std::byte> state_before_;
   Dataset data_;
   std::vector<SampleInput> inputs_;
@@ -382,11 +394,20 @@ void add_train(CLI::App& app) {
       ->check(whole_number(1));
   command->add_option("--metrics", flags->metrics,
                       "Write a JSON object per step and per epoch to this file");
+  command
+      ->add_option("--health-every", flags->health_every,
+                   "Show what --health measures after every so many steps, and the last (default: 100)")
+      ->check(whole_number(1));
+  command->add_option("--tensorboard", flags->tensorboard,
+                      "Write an event file for TensorBoard into this folder: the loss, with --health "
+                      "also layers and weights");
   command->add_option("--save", flags->save,
                       "Write a checkpoint (.safetensors) at the end, or on Ctrl-C");
   command->add_option("--resume", flags->resume, "Go on from a checkpoint");
   command->callback([flags] {
     check_flags(*flags);
+    if (flags->health_every > 0)
+      flags->model.options.health = true;
     finish(flags->model);
     flags->model.options.train = true;
     Trainer(*flags).run();
