@@ -11,7 +11,7 @@ namespace gradc {
 
 // The first result of an entry that `before` and `after` disagree on, with both numbers, or
 // nullopt. Results are matched by name or tied state; those that only one of them has are not
-// compared. The tolerance is that of sums taken in another order in double precision.
+// compared, nor are entries whose inputs have other types. The tolerance is that of sums taken in another order in double precision.
 std::optional<std::string> first_difference(const Module& before, const Module& after,
                                             uint64_t seed = 1);
 

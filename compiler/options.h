@@ -60,6 +60,7 @@ struct Options {
   bool input_gradients = false;  // with update = false: also of float inputs
   std::vector<std::string> frozen;  // glob patterns on parameter names
   OptimizerOptions optimizer;
+  int64_t accumulate = 1;  // micro-batches whose gradients make one update
   bool health = false;  // train_step measures its layers: results health/...
   // Memory.
   std::optional<int64_t> memory;  // bytes the arena may take

@@ -6,6 +6,7 @@
 
 #include "compiler/check.h"
 #include "compiler/kernel_check.h"
+#include "compiler/passes/accumulate.h"
 #include "compiler/passes/autodiff.h"
 #include "compiler/passes/expand.h"
 #include "compiler/passes/fuse.h"
@@ -36,6 +37,7 @@ constexpr Pass kPasses[] = {
     {"unroll", unroll, "loops become straight-line code, which every later pass knows"},
     {"watch", watch, "names the values of each layer that `health` is to measure"},
     {"autodiff", autodiff, "appends the backward pass: gradients are ops like all others"},
+    {"accumulate", accumulate, "the step works through several batches, one after the other"},
     {"optimizer", optimizer, "the update of the parameters is part of the compiled step"},
     {"expand", expand, "composites become primitives, which is all that fuse knows"},
     {"simplify", simplify, "removes gradients that nobody asked for and what expand repeats"},
@@ -53,6 +55,8 @@ constexpr PassOrder kOrder[] = {
     {"unroll", "autodiff", "one copy per trip has its own gradient, and none of the loop's"},
     {"unroll", "watch", "what is read in each trip has no one place"},
     {"watch", "autodiff", "the gradients of what is watched are measured too"},
+    {"autodiff", "accumulate", "gradients are summed, so that no micro-batch waits for another"},
+    {"accumulate", "optimizer", "the optimizer takes the mean gradient for the gradient"},
     {"optimizer", "health", "what a step takes from a parameter is measured too"},
     {"simplify", "health", "a slope that is equal to one of the backward pass would be held for it"},
     {"health", "fuse", "what measures is fused like everything else"},

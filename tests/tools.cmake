@@ -29,6 +29,7 @@ add_test(NAME "bits of mlp: threads, budget, resume"
   COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/e2e/bits.sh $<TARGET_FILE:gradc> ${PROJECT_SOURCE_DIR}/examples/mlp.model 2MiB 6)
 add_test(NAME "bits of lenet: threads, budget, resume"
   COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/e2e/bits.sh $<TARGET_FILE:gradc> ${PROJECT_SOURCE_DIR}/examples/lenet.model 34MiB 4)
+add_test(NAME "accumulated gradients" COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/e2e/accumulate.sh $<TARGET_FILE:gradc> ${PROJECT_SOURCE_DIR})
 add_test(NAME "gradients by name" COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/e2e/grad.sh $<TARGET_FILE:gradc> ${PROJECT_SOURCE_DIR})
 add_test(NAME "flags of passes" COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/e2e/passes.sh $<TARGET_FILE:gradc> ${PROJECT_SOURCE_DIR})
 # From every stage through the command line; that all models go on to the same plan is held by dump_test.cpp.
@@ -59,4 +60,9 @@ if(NOT GRADC_SANITIZE)
               20 ${batch} $<TARGET_FILE:object_bits>
               "$<TARGET_FILE:gradc_io> $<TARGET_FILE:gradc_ir> $<TARGET_FILE:gradc_runtime>")
   endforeach()
+  add_test(NAME "bits of lenet with accumulation and health: JIT and object, threads, budget"
+    COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/e2e/object_bits.sh $<TARGET_FILE:gradc> ${PROJECT_SOURCE_DIR}/examples/lenet.model
+            4 8 $<TARGET_FILE:object_bits>
+            "$<TARGET_FILE:gradc_io> $<TARGET_FILE:gradc_ir> $<TARGET_FILE:gradc_runtime>"
+            --accumulate 3 --health --optimizer rmsprop --lr 1e-3 --centered --clip-norm 1)
 endif()

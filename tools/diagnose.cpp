@@ -49,6 +49,18 @@ std::string describe(const Op& op, const Function& function, int64_t bad) {
       value.type.elements());
 }
 
+// The inputs of one micro-batch of the step; all there are without --accumulate.
+void feed_micro_batch(EntryCall& forward, EntryCall& step, size_t micro_batch) {
+  for (uint32_t i = 0; i < forward.entry().input_count; ++i) {
+    std::string name = forward.entry().inputs[i].name;
+    std::span<std::byte> to = forward.input(name);
+    std::span<const std::byte> given = step.input(name);
+    if (given.size() > to.size())
+      given = given.subspan(micro_batch * to.size(), to.size());
+    std::copy(given.begin(), given.end(), to.begin());
+  }
+}
+
 }  // namespace
 
 std::string first_bad_layer(const Session& session, const ModelFlags& flags,
@@ -78,18 +90,16 @@ std::string first_bad_layer(const Session& session, const ModelFlags& flags,
                   tensor.bytes);
   }
   EntryCall forward(probe, kInfer);
-  for (uint32_t i = 0; i < forward.entry().input_count; ++i) {
-    std::string name = forward.entry().inputs[i].name;
-    std::span<const std::byte> given = failed_step.input(name);
-    std::copy(given.begin(), given.end(), forward.input(name).begin());
-  }
-  forward.run();
   const Function& step = session.imported().function(kTrainStep);
-  for (size_t i = 0; i < step.ops.size(); ++i) {
-    std::string name = std::to_string(i);
-    int64_t bad = forward.has_output(name) ? count_bad(forward.output(name)) : 0;
-    if (bad > 0)
-      return describe(step.ops[i], step, bad);
+  for (int64_t micro_batch = 0; micro_batch < flags.options.accumulate; ++micro_batch) {
+    feed_micro_batch(forward, failed_step, static_cast<size_t>(micro_batch));
+    forward.run();
+    for (size_t i = 0; i < step.ops.size(); ++i) {
+      std::string name = std::to_string(i);
+      int64_t bad = forward.has_output(name) ? count_bad(forward.output(name)) : 0;
+      if (bad > 0)
+        return describe(step.ops[i], step, bad);
+    }
   }
   return "the forward pass is finite: the gradients overflowed";
 }

@@ -1,16 +1,18 @@
 #!/bin/sh
 # The losses of a training run are the same text for 1 and 2 threads, with and without a memory budget, in the
 # process of `gradc train` and in a C++ program with the object that `gradc compile` writes.
-#   object_bits.sh GRADC MODEL STEPS BATCH PROGRAM "LIBRARY..."
+#   object_bits.sh GRADC MODEL STEPS BATCH PROGRAM "LIBRARY..." [FLAGS...]     FLAGS: how it trains
 # PROGRAM is the library made of object_bits.cpp, the others are what it needs. The budget is 60 % of what the
 # arena takes without one, or the smallest possible one if that is impossible.
 set -eu
 gradc=$1 model=$2 steps=$3 batch=$4 program=$5 libraries=$6
+shift 6
+flags=$*
 out=$(mktemp -d)
 trap 'rm -rf "$out"' EXIT
 
 info() {
-  "$gradc" info "$model" --train --json --threads 2 --batch "$batch" "$@"
+  "$gradc" info "$model" --train --json --threads 2 --batch "$batch" $flags "$@"
 }
 
 arena=$(info | sed -n '/"arena_bytes"/,/}/s/.*"train": *\([0-9]*\).*/\1/p')
@@ -31,7 +33,7 @@ object() {
   name=$1
   shift
   "$gradc" compile "$model" --train --cpu native --threads 2 --batch "$batch" --name model -o "$out/$name" --json \
-    "$@" >/dev/null
+    $flags "$@" >/dev/null
   c++ "$program" "$out/$name/model.o" $libraries -lfmt -lz -pthread -o "$out/$name/program"
 }
 object free
@@ -42,7 +44,8 @@ jit() {
   name=$1
   shift
   "$gradc" train "$model" --feed "$out/batch.npz" --steps "$steps" --seed 3 --batch "$batch" --cpu native --json \
-    --metrics "$out/$name.jsonl" "$@" >/dev/null
+    $flags --metrics "$out/$name.jsonl" "$@" >/dev/null
+  sed -i '/"health"/d' "$out/$name.jsonl"
 }
 jit jit1 --threads 1
 jit jit2 --threads 2

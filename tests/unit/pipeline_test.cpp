@@ -43,7 +43,8 @@ TEST_CASE("passes can be skipped and the pipeline stopped", "[pipeline]") {
   observer.skip = {"simplify"};
   observer.stop_after = "optimizer";
   run_pipeline(parsed(kMlp), training(), observer);
-  CHECK(names == std::vector<std::string>{"sink", "unroll", "watch", "autodiff", "optimizer"});
+  CHECK(names == std::vector<std::string>{"sink", "unroll", "watch", "autodiff", "accumulate",
+                                          "optimizer"});
 
   observer.skip = {"optimiser"};
   CHECK_THROWS_WITH(

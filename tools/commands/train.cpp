@@ -275,9 +275,11 @@ class Trainer {
     DType label_type = step_call_.input_type(label_).dtype;
     std::vector<std::byte> labels(step_call_.input(label_).size());
     int64_t correct = 0, seen = 0;
-    for (int64_t begin = 0; begin < data_.test.count && !g_interrupted; begin += batch_) {
+    int64_t batch = batch_ / flags_.model.options.accumulate;
+    labels.resize(labels.size() / static_cast<size_t>(flags_.model.options.accumulate));
+    for (int64_t begin = 0; begin < data_.test.count && !g_interrupted; begin += batch) {
       std::vector<int64_t> samples;
-      for (int64_t i = 0; i < batch_; ++i)
+      for (int64_t i = 0; i < batch; ++i)
         samples.push_back(std::min(begin + i, data_.test.count - 1));
       for (size_t i = 0; i < inputs_.size(); ++i)
         if (infer.has_input(inputs_[i].name))
@@ -287,7 +289,7 @@ class Trainer {
       infer.set_scalar(kSeed, static_cast<double>(seed_));
       infer.run();
       int64_t positions = class_axis_->outer * class_axis_->inner / batch_ *
-                          std::min(batch_, data_.test.count - begin);
+                          std::min(batch, data_.test.count - begin);
       correct += count_correct(*class_axis_, infer.output(scores_), labels, label_type, positions);
       seen += positions;
     }
