@@ -12,6 +12,9 @@ gradc_test(verify_test LIBS gradc_verify SOURCES
   unit/difference_test.cpp
   unit/test_cases_test.cpp)
 
+gradc_test(headers_test LIBS gradc_headers gradc_ir SOURCES
+  unit/headers_test.cpp)
+
 add_test(NAME "reports in a browser"
   COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/e2e/report.sh $<TARGET_FILE:gradc> ${PROJECT_SOURCE_DIR})
 

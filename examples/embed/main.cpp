@@ -1,6 +1,5 @@
 // Trains LeNet inside of this process: no Python, no framework, no compiler. The model was compiled
-// before by
-//   gradc compile examples/lenet.model --train -o lenet
+// before, by gradc_add_model in CMakeLists.txt or by `gradc compile lenet.model --train -o lenet`.
 // The data are made up here, so that the program needs no files: an image of class k has a bright
 // square whose place depends on k, in noise.
 #include <cstdint>
@@ -12,11 +11,12 @@
 
 namespace {
 
-constexpr int kBatch = 128, kSide = 28, kClasses = 10, kSteps = 30;
+constexpr int kBatch = lenet::TrainStep::image_shape[0], kSide = lenet::TrainStep::image_shape[2];
+constexpr int kClasses = 10, kSteps = 30;
 
 struct Batch {
-  std::vector<float> image = std::vector<float>(kBatch * kSide * kSide);
-  std::vector<int32_t> label = std::vector<int32_t>(kBatch);
+  std::vector<float> image = std::vector<float>(lenet::TrainStep::image_size);
+  std::vector<int32_t> label = std::vector<int32_t>(lenet::TrainStep::label_size);
 };
 
 void draw(Batch& batch, std::mt19937& random) {
@@ -39,33 +39,23 @@ void draw(Batch& batch, std::mt19937& random) {
 int main() {
   try {
     lenet::Model model;
+    model.init(1);
     std::mt19937 random(1);
     Batch batch;
-    std::vector<float> logits(kBatch * kClasses);
-    int64_t seed = 1, step = 0, total_steps = kSteps;
-    float rate = 1e-3f, loss = 0, first = 0;
-    lenet::Init init;
-    init.seed = &seed;
-    model.run(init);
-    for (; step < total_steps; ++step) {
+    lenet::TrainStep step;
+    step.image = batch.image.data();
+    step.label = batch.label.data();
+    float first = 0;
+    for (int i = 0; i < kSteps; ++i) {
       draw(batch, random);
-      lenet::TrainStep train;
-      train.image = batch.image.data();
-      train.label = batch.label.data();
-      train.lr = &rate;
-      train.step = &step;
-      train.total_steps = &total_steps;
-      train.seed = &seed;
-      train.loss = &loss;
-      train.logits = logits.data();
-      model.run(train);
-      if (step == 0)
-        first = loss;
-      if (step % 10 == 0)
-        std::printf("step %2d  loss %.4f\n", static_cast<int>(step), static_cast<double>(loss));
+      model.run(step);
+      if (i == 0)
+        first = step.loss;
+      if (i % 10 == 0)
+        std::printf("step %2d  loss %.4f\n", i, static_cast<double>(step.loss));
     }
-    std::printf("step %2d  loss %.4f\n", static_cast<int>(step), static_cast<double>(loss));
-    return loss < first / 4 ? 0 : 1;  // it learns
+    std::printf("step %2d  loss %.4f\n", kSteps, static_cast<double>(step.loss));
+    return step.loss < first / 4 ? 0 : 1;  // it learns
   } catch (const std::exception& error) {
     std::fprintf(stderr, "%s\n", error.what());
     return 1;
