@@ -8,6 +8,7 @@
 #include <cmath>
 #include <csignal>
 #include <cstdio>
+#include <filesystem>
 #include <memory>
 
 #include "compiler/entries.h"
@@ -23,13 +24,14 @@
 #include "tools/metrics.h"
 #include "tools/progress.h"
 #include "tools/session.h"
+#include "tools/weights.h"
 
 namespace gradc {
 namespace {
 
 struct TrainFlags {
   ModelFlags model;
-  std::string data, feed, metrics, save, resume, tensorboard;
+  std::string data, feed, metrics, save, resume, output, tensorboard;
   DatasetOptions dataset;
   int64_t epochs = 0, steps = 0, health_every = 0;
 };
@@ -67,6 +69,14 @@ std::vector<SampleInput> sample_inputs(const gradc_entry& entry) {
   return inputs;
 }
 
+bool has_extension(const std::string& path, std::string_view extension) {
+  return std::filesystem::path(path).extension() == extension;
+}
+
+bool writes_onnx(const TrainFlags& flags) {
+  return has_extension(flags.output, ".onnx");
+}
+
 class Trainer {
  public:
   explicit Trainer(TrainFlags& flags)
@@ -75,14 +85,16 @@ class Trainer {
         session_(flags.model),
         step_call_(session_, kTrainStep),
         metrics_(flags.metrics, !flags.resume.empty()),
-        health_(session_, step_call_, metrics_,
-                {flags.model.options.health, flags.health_every, flags.tensorboard,
-                 flags.model.json}),
+        health_(
+            session_, step_call_, metrics_,
+            {flags.model.options.health, flags.health_every, flags.tensorboard, flags.model.json}),
         state_before_(session_.abi().state_bytes) {
     if (!step_call_.has_output(kLoss))
       fail("model `{}` has no result named `loss`", session_.imported().name);
     seed_ = flags.model.seed;
     cursor_.seed = static_cast<uint64_t>(seed_);
+    if (writes_onnx(flags))
+      check_onnx_holds_trained(session_.planned(), flags.model.model);
     if (!flags.resume.empty())
       resume();
     if (flags.feed.empty())
@@ -106,6 +118,8 @@ class Trainer {
       fmt::print(stderr, "interrupted after step {}\n", step_);
     if (!flags_.save.empty())
       save();
+    if (!flags_.output.empty())
+      write_model();
     report_json();
     return 0;
   }
@@ -245,10 +259,10 @@ class Trainer {
     metrics_.step(step_, loss);
     health_.step(step_, loss);
     if (!std::isfinite(loss))
-      throw UserError("", fmt::format("the loss of step {} is {}\nnote: {}{}", step_, loss,
-                                      health_.not_finite(),
-                                      first_bad_layer(session_, flags_.model, state_before_,
-                                                      step_call_)))
+      throw UserError(
+          "",
+          fmt::format("the loss of step {} is {}\nnote: {}{}", step_, loss, health_.not_finite(),
+                      first_bad_layer(session_, flags_.model, state_before_, step_call_)))
           .with_help("try a smaller --lr, --clip-norm 1, or --warmup");
     ++step_;
     if (class_axis_) {
@@ -305,6 +319,17 @@ class Trainer {
                    {"batch", std::to_string(cursor.batch)}});
     if (!flags_.model.json)
       fmt::print(stderr, "saved {} after step {}\n", flags_.save, step_);
+  }
+
+  // The weights alone, where other programs find them.
+  void write_model() {
+    Weights weights = weights_of(session_.planned(), session_.state_bytes());
+    if (writes_onnx(flags_))
+      write_onnx_model(session_.imported(), weights, flags_.model.model, flags_.output);
+    else
+      write_weights(weights, session_.imported().name, flags_.output);
+    if (!flags_.model.json)
+      fmt::print(stderr, "wrote {}\n", flags_.output);
   }
 
   void resume() {
@@ -368,6 +393,12 @@ void check_flags(const TrainFlags& flags) {
     wrong("give --epochs or --steps, not both");
   if (!flags.feed.empty() && !(flags.dataset.label.empty() && flags.dataset.test.empty()))
     wrong("--label and --test-data are for --data");
+  if (!flags.output.empty() && !writes_onnx(flags) && !has_extension(flags.output, ".safetensors"))
+    wrong(fmt::format("-o got `{}`; it takes an .onnx or .safetensors file", flags.output));
+  if (writes_onnx(flags) && !has_extension(flags.model.model, ".onnx"))
+    wrong(
+        "-o writes weights into a copy of an .onnx model; of this model they go into a "
+        ".safetensors file");
   if (!flags.resume.empty() && !flags.model.weights.empty())
     wrong("--resume brings its own weights; leave --weights away");
 }
@@ -379,33 +410,52 @@ void add_train(CLI::App& app) {
   auto flags = std::make_shared<TrainFlags>();
   add_model_flags(*command, flags->model);
   add_optimizer_flags(*command, flags->model);
+  command
+      ->add_option(
+          "--data", flags->data,
+          "fashion-mnist, a folder of IDX or .npy files, a .npz file, x.npy,y.npy, a .csv or "
+          ".tsv file, or a .txt file for models of bytes")
+      ->type_name("FILE");
   command->add_option(
-      "--data", flags->data,
-      "fashion-mnist, a folder of IDX or .npy files, a .npz file, x.npy,y.npy, a .csv or .tsv file, "
-      "or a .txt file for models of bytes");
-  command->add_option("--label", flags->dataset.label,
-                      "The column of a .csv or .tsv file for the model's last input, by name or number "
-                      "from 0 (default: the one named as that input, else the last)");
-  command->add_option("--test-data", flags->dataset.test,
-                      "Test on this after each epoch; named as for --data");
-  command->add_option("--feed", flags->feed,
-                      "Train on the one batch in this .npz file (arrays named as the inputs)");
+      "--label", flags->dataset.label,
+      "The column of a .csv or .tsv file for the model's last input, by name or number "
+      "from 0 (default: the one named as that input, else the last)");
+  command
+      ->add_option("--test-data", flags->dataset.test,
+                   "Test on this after each epoch; named as for --data")
+      ->type_name("FILE");
+  command
+      ->add_option("--feed", flags->feed,
+                   "Train on the one batch in this .npz file (arrays named as the inputs)")
+      ->type_name("FILE");
   command->add_option("--epochs", flags->epochs, "Times to go through the data (default: 1)")
       ->check(whole_number(1));
   command->add_option("--steps", flags->steps, "Exactly this many steps instead")
       ->check(whole_number(1));
-  command->add_option("--metrics", flags->metrics,
-                      "Write a JSON object per step and per epoch to this file");
   command
-      ->add_option("--health-every", flags->health_every,
-                   "Show what --health measures after every so many steps, and the last (default: 100)")
+      ->add_option("--metrics", flags->metrics,
+                   "Write a JSON object per step and per epoch to this file")
+      ->type_name("FILE");
+  command
+      ->add_option(
+          "--health-every", flags->health_every,
+          "Show what --health measures after every so many steps, and the last (default: 100)")
       ->check(whole_number(1));
-  command->add_option("--tensorboard", flags->tensorboard,
-                      "Write an event file for TensorBoard into this folder: the loss, with --health "
-                      "also layers and weights");
-  command->add_option("--save", flags->save,
-                      "Write a checkpoint (.safetensors) at the end, or on Ctrl-C");
-  command->add_option("--resume", flags->resume, "Go on from a checkpoint");
+  command
+      ->add_option("--tensorboard", flags->tensorboard,
+                   "Write an event file for TensorBoard into this folder: the loss, with --health "
+                   "also layers and weights")
+      ->type_name("FILE");
+  command
+      ->add_option("--save", flags->save,
+                   "Write a checkpoint (.safetensors) at the end, or on Ctrl-C")
+      ->type_name("FILE");
+  command->add_option("--resume", flags->resume, "Go on from a checkpoint")->type_name("FILE");
+  command
+      ->add_option("-o,--output", flags->output,
+                   "Write the trained model at the end: an .onnx file like the model's, or the "
+                   "weights alone as .safetensors")
+      ->type_name("FILE");
   command->callback([flags] {
     check_flags(*flags);
     if (flags->health_every > 0)
