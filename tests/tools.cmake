@@ -34,6 +34,7 @@ add_test(NAME "bits of lenet: threads, budget, resume"
   COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/e2e/bits.sh $<TARGET_FILE:gradc> ${PROJECT_SOURCE_DIR}/examples/lenet.model 34MiB 4)
 add_test(NAME "accumulated gradients" COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/e2e/accumulate.sh $<TARGET_FILE:gradc> ${PROJECT_SOURCE_DIR})
 add_test(NAME "trained ONNX models" COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/e2e/onnx_export.sh $<TARGET_FILE:gradc> ${PROJECT_SOURCE_DIR})
+add_test(NAME "manual and completions" COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/e2e/completion.sh $<TARGET_FILE:gradc>)
 add_test(NAME "gradients by name" COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/e2e/grad.sh $<TARGET_FILE:gradc> ${PROJECT_SOURCE_DIR})
 add_test(NAME "flags of passes" COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/e2e/passes.sh $<TARGET_FILE:gradc> ${PROJECT_SOURCE_DIR})
 # From every stage through the command line; that all models go on to the same plan is held by dump_test.cpp.

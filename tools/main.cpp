@@ -67,6 +67,8 @@ int run(int argc, char** argv) {
   gradc::add_ops(app);
   gradc::add_check(app);
   gradc::add_verify(app);
+  gradc::add_completion(app);
+  gradc::add_man(app);
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& help_or_version) {

@@ -8,9 +8,11 @@ namespace gradc {
 void add_bench(CLI::App& app);
 void add_check(CLI::App& app);
 void add_compile(CLI::App& app);
+void add_completion(CLI::App& app);
 void add_dump(CLI::App& app);
 void add_grad(CLI::App& app);
 void add_info(CLI::App& app);
+void add_man(CLI::App& app);
 void add_ops(CLI::App& app);
 void add_opt(CLI::App& app);
 void add_plan(CLI::App& app);

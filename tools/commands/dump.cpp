@@ -155,7 +155,8 @@ void add_dump(CLI::App& app) {
       ->default_val("plan");
   command->add_flag("--all,--print-after-all,--print-ir-after-all", flags->all,
                     "Every stage, as numbered files, with the weights beside");
-  command->add_option("-o,--output", flags->output, "A file, or with --all a folder");
+  command->add_option("-o,--output", flags->output, "A file, or with --all a folder")
+      ->type_name("FILE");
   command->callback([flags] { dump(*flags); });
 }
 

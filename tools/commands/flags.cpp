@@ -122,7 +122,8 @@ void add_model_flags(CLI::App& command, ModelFlags& flags) {
   command
       .add_option("model", flags.model,
                   "The model: an .onnx file, a .model description or an .ir dump")
-      ->required();
+      ->required()
+      ->type_name("FILE");
   command.add_option(
       "--bind", flags.binds,
       "NAME=VALUE gives a dim of the model, or an integer input, a value; NAME=1,2 a list");
@@ -135,8 +136,9 @@ void add_model_flags(CLI::App& command, ModelFlags& flags) {
                    "Of an .onnx file: batch norm and dropout train in the training step");
   command.add_option("--params", flags.options.parameters,
                      "Of an .onnx file: the float tensors of this pattern are the parameters");
-  command.add_option("--weights", flags.weights,
-                     "Start from the parameters in this .safetensors file");
+  command
+      .add_option("--weights", flags.weights, "Start from the parameters in this .safetensors file")
+      ->type_name("FILE");
   command.add_option("--seed", flags.seed, "Seed of initial weights, shuffling and dropout")
       ->check(whole_number(0));
   command.add_option("--threads", flags.threads, "The most threads to run on (default: all cores)");

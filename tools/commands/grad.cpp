@@ -85,11 +85,13 @@ void add_grad(CLI::App& app) {
   command->add_option("--freeze", flags->model.options.frozen,
                       "No gradient for parameters of this pattern");
   command->add_option("--feed", flags->feed, "A .npz file with arrays named as the model's inputs")
-      ->required();
+      ->required()
+      ->type_name("FILE");
   command
       ->add_option("-o,--output", flags->output,
                    "Where to write: outputs, loss, grad/PARAMETER, grad_VALUE (.npz)")
-      ->required();
+      ->required()
+      ->type_name("FILE");
   command->callback([flags] { grad(*flags); });
 }
 

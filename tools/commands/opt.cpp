@@ -58,7 +58,8 @@ void add_opt(CLI::App& app) {
       ->delimiter(',');
   add_watch_flags(*command, flags->watch);
   command->add_flag("--train", flags->train, "Keep the training step of a .model file");
-  command->add_option("-o,--output", flags->output, "Write here instead of to standard output");
+  command->add_option("-o,--output", flags->output, "Write here instead of to standard output")
+      ->type_name("FILE");
   command->callback([flags] { opt(*flags); });
 }
 

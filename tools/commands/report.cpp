@@ -79,10 +79,11 @@ void add_report(CLI::App& app) {
   add_model_flags(*command, flags->model);
   add_optimizer_flags(*command, flags->model);
   command->add_flag("--train", flags->train, "The training step as well as inference");
-  command->add_option(
-      "-o,--output", flags->output,
-      "The page (default: the model file's name with .html); with --json, the data go "
-      "to standard output and the page is written only if it is named here");
+  command
+      ->add_option("-o,--output", flags->output,
+                   "The page (default: the model file's name with .html); with --json, the data go "
+                   "to standard output and the page is written only if it is named here")
+      ->type_name("FILE");
   command->callback([flags] { report(*flags); });
 }
 

@@ -59,8 +59,10 @@ void add_run(CLI::App& app) {
   command
       ->add_option("--feed,--input", flags->feed,
                    "A .npz file with arrays named as the model's inputs")
-      ->required();
-  command->add_option("-o,--output", flags->output, "Write the outputs to this .npz file");
+      ->required()
+      ->type_name("FILE");
+  command->add_option("-o,--output", flags->output, "Write the outputs to this .npz file")
+      ->type_name("FILE");
   command->callback([flags] { run(*flags); });
 }
 
