@@ -53,6 +53,8 @@ add_library(object_bits STATIC e2e/object_bits.cpp)
 target_link_libraries(object_bits PUBLIC gradc_io PRIVATE gradc_warnings)
 # Sanitizers come with libraries of their own.
 if(NOT GRADC_SANITIZE)
+  add_test(NAME "programs built against the installed package"
+    COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/e2e/package.sh ${CMAKE_BINARY_DIR} ${PROJECT_SOURCE_DIR})
   add_test(NAME "embedded training program"
     COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/e2e/embed.sh $<TARGET_FILE:gradc> ${PROJECT_SOURCE_DIR} $<TARGET_FILE:gradc_runtime>)
   # resnet20's batch is large enough that recomputing pays, the others' just long enough to compute something.
