@@ -7,8 +7,6 @@
 namespace gradc {
 namespace {
 
-constexpr double kTolerance = 1e-9;  // relative to the largest element
-
 // splitmix64 (Steele et al. 2014): any seed, one multiply chain a number.
 class Random {
  public:
@@ -48,7 +46,7 @@ bool is_same_result(const Result& a, const Result& b) {
   return a.name.empty() ? !a.state.empty() && a.state == b.state : a.name == b.name;
 }
 
-std::optional<std::string> difference(const Tensor& a, const Tensor& b) {
+std::optional<std::string> difference(const Tensor& a, const Tensor& b, double tolerance) {
   if (a.type != b.type)
     return fmt::format("{} became {}", to_string(a.type), to_string(b.type));
   double scale = 1e-30;
@@ -57,7 +55,7 @@ std::optional<std::string> difference(const Tensor& a, const Tensor& b) {
       scale = std::max(scale, std::abs(value));
   for (size_t i = 0; i < a.data.size(); ++i) {
     bool same = a.data[i] == b.data[i] || (std::isnan(a.data[i]) && std::isnan(b.data[i])) ||
-                std::abs(a.data[i] - b.data[i]) <= kTolerance * scale;
+                std::abs(a.data[i] - b.data[i]) <= tolerance * scale;
     if (!same)
       return fmt::format("element {} was {:.17g}, became {:.17g}", i, a.data[i], b.data[i]);
   }
@@ -74,14 +72,15 @@ bool same_inputs(const Function& a, const Function& b) {
 }
 
 std::optional<std::string> difference(const Module& before, const Function& old,
-                                      const Module& after, const Function& changed, uint64_t seed) {
+                                      const Module& after, const Function& changed,
+                                      double tolerance, uint64_t seed) {
   State old_state = random_state(before, seed), new_state = random_state(after, seed);
   std::vector<Tensor> a = eval(before, old, random_arguments(old, seed), old_state);
   std::vector<Tensor> b = eval(after, changed, random_arguments(changed, seed), new_state);
   for (size_t i = 0; i < a.size(); ++i)
     for (size_t j = 0; j < b.size(); ++j)
       if (is_same_result(old.results[i], changed.results[j]))
-        if (auto what = difference(a[i], b[j]))
+        if (auto what = difference(a[i], b[j], tolerance))
           return fmt::format("result {} of @{}: {}", shown(old.results[i]), old.name, *what);
   return std::nullopt;
 }
@@ -106,11 +105,11 @@ std::vector<Tensor> random_arguments(const Function& entry, uint64_t seed) {
 }
 
 std::optional<std::string> first_difference(const Module& before, const Module& after,
-                                            uint64_t seed) {
+                                            double tolerance, uint64_t seed) {
   for (const Function& function : before.functions)
     if (const Function* changed = after.find_function(function.name))
       if (function.kind == FunctionKind::entry && same_inputs(function, *changed))
-        if (auto what = difference(before, function, after, *changed, seed))
+        if (auto what = difference(before, function, after, *changed, tolerance, seed))
           return what;
   return std::nullopt;
 }

@@ -12,6 +12,7 @@
 #include "compiler/passes/fuse.h"
 #include "compiler/passes/health.h"
 #include "compiler/passes/optimizer.h"
+#include "compiler/passes/raise.h"
 #include "compiler/passes/schedule.h"
 #include "compiler/passes/simplify.h"
 #include "compiler/passes/simplify_rules.h"
@@ -30,18 +31,30 @@ namespace {
 // Key in Module::attrs: the names of the passes that ran.
 constexpr std::string_view kPassesRun = "passes";
 
+bool measures_health(const Options& options) {
+  return options.health && options.train && options.update;
+}
+
+bool accumulates(const Options& options) {
+  return options.accumulate > 1 && options.train && options.update;
+}
+
 // After import, and before lowering and code generation, which do not make a Module.
 constexpr Pass kPasses[] = {
     {"simplify", simplify, "what the importer wrote carelessly costs nothing later"},
+    {"raise", raise, "composites that an exporter took apart are one op again", true},
     {"sink", sink, "what makes a loop's rows moves into it: one row a trip, not all at once"},
     {"unroll", unroll, "loops become straight-line code, which every later pass knows"},
-    {"watch", watch, "names the values of each layer that `health` is to measure"},
+    {"watch", watch, "names the values of each layer that `health` is to measure", false,
+     measures_health},
     {"autodiff", autodiff, "appends the backward pass: gradients are ops like all others"},
-    {"accumulate", accumulate, "the step works through several batches, one after the other"},
+    {"accumulate", accumulate, "the step works through several batches, one after the other", false,
+     accumulates},
     {"optimizer", optimizer, "the update of the parameters is part of the compiled step"},
     {"expand", expand, "composites become primitives, which is all that fuse knows"},
     {"simplify", simplify, "removes gradients that nobody asked for and what expand repeats"},
-    {"health", health, "measures the layers, each value as soon as it is there"},
+    {"health", health, "measures the layers, each value as soon as it is there", false,
+     measures_health},
     {"fuse", fuse, "groups ops into kernels: from here on entries only call kernels"},
     {"schedule", schedule, "tiles and scratch bytes become part of each kernel, for the target"},
     {"plan", plan, "gives every byte its place, and recomputes what a budget has no room for"},
@@ -49,6 +62,9 @@ constexpr Pass kPasses[] = {
 
 constexpr PassOrder kOrder[] = {
     {"simplify", "autodiff", "an op that is gone needs no gradient"},
+    {"simplify", "raise", "a formula is written in one form"},
+    {"raise", "autodiff", "the gradient of the whole is cheaper than that of its parts"},
+    {"raise", "unroll", "a loop's body is read once, not once per trip"},
     {"simplify", "sink", "what the importer wrote carelessly hides what makes a row"},
     {"sink", "unroll", "behind it there is no loop to move into"},
     {"sink", "autodiff", "a weight that is the same in every trip has its gradient summed by trip"},
@@ -58,7 +74,8 @@ constexpr PassOrder kOrder[] = {
     {"autodiff", "accumulate", "gradients are summed, so that no micro-batch waits for another"},
     {"accumulate", "optimizer", "the optimizer takes the mean gradient for the gradient"},
     {"optimizer", "health", "what a step takes from a parameter is measured too"},
-    {"simplify", "health", "a slope that is equal to one of the backward pass would be held for it"},
+    {"simplify", "health",
+     "a slope that is equal to one of the backward pass would be held for it"},
     {"health", "fuse", "what measures is fused like everything else"},
     {"autodiff", "optimizer", "updates read the results grad/<parameter>"},
     {"autodiff", "expand", "a composite's own gradient rule saves memory or digits"},
@@ -133,14 +150,33 @@ void check_stage(const Module& module, const Options& options) {
     check_planned(module, options);
 }
 
-size_t last_row(const PipelineObserver& observer) {
+bool has_work(const Pass& pass, const Options& options) {
+  return !pass.when || pass.when(options);
+}
+
+size_t last_row(const PipelineObserver& observer, const Options& options) {
   if (observer.stop_after.empty())
     return std::size(kPasses);
   std::string_view name = pass_named(observer.stop_after).name;
+  if (!has_work(pass_named(name), options))
+    throw UserError("", fmt::format("pass `{}` has nothing to do with these flags", name),
+                    Fault::command_line);
   size_t row = std::size(kPasses) - 1;
   while (kPasses[row].name != name)
     --row;
   return row;
+}
+
+// How far a pass may move results, relative to the largest.
+double tolerance_of(const Pass& pass, const Module& module) {
+  if (!pass.reads_numbers)
+    return kSumTolerance;
+  double tolerance = 1e-6;
+  for (const Function& function : module.functions)
+    for (const Value& value : function.values)
+      if (is_float(value.type.dtype) && byte_size(value.type.dtype) < 4)
+        tolerance = 4e-3;
+  return tolerance;
 }
 
 Module run_row(size_t row, const Module& module, const Options& options,
@@ -150,7 +186,7 @@ Module run_row(size_t row, const Module& module, const Options& options,
   Module after = run_pass(pass, module, options);
   std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
   if (observer.check)
-    if (auto difference = first_difference(module, after))
+    if (auto difference = first_difference(module, after, tolerance_of(pass, module)))
       throw InternalError(fmt::format("pass `{}` changed the answer: {}", pass.name, *difference));
   if (observer.after_pass)
     observer.after_pass({pass, row, module, after, elapsed.count()});
@@ -220,10 +256,11 @@ Module run_pipeline(Module module, const Options& options, const PipelineObserve
   for (const std::string& name : observer.skip)
     pass_named(name);
   check_stage(module, options);
-  size_t last = last_row(observer);
+  size_t last = last_row(observer, options);
   for (size_t row = next_row(module); row < std::size(kPasses) && row <= last; ++row) {
     const std::vector<std::string>& skip = observer.skip;
-    if (std::find(skip.begin(), skip.end(), kPasses[row].name) == skip.end())
+    if (has_work(kPasses[row], options) &&
+        std::find(skip.begin(), skip.end(), kPasses[row].name) == skip.end())
       module = run_row(row, module, options, observer);
   }
   return module;
@@ -256,6 +293,12 @@ std::string passes_markdown() {
       "rules, equal ops are\ncomputed once and what nobody reads is removed.\n\n";
   for (const SimplifyRule& rule : all_simplify_rules())
     text += fmt::format("- `{}`\n", rule.identity);
+  text +=
+      "\n## Rules of raise\n\nIn a model of 16-bit floats the numbers may have as few digits as "
+      "these have.\n\n";
+  for (const SimplifyRule& rule : all_raise_rules())
+    if (rule.identity != kSameAsAbove)
+      text += fmt::format("- `{}`\n", rule.identity);
   text += "\n## Optimizers\n\n";
   for (const UpdateRule& rule : update_rules())
     text += fmt::format("- `{}`: {}\n", rule.name, rule.doc);

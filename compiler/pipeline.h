@@ -17,6 +17,11 @@ struct Pass {
   std::string_view name;  // also the header's stem, the dump's name and what the command line takes
   Module (*run)(const Module& module, const Options& options);
   std::string_view reason;
+  // Whether it takes numbers of the model, which have the digits of its element types, for those
+  // that they stand for: 0.70710677 for 1 / sqrt(2).
+  bool reads_numbers = false;
+  // Whether it runs with these options; null: always.
+  bool (*when)(const Options& options) = nullptr;
 };
 
 // The rows in order. A pass may stand in more than one row.

@@ -191,8 +191,7 @@ Function simplified(const Function& function, const std::vector<SimplifyRule>& r
 
 }  // namespace
 
-Module simplify(const Module& module, const Options&) {
-  std::vector<SimplifyRule> rules = all_simplify_rules();
+Module rewritten(const Module& module, const std::vector<SimplifyRule>& rules) {
   std::set<std::string> reached = reached_functions(module);
   Module result = module;
   std::erase_if(result.functions, [&](const Function& f) { return !reached.contains(f.name); });
@@ -200,6 +199,10 @@ Module simplify(const Module& module, const Options&) {
     if (function.kind != FunctionKind::kernel)
       function = simplified(function, rules);
   return result;
+}
+
+Module simplify(const Module& module, const Options&) {
+  return rewritten(module, all_simplify_rules());
 }
 
 }  // namespace gradc

@@ -1,5 +1,5 @@
 #pragma once
-// The rewrite rules of `simplify`. Each is one identity; docs/passes.md lists them.
+// The rewrite rules of `simplify` and `raise`. Each is one identity; docs/passes.md lists them.
 #include <optional>
 #include <span>
 #include <string_view>
@@ -56,5 +56,18 @@ std::span<const SimplifyRule> slice_rules();
 std::span<const SimplifyRule> dot_rules();
 
 std::vector<SimplifyRule> all_simplify_rules();
+
+// The identity of a rule that is the one above for another op.
+inline constexpr std::string_view kSameAsAbove = "";
+
+// Rules of `raise`, which finds composites in their parts.
+std::span<const SimplifyRule> raise_activation_rules();
+std::span<const SimplifyRule> raise_norm_rules();
+std::span<const SimplifyRule> raise_softmax_rules();
+std::vector<SimplifyRule> all_raise_rules();
+
+// The module with every function rewritten until no rule applies any more, equal ops computed once,
+// and without what nobody reads.
+Module rewritten(const Module& module, const std::vector<SimplifyRule>& rules);
 
 }  // namespace gradc

@@ -1,0 +1,201 @@
+// Composites found in the parts that exporters make of them. The forms are those of PyTorch's two
+// exporters and of older models.
+#include "compiler/passes/raise.h"
+
+#include <catch2/catch.hpp>
+#include <cmath>
+#include <numbers>
+
+#include "compiler/check.h"
+#include "compiler/passes/simplify.h"
+#include "tests/support/small_modules.h"
+
+using namespace gradc;
+using namespace gradc::test;
+
+namespace {
+
+// What is left of an entry over %x: f32[2,6], %w: f32[6], %v: f32[6] after simplify and raise, one
+// op a line; what it computes stays the same.
+std::string raised(const std::string& ops, double tolerance = kSumTolerance) {
+  std::string text = "module @m\nentry @f(%x: f32[2,6], %w: f32[6], %v: f32[6]) {\nforward:\n" +
+                     ops + "  return r=%r\n}\n";
+  Module module = parsed(text);
+  Module before = simplify(module, Options{}), after = raise(before, Options{});
+  verify(after);
+  CHECK(first_difference(module, after, tolerance) == std::nullopt);
+  std::string printed = print(after.functions[0]);
+  size_t begin = printed.find("forward:\n") + 9;
+  return printed.substr(begin, printed.rfind("  return") - begin);
+}
+
+std::string constant(const std::string& name, double value, const std::string& shape = "[2,6]") {
+  return "  %" + name + " = constant() {dtype=f32, shape=" + shape +
+         ", value=" + to_string(Attr(value)) + "}\n";
+}
+
+// Of a value of [2] repeated to [2,6].
+std::string repeat(const std::string& name, const std::string& line) {
+  return "  %" + name + " = broadcast(%" + line + ") {axes=[0], shape=[2,6]}\n";
+}
+
+constexpr const char* kGelu = "  %r: f32[2,6] = gelu(%x)\n";
+
+}  // namespace
+
+TEST_CASE("raise: gelu by erf", "[raise]") {
+  std::string gate = constant("half", 0.5) + constant("one", 1) +
+                     constant("root", std::numbers::sqrt2) +
+                     "  %d = div(%x, %root)\n  %e = erf(%d)\n  %g = add(%e, %one)\n";
+  CHECK(raised(gate + "  %p = mul(%x, %g)\n  %r = mul(%p, %half)\n") == kGelu);
+  CHECK(raised(gate + "  %p = mul(%half, %x)\n  %r = mul(%p, %g)\n") == kGelu);
+  CHECK(raised(gate + "  %p = mul(%g, %half)\n  %r = mul(%x, %p)\n") == kGelu);
+  CHECK(raised(gate + constant("two", 2) + "  %p = mul(%g, %x)\n  %r = div(%p, %two)\n") == kGelu);
+  std::string scaled = constant("half", 0.5) + constant("one", 1) +
+                       constant("root", 1 / std::numbers::sqrt2) +
+                       "  %d = mul(%x, %root)\n  %e = erf(%d)\n  %g = add(%one, %e)\n";
+  CHECK(raised(scaled + "  %p = mul(%x, %half)\n  %r = mul(%p, %g)\n") == kGelu);
+  // A number with the digits of f32.
+  std::string rounded = gate;
+  size_t at = rounded.find("value=1.414");
+  rounded.replace(at, rounded.find('}', at) - at, "value=1.4142135381698608");
+  CHECK(raised(rounded + "  %p = mul(%x, %g)\n  %r = mul(%p, %half)\n", 1e-6) == kGelu);
+  // Not the function: another number, another factor.
+  CHECK(raised(gate + "  %r = mul(%x, %g)\n").find("gelu") == std::string::npos);
+  CHECK(raised(gate + "  %p = mul(%d, %g)\n  %r = mul(%p, %half)\n").find("gelu") ==
+        std::string::npos);
+}
+
+TEST_CASE("raise: gelu by tanh", "[raise]") {
+  const std::string expected = "  %r: f32[2,6] = gelu(%x) {approximate=true}\n";
+  std::string numbers = constant("half", 0.5) + constant("one", 1) + constant("three", 3) +
+                        constant("k", 0.044715) + constant("u", std::sqrt(2 / std::numbers::pi));
+  std::string rest =
+      "  %m = mul(%i, %u)\n  %t = tanh(%m)\n  %g = add(%t, %one)\n  %h = mul(%x, %half)\n"
+      "  %r = mul(%h, %g)\n";
+  CHECK(raised(numbers + "  %c = pow(%x, %three)\n  %s = mul(%c, %k)\n  %i = add(%x, %s)\n" +
+               rest) == expected);
+  CHECK(raised(numbers +
+               "  %q = mul(%x, %x)\n  %c = mul(%q, %x)\n  %s = mul(%k, %c)\n  %i = add(%s, %x)\n" +
+               rest) == expected);
+  CHECK(
+      raised(numbers +
+             "  %q = mul(%x, %x)\n  %s = mul(%k, %q)\n  %o = add(%one, %s)\n  %i = mul(%x, %o)\n" +
+             rest) == expected);
+}
+
+TEST_CASE("raise: gates", "[raise]") {
+  CHECK(raised("  %s = sigmoid(%x)\n  %r = mul(%x, %s)\n") == "  %r: f32[2,6] = silu(%x)\n");
+  CHECK(raised("  %p = softplus(%x)\n  %s = tanh(%p)\n  %r = mul(%s, %x)\n") ==
+        "  %r: f32[2,6] = mish(%x)\n");
+  std::string one = constant("one", 1);
+  CHECK(raised(one +
+               "  %n = neg(%x)\n  %e = exp(%n)\n  %s = add(%e, %one)\n  %r = div(%one, %s)\n") ==
+        "  %r: f32[2,6] = sigmoid(%x)\n");
+  CHECK(
+      raised(one + "  %n = neg(%x)\n  %e = exp(%n)\n  %s = add(%one, %e)\n  %r = div(%x, %s)\n") ==
+      "  %r: f32[2,6] = silu(%x)\n");
+  CHECK(raised(one + "  %e = exp(%x)\n  %s = add(%e, %one)\n  %r = log(%s)\n") ==
+        "  %r: f32[2,6] = softplus(%x)\n");
+  CHECK(raised("  %s = sigmoid(%x)\n  %r = log(%s)\n") ==
+        "  %neg: f32[2,6] = neg(%x)\n  %softplus: f32[2,6] = softplus(%neg)\n"
+        "  %r: f32[2,6] = neg(%softplus)\n");
+}
+
+TEST_CASE("raise: hard swish and hard sigmoid", "[raise]") {
+  std::string cut = constant("three", 3) + constant("zero", 0) + constant("six", 6) +
+                    "  %s = add(%x, %three)\n  %a = maximum(%s, %zero)\n  %c = minimum(%a, %six)\n";
+  const char* swish = "  %r: f32[2,6] = hard_swish(%x)\n";
+  CHECK(raised(cut + "  %p = mul(%x, %c)\n  %r = div(%p, %six)\n") == swish);
+  CHECK(raised(cut + "  %p = div(%c, %six)\n  %r = mul(%x, %p)\n") == swish);
+  CHECK(raised("  %h = hard_sigmoid(%x) {alpha=" + to_string(Attr(1.0 / 6)) +
+               ", beta=0.5}\n"
+               "  %r = mul(%h, %x)\n") == swish);
+  CHECK(raised(cut + "  %r = div(%c, %six)\n").find(" = hard_sigmoid(%x)") != std::string::npos);
+}
+
+TEST_CASE("raise: layer norm", "[raise]") {
+  std::string centered = "  %m = reduce_mean(%x) {axes=[1]}\n" + repeat("mean", "m") +
+                         "  %d = sub(%x, %mean)\n" + constant("two", 2) + "  %q = pow(%d, %two)\n" +
+                         "  %variance = reduce_mean(%q) {axes=[1]}\n";
+  // Kept axes are reshapes.
+  std::string root = "  %k = reshape(%variance) {shape=[2,1]}\n" + constant("e", 1e-5, "[2,1]") +
+                     "  %s = add(%k, %e)\n  %t = sqrt(%s)\n  %u = reshape(%t) {shape=[2]}\n" +
+                     repeat("deviation", "u");
+  std::string affine =
+      "  %a = broadcast(%w) {axes=[1], shape=[2,6]}\n  %b = broadcast(%v) {axes=[1], "
+      "shape=[2,6]}\n  %o = mul(%n, %a)\n  %r = add(%o, %b)\n";
+  const std::string expected =
+      "  %r: f32[2,6] = layer_norm(%x, %w, %v) {axes=[1], epsilon=1e-05}\n";
+  CHECK(raised(centered + root + "  %n = div(%d, %deviation)\n" + affine) == expected);
+  CHECK(raised(centered + constant("e", 1e-5, "[2]") +
+               "  %s = add(%variance, %e)\n  %t = rsqrt(%s)\n" + repeat("inverse", "t") +
+               "  %n = mul(%d, %inverse)\n" + affine) == expected);
+  CHECK(raised(centered + root + "  %r = div(%d, %deviation)\n").find(" = layer_norm(%x, ") !=
+        std::string::npos);
+  // Another deviation than that of what is divided.
+  std::string other = raised(centered + root + "  %n = div(%x, %deviation)\n" + affine);
+  CHECK(other.find("norm(") == std::string::npos);
+}
+
+TEST_CASE("raise: rms norm", "[raise]") {
+  std::string mean = constant("two", 2) +
+                     "  %q = pow(%x, %two)\n  %m = reduce_mean(%q) {axes=[1]}\n" +
+                     constant("e", 1e-6, "[2]") + "  %s = add(%m, %e)\n";
+  std::string scale = "  %a = broadcast(%w) {axes=[1], shape=[2,6]}\n  %r = mul(%a, %n)\n";
+  const std::string expected = "  %r: f32[2,6] = rms_norm(%x, %w) {axes=[1], epsilon=1e-06}\n";
+  CHECK(raised(mean + "  %t = rsqrt(%s)\n" + repeat("i", "t") + "  %n = mul(%x, %i)\n" + scale) ==
+        expected);
+  CHECK(raised(mean + "  %t = sqrt(%s)\n" + constant("one", 1, "[2]") + "  %o = div(%one, %t)\n" +
+               repeat("i", "o") + "  %n = mul(%x, %i)\n" + scale) == expected);
+  CHECK(raised(mean + "  %t = sqrt(%s)\n" + repeat("i", "t") + "  %n = div(%x, %i)\n" + scale) ==
+        expected);
+}
+
+TEST_CASE("raise: softmax and its logarithm", "[raise]") {
+  std::string top = "  %t = reduce_max(%x) {axes=[1]}\n" + repeat("top", "t") +
+                    "  %d = sub(%x, %top)\n  %e = exp(%d)\n  %s = reduce_sum(%e) {axes=[1]}\n";
+  CHECK(raised(top + repeat("sum", "s") + "  %r = div(%e, %sum)\n") ==
+        "  %r: f32[2,6] = softmax(%x) {axis=1}\n");
+  CHECK(raised("  %e = exp(%x)\n  %s = reduce_sum(%e) {axes=[1]}\n" + repeat("sum", "s") +
+               "  %r = div(%e, %sum)\n") == "  %r: f32[2,6] = softmax(%x) {axis=1}\n");
+  const std::string logarithm = "  %r: f32[2,6] = log_softmax(%x) {axis=1}\n";
+  CHECK(raised(top + "  %l = log(%s)\n" + repeat("log", "l") + "  %r = sub(%d, %log)\n") ==
+        logarithm);
+  CHECK(raised("  %l = reduce_log_sum_exp(%x) {axes=[1]}\n" + repeat("log", "l") +
+               "  %r = sub(%x, %log)\n") == logarithm);
+  CHECK(raised("  %s = softmax(%x) {axis=1}\n  %r = log(%s)\n") == logarithm);
+  // The sum of something else.
+  CHECK(raised("  %e = exp(%x)\n  %s = reduce_sum(%x) {axes=[1]}\n" + repeat("sum", "s") +
+               "  %r = div(%e, %sum)\n")
+            .find("softmax") == std::string::npos);
+}
+
+TEST_CASE("raise: attention", "[raise]") {
+  auto attention = [](const std::string& ops) {
+    Module module = parsed(
+        "module @m\nentry @f(%q: f32[2,5,3,4], %k: f32[2,6,3,4], %v: f32[2,6,3,7]) {\nforward:\n" +
+        ops + "  return r=%r\n}\n");
+    Module after = raise(simplify(module, Options{}), Options{});
+    verify(after);
+    CHECK(first_difference(module, after) == std::nullopt);
+    return after;
+  };
+  // Heads come third; q and k each take the root of the scale.
+  std::string heads =
+      "  %qh = transpose(%q) {permutation=[0,2,1,3]}\n"
+      "  %kh = transpose(%k) {permutation=[0,2,3,1]}\n"
+      "  %vh = transpose(%v) {permutation=[0,2,1,3]}\n"
+      "  %cq = constant() {dtype=f32, shape=[2,3,5,4], value=0.5}\n"
+      "  %ck = constant() {dtype=f32, shape=[2,3,4,6], value=0.5}\n"
+      "  %qs = mul(%qh, %cq)\n  %ks = mul(%kh, %ck)\n"
+      "  %scores = dot(%qs, %ks) {batch_a=[0,1], batch_b=[0,1], sum_a=[3], sum_b=[2]}\n";
+  std::string rest = "  %r = dot(%p, %vh) {batch_a=[0,1], batch_b=[0,1], sum_a=[3], sum_b=[2]}\n";
+  Module plain = attention(heads + "  %p = softmax(%scores) {axis=3}\n" + rest);
+  const Op& last = plain.functions[0].ops.back();
+  CHECK(last.code == Opcode::attention);
+  CHECK(last.attrs.real("scale") == 0.25);
+  // The keys' axis must be the softmax's.
+  Module other = attention(heads + "  %p = softmax(%scores) {axis=2}\n" + rest);
+  CHECK(other.functions[0].ops.back().code == Opcode::dot);
+}
