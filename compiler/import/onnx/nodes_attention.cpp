@@ -175,11 +175,10 @@ ValueId given_mask(NodeContext& c, const Heads& h) {
   return c.b.reshape(c.tensor(kMask), dims);
 }
 
-// Scores with what the masks say; hidden ones keep a finite number. Where a mask can hide a whole
-// row `seen` is not `always`.
+// Scores with the numbers of a mask added, where there is one, and which of them count.
 struct Masked {
   ValueId scores;
-  std::optional<ValueId> seen;  // of the scores' shape
+  std::optional<ValueId> seen;  // of the scores' shape; all count without
   bool may_hide_rows = false;
 };
 
@@ -237,11 +236,19 @@ ValueId softmax(NodeContext& c, const Settings& s, const Masked& m) {
   return cast(c, weights, c.dtype(kQuery));
 }
 
+bool is_small(NodeContext& c) {
+  return byte_size(c.dtype(kQuery)) < 4;
+}
+
 ValueId in_parts(NodeContext& c, const Heads& h, const Settings& s) {
   Builder& b = c.b;
   Dims whole = {h.batch, h.heads, h.queries, h.keys};
-  ValueId q = b.reshape(b.scale(h.q, s.scale), grouped(h, h.depth));
-  ValueId scores = b.reshape(b.matmul(q, h.k, false, true), whole);
+  // Queries and keys of 16 bits share the scale, so that neither they nor the scores overflow.
+  bool shares = is_small(c) && s.scale > 0;
+  ValueId q = b.scale(h.q, shares ? std::sqrt(s.scale) : s.scale);
+  ValueId k = shares ? b.scale(h.k, std::sqrt(s.scale)) : h.k;
+  q = b.reshape(q, grouped(h, h.depth));
+  ValueId scores = b.reshape(b.matmul(q, k, false, true), whole);
   ValueId shown = scores;  // output 3
   if (s.softcap != 0) {
     ValueId small = b.scale(scores, 1 / s.softcap);
@@ -264,8 +271,8 @@ ValueId in_parts(NodeContext& c, const Heads& h, const Settings& s) {
 bool is_plain(NodeContext& c, const Heads& h, const Settings& s) {
   bool only_causal = !c.has(kMask) && !c.has(kLengths) && s.left < 0 && s.right < 0;
   bool at_the_end = !s.causal || h.keys - h.queries == h.past;
-  return only_causal && at_the_end && h.heads == h.kv_heads && s.softcap == 0 && !c.wants(3) &&
-         s.precision == c.dtype(kQuery) && c.b.type(h.v).dtype == c.dtype(kQuery);
+  return only_causal && at_the_end && !is_small(c) && h.heads == h.kv_heads && s.softcap == 0 &&
+         !c.wants(3) && s.precision == c.dtype(kQuery) && c.b.type(h.v).dtype == c.dtype(kQuery);
 }
 
 void attention_node(NodeContext& c) {
