@@ -78,7 +78,10 @@ UpdateOutput adamw(const UpdateInput& in, const OptimizerOptions& options) {
   Expr parameter = in.parameter, learning_rate = in.scalars[0];
   if (options.weight_decay != 0)
     parameter = (1 - options.weight_decay * learning_rate) * parameter;
-  return adam_step(in, parameter, in.gradient, options);
+  UpdateOutput out = adam_step(in, parameter, in.gradient, options);
+  if (options.weight_decay != 0)
+    out.step = out.step + options.weight_decay * learning_rate * in.parameter;
+  return out;
 }
 
 std::vector<std::string_view> rmsprop_state(const OptimizerOptions& options) {

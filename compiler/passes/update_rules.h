@@ -19,7 +19,7 @@ struct UpdateInput {
 struct UpdateOutput {
   Expr parameter;
   std::vector<Expr> state;
-  Expr step;  // what the parameter loses but for weight decay that is not part of the gradient
+  Expr step;  // what the parameter loses: for `health`
 };
 
 struct UpdateRule {

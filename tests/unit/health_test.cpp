@@ -92,7 +92,9 @@ TEST_CASE("health measures what the evaluator sees", "[health]") {
   for (OptimizerKind kind : {OptimizerKind::sgd, OptimizerKind::adamw, OptimizerKind::rmsprop}) {
     PipelineObserver observer;
     observer.stop_after = "health";
-    Module module = run_pipeline(parsed(kLayers), measuring(kind), observer);
+    Options options = measuring(kind);
+    options.optimizer.weight_decay = 0.1;
+    Module module = run_pipeline(parsed(kLayers), options, observer);
     State state = random_state(module, 2), before = state;
     state["a.b"].data[0] = before["a.b"].data[0] = 30;  // unit 0 of layer a is saturated
     std::map<std::string, double> numbers = measured(module, state);
@@ -117,7 +119,8 @@ TEST_CASE("health measures what the evaluator sees", "[health]") {
       REQUIRE(numbers.contains(name));
       CHECK(numbers[name] == Approx(value).epsilon(1e-9).margin(1e-300));
     };
-    for (auto [layer, value, input] : {std::tuple("a", "h", "q"), {"b", "s", "r"}, {"c", "y", "y"}}) {
+    for (auto [layer, value, input] :
+         {std::tuple("a", "h", "q"), {"b", "s", "r"}, {"c", "y", "y"}}) {
       const std::vector<double>& y = seen[value];
       double sum = 0;
       for (double element : y)
