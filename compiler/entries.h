@@ -25,8 +25,8 @@ inline constexpr std::string_view kLoss = "loss";
 inline constexpr std::string_view kGradientPrefix = "grad/";  // of a parameter: grad/dense_1.w
 inline constexpr std::string_view kInputGradientPrefix = "grad_";  // of an input: grad_image
 
-// What `watch`, `autodiff` and `optimizer` leave for `health` to measure, and what it makes of them.
-// Layers are named by what their parameters have in common: dense_1 of dense_1.w.
+// What `watch`, `autodiff` and `optimizer` leave for `health` to measure, and what it makes of
+// them. Layers are named by what their parameters have in common: dense_1 of dense_1.w.
 inline constexpr std::string_view kWatchInput = "watch/input/";  // what a layer's activation takes
 inline constexpr std::string_view kWatchOutput = "watch/output/";  // and gives
 inline constexpr std::string_view kWatchGradient = "watch/gradient/";  // of the activation's input

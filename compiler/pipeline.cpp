@@ -154,13 +154,10 @@ bool has_work(const Pass& pass, const Options& options) {
   return !pass.when || pass.when(options);
 }
 
-size_t last_row(const PipelineObserver& observer, const Options& options) {
+size_t last_row(const PipelineObserver& observer) {
   if (observer.stop_after.empty())
     return std::size(kPasses);
   std::string_view name = pass_named(observer.stop_after).name;
-  if (!has_work(pass_named(name), options))
-    throw UserError("", fmt::format("pass `{}` has nothing to do with these flags", name),
-                    Fault::command_line);
   size_t row = std::size(kPasses) - 1;
   while (kPasses[row].name != name)
     --row;
@@ -256,7 +253,7 @@ Module run_pipeline(Module module, const Options& options, const PipelineObserve
   for (const std::string& name : observer.skip)
     pass_named(name);
   check_stage(module, options);
-  size_t last = last_row(observer, options);
+  size_t last = last_row(observer);
   for (size_t row = next_row(module); row < std::size(kPasses) && row <= last; ++row) {
     const std::vector<std::string>& skip = observer.skip;
     if (has_work(kPasses[row], options) &&

@@ -125,8 +125,8 @@ std::string health_table(std::span<const LayerHealth> layers) {
   for (const LayerHealth& layer : layers)
     width = std::max(width, layer.name.size());
   std::string table =
-      fmt::format("  {:{}} {:>10} {:>10} {:>7} {:>7} {:>10} {:>10} {:>10}\n", "layer", width,
-                  "rms", "mean", "flat %", "dead %", "gradient", "d weight", "update");
+      fmt::format("  {:{}} {:>10} {:>10} {:>7} {:>7} {:>10} {:>10} {:>10}\n", "layer", width, "rms",
+                  "mean", "flat %", "dead %", "gradient", "d weight", "update");
   for (const LayerHealth& layer : layers)
     table += fmt::format("  {:{}} {:>10} {:>10} {:>7} {:>7} {:>10} {:>10} {:>10}\n", layer.name,
                          width, cell(layer.activation), cell(layer.mean), percent(layer.flat),
@@ -199,13 +199,16 @@ std::vector<std::string> HealthWarnings::check(std::span<const LayerHealth> laye
   }
   if (small = unseen("vanishing", small); !small.empty())
     warnings.push_back(fmt::format(
-        "vanishing gradients: of layers {} the gradient's norm is {:.2g}, less than 1/{:.0f} of the "
-        "{:.2g} of `{}`\nhelp: an initialisation that fits the activation, relu instead of sigmoid, "
+        "vanishing gradients: of layers {} the gradient's norm is {:.2g}, less than 1/{:.0f} of "
+        "the "
+        "{:.2g} of `{}`\nhelp: an initialisation that fits the activation, relu instead of "
+        "sigmoid, "
         "normalisation or residual connections keep it",
         described(small), *small[0]->gradient, 1 / kVanishing, *last->gradient, last->name));
   if (large = unseen("exploding", large); !large.empty())
     warnings.push_back(fmt::format(
-        "exploding gradients: of layers {} the gradient's norm is {:.2g}, more than {:.0f} times the "
+        "exploding gradients: of layers {} the gradient's norm is {:.2g}, more than {:.0f} times "
+        "the "
         "{:.2g} of `{}`\nhelp: try smaller initial weights, --clip-norm 1 or a smaller --lr",
         described(large), *large[0]->gradient, kExploding, *last->gradient, last->name));
   if (dead = unseen("dead", dead); !dead.empty())

@@ -1,6 +1,7 @@
 #pragma once
-// Shows how training goes inside: what a step measured of its layers, at intervals, on the terminal,
-// in the file of --metrics and in the event file of --tensorboard, which gets each step's loss too.
+// Shows how training goes inside: what a step measured of its layers, at intervals, on the
+// terminal, in the file of --metrics and in the event file of --tensorboard, which gets each step's
+// loss too.
 #include <string>
 
 #include "tools/health.h"

@@ -34,11 +34,11 @@ int64_t batch_size(const Function& step, int64_t micro_batches) {
       first = &parameter;
     if (first_dim(step, parameter.value) != first_dim(step, first->value))
       throw UserError(
-          "", fmt::format("inputs `{}` and `{}` begin with axes of {} and {}; to accumulate over {} "
-                          "micro-batches, the first axis of each must be the batch",
-                          step[first->value].name, step[parameter.value].name,
-                          first_dim(step, first->value), first_dim(step, parameter.value),
-                          micro_batches));
+          "", fmt::format(
+                  "inputs `{}` and `{}` begin with axes of {} and {}; to accumulate over {} "
+                  "micro-batches, the first axis of each must be the batch",
+                  step[first->value].name, step[parameter.value].name,
+                  first_dim(step, first->value), first_dim(step, parameter.value), micro_batches));
   }
   if (!first)
     fail("@{} takes no data; there are no micro-batches to accumulate over", step.name);
@@ -79,9 +79,11 @@ class MicroBatches {
  private:
   void check_joinable(const Result& result) const {
     if (result.state.empty() && !has_batch(result) && !is_float(step_.type(result.value).dtype))
-      fail("result `{}` is {}; micro-batches are joined along a batch axis, and numbers are averaged "
-           "if they are floats",
-           result.name, to_string(step_.type(result.value)));
+      fail(
+          "result `{}` is {}; micro-batches are joined along a batch axis, and numbers are "
+          "averaged "
+          "if they are floats",
+          result.name, to_string(step_.type(result.value)));
   }
 
   void add_parameters() {
@@ -89,8 +91,7 @@ class MicroBatches {
       Type type = step_.type(parameter.value);
       if (is_data(step_, parameter))
         type.dims[0] *= count_;
-      parameters_.push_back(
-          builder_.parameter(type, step_[parameter.value].name, parameter.state));
+      parameters_.push_back(builder_.parameter(type, step_[parameter.value].name, parameter.state));
     }
   }
 
@@ -100,8 +101,8 @@ class MicroBatches {
     std::vector<int64_t> begin(dims.size(), 0), step(dims.size(), 1), end = dims;
     begin[0] = i * batch_;
     end[0] = (i + 1) * batch_;
-    ValueId slice = builder_.op(Opcode::slice, {input},
-                                {{"begin", begin}, {"end", end}, {"step", step}});
+    ValueId slice =
+        builder_.op(Opcode::slice, {input}, {{"begin", begin}, {"end", end}, {"step", step}});
     builder_.set_name(slice, to_[input].name + ".micro");
     return slice;
   }
@@ -113,7 +114,7 @@ class MicroBatches {
     for (size_t p = 0; p < parameters_.size(); ++p) {
       const Parameter& parameter = step_.parameters[p];
       auto newer = state_.find(parameter.state);
-      values[parameter.value.index] = newer != state_.end() ? newer->second
+      values[parameter.value.index] = newer != state_.end()       ? newer->second
                                       : is_data(step_, parameter) ? rows(parameters_[p], i)
                                                                   : parameters_[p];
     }
@@ -178,8 +179,7 @@ class MicroBatches {
     } else if (partial.empty() || is_watched(result) || has_batch(result)) {
       partial.push_back(value);
     } else {
-      builder_.phase =
-          result.name.starts_with(kGradientPrefix) ? Phase::backward : Phase::forward;
+      builder_.phase = result.name.starts_with(kGradientPrefix) ? Phase::backward : Phase::forward;
       partial[0] = builder_.add(partial[0], value);
       builder_.set_name(partial[0], step_[result.value].name + ".sum");
     }

@@ -84,8 +84,8 @@ class Measurer {
     return {&builder_, builder_.op(code, {x.id}, {{"axes", axes}})};
   }
 
-  // Over all axes but that of the units, then over these: all that is measured of a tensor reduces the
-  // same axes first, and is one sweep.
+  // Over all axes but that of the units, then over these: all that is measured of a tensor reduces
+  // the same axes first, and is one sweep.
   std::vector<int64_t> batch_axes(const Type& type, int64_t axis) const {
     std::vector<int64_t> axes;
     for (int64_t i = 0; i < type.rank(); ++i)

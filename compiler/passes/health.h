@@ -10,8 +10,9 @@
 //   health/gradient/<layer>/square sum of the squares of the loss's gradient by what the activation
 //                                  takes
 //   health/parameter/<name>/gradient|update|weight
-//                                  sum of the squares of the parameter's gradient (before clipping),
-//                                  of what the step takes from it, and of its new content
+//                                  sum of the squares of the parameter's gradient (before
+//                                  clipping), of what the step takes from it, and of its new
+//                                  content
 // Squares are of f64, so that neither small gradients nor large ones leave the range.
 //
 // Runs when no op is merged with an equal one any more: a slope of the forward pass that were one

@@ -91,8 +91,9 @@ class Watcher {
         step_.type(op.result()) != step_.type(value))
       return nullptr;
     for (ValueId operand : op.operands)
-      if (operand != value && (data_[operand.index] || step_.type(operand) != step_.type(value) ||
-                               (!layers_[operand.index].empty() && layers_[operand.index] != layer)))
+      if (operand != value &&
+          (data_[operand.index] || step_.type(operand) != step_.type(value) ||
+           (!layers_[operand.index].empty() && layers_[operand.index] != layer)))
         return nullptr;
     return &op;
   }
@@ -106,7 +107,8 @@ class Watcher {
   int64_t unit_axis(const Op& op) const {
     const Type& type = step_.type(op.result());
     if (op.attrs.has("axis"))
-      return std::clamp<int64_t>(op.attrs.integer("axis"), 0, std::max<int64_t>(type.rank() - 1, 0));
+      return std::clamp<int64_t>(op.attrs.integer("axis"), 0,
+                                 std::max<int64_t>(type.rank() - 1, 0));
     if (def(op).contraction) {
       size_t weight = layers_[op.operand(0).index].empty() ? 1 : 0;
       std::vector<Type> types;

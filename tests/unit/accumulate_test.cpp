@@ -66,8 +66,8 @@ Outcome run(const Module& module) {
 }  // namespace
 
 TEST_CASE("micro-batches of a mean loss train like the batch that they make up", "[accumulate]") {
-  for (OptimizerKind kind : {OptimizerKind::sgd, OptimizerKind::adam, OptimizerKind::adamw,
-                             OptimizerKind::rmsprop})
+  for (OptimizerKind kind :
+       {OptimizerKind::sgd, OptimizerKind::adam, OptimizerKind::adamw, OptimizerKind::rmsprop})
     for (double clip_norm : {0.0, 0.01})
       for (double clip_value : {0.0, 0.02}) {
         INFO(static_cast<int>(kind) << " " << clip_norm << " " << clip_value);

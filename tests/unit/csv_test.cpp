@@ -11,7 +11,8 @@ using namespace gradc_test;
 
 namespace {
 
-const std::vector<SampleInput> kTwoAndLabel = {{"x", {DType::f32, {2}}}, {"label", {DType::i32, {}}}};
+const std::vector<SampleInput> kTwoAndLabel = {{"x", {DType::f32, {2}}},
+                                               {"label", {DType::i32, {}}}};
 
 CsvTable table_of(const std::string& text) {
   return parse_csv(text, "t.csv");
@@ -48,13 +49,15 @@ TEST_CASE("a table of numbers, with and without a header", "[csv]") {
 }
 
 TEST_CASE("what is no table of numbers is an error at its place", "[csv]") {
-  CHECK_THAT(error_of("a,species\n1,2\n3, setosa\n"),
-             Catch::StartsWith("t.csv:3:4: error: `setosa` in column `species` is no finite number; "
-                               "every cell must hold one"));
+  CHECK_THAT(
+      error_of("a,species\n1,2\n3, setosa\n"),
+      Catch::StartsWith("t.csv:3:4: error: `setosa` in column `species` is no finite number; "
+                        "every cell must hold one"));
   CHECK_THAT(error_of("1,2\n3,\n"),
              Catch::StartsWith("t.csv:2:3: error: the cell of column 1 is empty"));
-  CHECK_THAT(error_of("1,2\n3\n"),
-             Catch::StartsWith("t.csv:2:1: error: the row ends after 1 cells, the first one has 2"));
+  CHECK_THAT(
+      error_of("1,2\n3\n"),
+      Catch::StartsWith("t.csv:2:1: error: the row ends after 1 cells, the first one has 2"));
   CHECK_THAT(error_of("1,2\n3,4,5\n"), Catch::Contains("ends after 3 cells"));
   CHECK_THAT(error_of("1,2\n3,nan\n"), Catch::Contains("t.csv:2:3: error: `nan`"));
   CHECK_THAT(error_of("1,2\n3,1e999\n"), Catch::Contains("t.csv:2:3: error: `1e999`"));
@@ -89,9 +92,8 @@ TEST_CASE("columns go to inputs by name, then in order", "[csv][dataset]") {
   TemporaryDirectory directory;
   std::string path = directory.file("t.tsv");
   write_text(path, "p\tage\tq\ty\n1\t2\t3\t4\n");
-  std::vector<SampleInput> inputs = {{"x", {DType::f64, {2}}},
-                                     {"age", {DType::f32, {1}}},
-                                     {"t", {DType::f32, {1}}}};
+  std::vector<SampleInput> inputs = {
+      {"x", {DType::f64, {2}}}, {"age", {DType::f32, {1}}}, {"t", {DType::f32, {1}}}};
   Dataset dataset = open_dataset(path, inputs);
   CHECK(all_of<double>(dataset.train, 0, DType::f64) == std::vector<double>{1, 3});
   CHECK(all_of<float>(dataset.train, 1, DType::f32) == std::vector<float>{2});
@@ -118,9 +120,10 @@ TEST_CASE("a table that does not fit the model says what it has", "[csv][dataset
              Catch::Contains("has 4 columns, the label being column `d`; of the model's inputs `x` "
                              "takes 2, `label` takes 1"));
   CHECK_THAT(error("1,2\n"), Catch::Contains("has 2 columns"));
-  CHECK_THAT(error("a,b,c\n1,2,2.5\n"),
-             Catch::Contains("t.csv:2: error: column `c` holds 2.5, the model takes whole numbers of "
-                             "i32 there"));
+  CHECK_THAT(
+      error("a,b,c\n1,2,2.5\n"),
+      Catch::Contains("t.csv:2: error: column `c` holds 2.5, the model takes whole numbers of "
+                      "i32 there"));
   CHECK_THAT(error("a,b,c\n1,2,3e9\n"), Catch::Contains("does not fit into 32 bits"));
   CHECK_THAT(error("age,b,c\n1,2,3\n", {"aeg", ""}), Catch::Contains("did you mean `age`?"));
   CHECK_THAT(error("1,2,3\n", {"7", ""}), Catch::Contains("has 3 columns, 0 to 2"));
@@ -131,8 +134,8 @@ TEST_CASE("test data are opened like the training data", "[csv][dataset]") {
   TemporaryDirectory directory;
   write_text(directory.file("a.csv"), "1,2,0\n3,4,1\n");
   write_text(directory.file("b.csv"), "5,6,1\n");
-  Dataset dataset = open_dataset(directory.file("a.csv"), kTwoAndLabel,
-                                 {"", directory.file("b.csv")});
+  Dataset dataset =
+      open_dataset(directory.file("a.csv"), kTwoAndLabel, {"", directory.file("b.csv")});
   CHECK(dataset.train.count == 2);
   CHECK(dataset.test.count == 1);
   CHECK(all_of<float>(dataset.test, 0, DType::f32) == std::vector<float>{5, 6});
@@ -141,9 +144,10 @@ TEST_CASE("test data are opened like the training data", "[csv][dataset]") {
 TEST_CASE("arrays of .npy files, one per input", "[npy][dataset]") {
   TemporaryDirectory directory;
   std::string x = directory.file("x.npy"), y = directory.file("y.npy");
-  write_text(x, npy("<f8", "(2, 2)",
-                    little_endian(0x3ff0000000000000, 8) + little_endian(0x4000000000000000, 8) +
-                        little_endian(0x4008000000000000, 8) + little_endian(0x4010000000000000, 8)));
+  write_text(x,
+             npy("<f8", "(2, 2)",
+                 little_endian(0x3ff0000000000000, 8) + little_endian(0x4000000000000000, 8) +
+                     little_endian(0x4008000000000000, 8) + little_endian(0x4010000000000000, 8)));
   write_text(y, npy("<i8", "(2,)", little_endian(7, 8) + little_endian(9, 8)));
   for (const std::string& spec : {x + "," + y, directory.file("")}) {
     Dataset dataset = open_dataset(spec, kTwoAndLabel);

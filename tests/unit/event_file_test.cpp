@@ -30,11 +30,11 @@ TEST_CASE("crc32c of the check string", "[events]") {
 
 // Recorded from tensorboard 2.21: its record writer, fed with these messages.
 TEST_CASE("events have the bytes that TensorBoard writes", "[events]") {
-  Histogram histogram{.min = -1, .max = 2, .sum = 1.5, .sum_squares = 5.25, .limits = {0.5, 2},
-                      .counts = {2, 1}};
-  std::string records = event_record(version_message(1.5)) +
-                        event_record(event_message(2.25, 300, {{"loss", 0.5}},
-                                                   {{"weights/w", histogram}}));
+  Histogram histogram{
+      .min = -1, .max = 2, .sum = 1.5, .sum_squares = 5.25, .limits = {0.5, 2}, .counts = {2, 1}};
+  std::string records =
+      event_record(version_message(1.5)) +
+      event_record(event_message(2.25, 300, {{"loss", 0.5}}, {{"weights/w", histogram}}));
   CHECK(hex(records) ==
         "1800000000000000a37f4b2209000000000000f83f1a0d627261696e2e4576656e743a322a28646c7b000000"
         "000000001bf7cfce09000000000000024010ac022a6d0a0b0a046c6f7373150000003f0a5e0a097765696768"

@@ -21,10 +21,10 @@ std::vector<LayerHealth> layers_with(std::initializer_list<double> gradients) {
 }
 
 const std::vector<std::pair<std::string, double>> kNumbers = {
-    {"output/a/conv_1/flat", 0.25},  {"output/a/conv_1/mean", 0.5},
-    {"output/a/conv_1/square", 4},   {"gradient/a/conv_1/square", 9},
-    {"parameter/head/gradient", 1},  {"parameter/head/update", 1},
-    {"parameter/head/weight", 0},    {"parameter/a/conv_1.w/gradient", 9},
+    {"output/a/conv_1/flat", 0.25},        {"output/a/conv_1/mean", 0.5},
+    {"output/a/conv_1/square", 4},         {"gradient/a/conv_1/square", 9},
+    {"parameter/head/gradient", 1},        {"parameter/head/update", 1},
+    {"parameter/head/weight", 0},          {"parameter/a/conv_1.w/gradient", 9},
     {"parameter/a/conv_1.b/gradient", 16}, {"parameter/a/conv_1.w/update", 0.04},
     {"parameter/a/conv_1.w/weight", 4}};
 
@@ -63,9 +63,10 @@ TEST_CASE("vanishing and exploding gradients are warned of once a layer", "[heal
   CHECK(warnings.check(layers_with({0.1, 0.2, 1})).empty());
   std::vector<std::string> said = warnings.check(layers_with({1e-6, 1e-5, 1}));
   REQUIRE(said.size() == 1);
-  CHECK_THAT(said[0], Catch::StartsWith("vanishing gradients: of layers `dense_1` (m.model:3:4), "
-                                        "`dense_2` (m.model:3:4) the gradient's norm is 1e-06, less "
-                                        "than 1/1000 of the 1 of `dense_3`"));
+  CHECK_THAT(said[0],
+             Catch::StartsWith("vanishing gradients: of layers `dense_1` (m.model:3:4), "
+                               "`dense_2` (m.model:3:4) the gradient's norm is 1e-06, less "
+                               "than 1/1000 of the 1 of `dense_3`"));
   CHECK(warnings.check(layers_with({1e-6, 1e-5, 1})).empty());
   said = warnings.check(layers_with({1e4, 1, 1}));
   REQUIRE(said.size() == 1);

@@ -173,8 +173,8 @@ TEST_CASE("scalars are cast to the element type of a parameter", "[optimizer]") 
     text.replace(at, 9, "dtype=f64");
   for (std::string name : {"%half", "%square", "%a", "%b", "%loss"})
     text.replace(text.find(name + ": f32"), name.size() + 5, name + ": f64");
-  for (OptimizerKind kind : {OptimizerKind::sgd, OptimizerKind::adam, OptimizerKind::adamw,
-                             OptimizerKind::rmsprop}) {
+  for (OptimizerKind kind :
+       {OptimizerKind::sgd, OptimizerKind::adam, OptimizerKind::adamw, OptimizerKind::rmsprop}) {
     Options options = training(kind);
     options.optimizer.centered = kind == OptimizerKind::rmsprop;
     options.optimizer.momentum = options.optimizer.centered ? 0.5 : 0;

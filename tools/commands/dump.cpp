@@ -93,6 +93,8 @@ class Stages {
     if (!flags_.all && !is_behind_passes())
       observer.stop_after = flags_.after;
     module_ = compile(module_, flags_.model.options, observer);
+    if (stages_.empty() && !is_behind_passes())  // a pass that has nothing to do with these flags
+      stages_.push_back({flags_.after, ".ir", print(module_)});
   }
 
   template <typename F>

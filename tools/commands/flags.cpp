@@ -186,9 +186,10 @@ void add_optimizer_flags(CLI::App& command, ModelFlags& flags) {
                   "Steps in which the learning rate rises from 0")
       ->check(whole_number(0));
   command
-      .add_option("--accumulate", flags.options.accumulate,
-                  "Batches that one step works through, one after the other, before it updates: the "
-                  "effective batch is as many times larger")
+      .add_option(
+          "--accumulate", flags.options.accumulate,
+          "Batches that one step works through, one after the other, before it updates: the "
+          "effective batch is as many times larger")
       ->check(whole_number(1));
   command.add_flag("--health", flags.options.health,
                    "Measure each layer in the step: activations, gradients, updates");

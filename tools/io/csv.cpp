@@ -143,8 +143,8 @@ std::string shown(const std::string& text) {
                                   int64_t column) {
   std::string name = table.column_name(column);
   if (cell.text.empty())
-    reader.fail_at(cell, fmt::format("the cell of column {} is empty; every cell must hold a number",
-                                     name));
+    reader.fail_at(
+        cell, fmt::format("the cell of column {} is empty; every cell must hold a number", name));
   reader.fail_at(
       cell,
       fmt::format("`{}` in column {} is no finite number; every cell must hold one",
@@ -170,8 +170,7 @@ void add_row(CsvTable& table, const Reader& reader, const std::vector<Cell>& row
 }  // namespace
 
 std::string CsvTable::column_name(int64_t column) const {
-  return names.empty() ? std::to_string(column)
-                       : "`" + names[static_cast<size_t>(column)] + "`";
+  return names.empty() ? std::to_string(column) : "`" + names[static_cast<size_t>(column)] + "`";
 }
 
 CsvTable parse_csv(std::string_view text, const std::string& path) {

@@ -1,7 +1,7 @@
 #pragma once
-// Tables of numbers as text: one row a line, cells between commas, semicolons or tabs, whichever the
-// first line has most of; cells may be quoted (RFC 4180). The first row is a header if one of its
-// cells is no number.
+// Tables of numbers as text: one row a line, cells between commas, semicolons or tabs, whichever
+// the first line has most of; cells may be quoted (RFC 4180). The first row is a header if one of
+// its cells is no number.
 #include <cstdint>
 #include <string>
 #include <string_view>

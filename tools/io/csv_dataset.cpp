@@ -27,17 +27,17 @@ int64_t label_column(const CsvTable& table, const std::string& label) {
   bool is_number = status == std::errc() && end == label.data() + label.size();
   if (is_number && number >= -table.columns && number < table.columns)
     return number < 0 ? number + table.columns : number;
-  std::string message =
-      is_number ? fmt::format("has {} columns, 0 to {}; there is none of number {}", table.columns,
-                              table.columns - 1, number)
-                : fmt::format("has no column `{}`", label);
+  std::string message = is_number
+                            ? fmt::format("has {} columns, 0 to {}; there is none of number {}",
+                                          table.columns, table.columns - 1, number)
+                            : fmt::format("has no column `{}`", label);
   std::string nearest = is_number ? "" : nearest_name(label, table.names);
   if (!nearest.empty())
     message += "; did you mean `" + nearest + "`?";
   UserError error(table.path, message, Fault::command_line);
-  throw table.names.empty() ? error.with_help("the file has no header: give the column's number")
-                            : error.with_help(fmt::format("its columns are {}",
-                                                          fmt::join(table.names, ", ")));
+  throw table.names.empty()
+      ? error.with_help("the file has no header: give the column's number")
+      : error.with_help(fmt::format("its columns are {}", fmt::join(table.names, ", ")));
 }
 
 // Which columns each input takes.
@@ -78,10 +78,10 @@ class Columns {
         return;
       }
       if (last.type.elements() != 1)
-        throw UserError(table_.path, fmt::format("column {} is one number per sample, input `{}` "
-                                                 "takes {}",
-                                                 table_.column_name(*label_), last.name,
-                                                 last.type.elements()));
+        throw UserError(table_.path,
+                        fmt::format("column {} is one number per sample, input `{}` "
+                                    "takes {}",
+                                    table_.column_name(*label_), last.name, last.type.elements()));
     } else if (inputs_.size() > 1 && last.type.elements() == 1) {
       label_ = find_column(table_, last.name).value_or(table_.columns - 1);
     } else {
@@ -111,12 +111,10 @@ class Columns {
     std::vector<std::string> wanted;
     for (const SampleInput& input : inputs_)
       wanted.push_back(fmt::format("`{}` takes {}", input.name, input.type.elements()));
-    std::string label = label_ ? fmt::format(", the label being column {}",
-                                             table_.column_name(*label_))
-                               : "";
-    throw UserError(table_.path,
-                    fmt::format("has {} columns{}; of the model's inputs {}", table_.columns, label,
-                                fmt::join(wanted, ", ")))
+    std::string label =
+        label_ ? fmt::format(", the label being column {}", table_.column_name(*label_)) : "";
+    throw UserError(table_.path, fmt::format("has {} columns{}; of the model's inputs {}",
+                                             table_.columns, label, fmt::join(wanted, ", ")))
         .with_help("choose the label with --label NAME, and the model's sizes with --bind");
   }
 

@@ -253,7 +253,8 @@ Dataset open_any(const std::string& spec, std::span<const SampleInput> inputs,
   if (nearest_name(spec, std::array{"fashion-mnist"}) != "")
     throw unknown.with_help("did you mean `fashion-mnist`?");
   throw unknown.with_help(
-      "a data set is `fashion-mnist`, a directory with MNIST's IDX files or with .npy files, an .npz, "
+      "a data set is `fashion-mnist`, a directory with MNIST's IDX files or with .npy files, an "
+      ".npz, "
       ".csv, .tsv or .txt file, or a list of .npy files: x.npy,y.npy");
 }
 

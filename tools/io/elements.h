@@ -15,8 +15,8 @@ bool converts(DType from, DType to);
 void convert_elements(DType from_type, std::span<const std::byte> from, DType to_type,
                       std::span<std::byte> to, double divisor = 1);
 
-// Stores values as elements of a type: floats round, booleans are what is not 0. Fails if an integer
-// does not fit.
+// Stores values as elements of a type: floats round, booleans are what is not 0. Fails if an
+// integer does not fit.
 void store_elements(std::span<const double> values, DType to_type, std::span<std::byte> to);
 
 }  // namespace gradc

@@ -216,9 +216,8 @@ Layout layout_of(std::span<const std::byte> bytes) {
   Header header = HeaderParser({reinterpret_cast<const char*>(bytes.data()) + extent.header,
                                 extent.data - extent.header})
                       .run();
-  Layout layout = {{dtype_of(header.descr), std::move(header.dims)},
-                   extent.data,
-                   header.fortran_order};
+  Layout layout = {
+      {dtype_of(header.descr), std::move(header.dims)}, extent.data, header.fortran_order};
   // The two enumerations have one order; tensor_bytes watches for overflow.
   int64_t expected = tensor_bytes(static_cast<gradc_dtype>(layout.type.dtype), layout.type.dims);
   size_t found = bytes.size() - extent.data;
