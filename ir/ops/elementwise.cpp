@@ -81,7 +81,9 @@ namespace {
 
 double floor_remainder(double x, double y) {
   double r = std::fmod(x, y);
-  return r != 0 && (r < 0) != (y < 0) ? r + y : r;
+  if (r == 0)
+    return std::copysign(0, y);
+  return (r < 0) != (y < 0) ? r + y : r;
 }
 
 // Integers have no NaN: their remainder by 0 is 0, as x / 0 is x.
@@ -129,11 +131,14 @@ extern constexpr OpDef mod = {
     .element =
         [](loop::ElementContext& c) {
           Scalar x = c.at(0), y = c.at(1), zero = c.b.constant(x.dtype, 0), r = c.b.rem(x, y);
-          Scalar signs_differ = c.b.binary(Code::bit_xor, c.b.compare(Code::less, r, zero),
-                                           c.b.compare(Code::less, y, zero));
-          Scalar fits = c.b.compare(Code::equal, r, zero);
+          Scalar is_negative = c.b.compare(Code::less, y, zero);
+          Scalar signs_differ =
+              c.b.binary(Code::bit_xor, c.b.compare(Code::less, r, zero), is_negative);
           Scalar moved = c.b.select(signs_differ, c.b.add(r, y), r);
-          return c.b.select(fits, r, moved);
+          Scalar nothing = zero;
+          if (is_float(x.dtype))
+            nothing = c.b.select(is_negative, c.b.constant(x.dtype, -0.0), zero);
+          return c.b.select(c.b.compare(Code::equal, r, zero), nothing, moved);
         },
 };
 

@@ -24,6 +24,9 @@ TEST_CASE("Xor", "[onnx]") {
   // Until opset 7 broadcasting is asked for.
   onnx::Node old = node("Xor", {}, {"y"}, {attribute("broadcast", int64_t{1})});
   CHECK(run_node(old, 6, {x, y})[0].data == Values{0, 1, 1, 0});
+  CHECK(run_node(node("Add", {}, {"y"}, {attribute("broadcast", int64_t{1})}), 6,
+                 {{{DType::f32, {2}}, {1, 2}}, {{DType::f32, {}}, {3}}})[0]
+            .data == Values{4, 5});
 }
 
 TEST_CASE("IsNaN and IsInf", "[onnx]") {

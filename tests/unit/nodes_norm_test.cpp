@@ -47,6 +47,15 @@ TEST_CASE("BatchNormalization in inference", "[onnx]") {
         "of each element are not supported");
 }
 
+TEST_CASE("BatchNormalization before opset 7", "[onnx]") {
+  ModelParts parts = batch_norm_model(6, {attribute("is_test", int64_t{1})}, {"y"});
+  CHECK(import_error(model(parts)) == "no error");
+  CHECK(onnx::import_model(model(parts), {}).function("infer").ops.back().code ==
+        Opcode::batch_norm_inference);
+  parts.nodes[0].attributes.clear();
+  CHECK(onnx::import_model(model(parts), {}).function("infer").ops[0].code == Opcode::batch_norm);
+}
+
 TEST_CASE("BatchNormalization in training", "[onnx]") {
   // Momentum is the weight of the old statistics; the variance is the batch's own.
   std::vector<Tensor> results =

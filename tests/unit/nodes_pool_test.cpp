@@ -64,6 +64,34 @@ TEST_CASE("MaxPool over two axes tells where the maxima are", "[onnx]") {
   CHECK(run_node(pool, 12, {x})[1].data == Values{2, 5, 6, 8});
 }
 
+TEST_CASE("MaxPool over large windows takes one axis after another", "[onnx]") {
+  // Each value occurs often, so that the first of equal ones counts.
+  Tensor x{{DType::f32, {1, 2, 25, 30}}, {}};
+  for (int64_t i = 0; i < x.type.elements(); ++i)
+    x.data.push_back(static_cast<double>(i * i % 13));
+  Attributes attributes{attribute("kernel_shape", List{17, 19}), attribute("strides", List{3, 2}),
+                        attribute("pads", List{2, 3, 4, 5})};
+  onnx::Node pool = node("MaxPool", {}, {"y", "indices"}, attributes);
+  std::vector<Tensor> results = run_node(pool, 12, {x});
+  Tensor positions{{DType::i64, x.type.dims}, {}};
+  for (int64_t i = 0; i < x.type.elements(); ++i)
+    positions.data.push_back(static_cast<double>(i));
+  Op whole{
+      Opcode::window_max_gather,
+      {},
+      {},
+      {{"high", List{4, 5}}, {"low", List{2, 3}}, {"stride", List{3, 2}}, {"window", List{17, 19}}},
+      "",
+      Phase::forward,
+      ""};
+  Tensor wanted = eval_op(Module{}, whole, std::vector<Tensor>{x, positions},
+                          std::vector<Type>{results[1].type})[0];
+  CHECK(results[1].data == wanted.data);
+  REQUIRE(results[0].data.size() == wanted.data.size());
+  for (size_t i = 0; i < wanted.data.size(); ++i)
+    CHECK(results[0].data[i] == x.data[static_cast<size_t>(wanted.data[i])]);
+}
+
 TEST_CASE("AveragePool", "[onnx]") {
   Attributes attributes{window(3), stride(2), pads(1, 1)};
   check(pool("AveragePool", attributes), {2, 2, 5});

@@ -19,7 +19,8 @@ std::pair<ValueId, ValueId> old_pair(NodeContext& c) {
   }
   Dims dims = c.dims(0), aligned = c.dims(1);
   int64_t missing = static_cast<int64_t>(dims.size() - aligned.size());
-  int64_t axis = normalized_axis(c.attribute("axis", missing), std::max<int64_t>(c.rank(0), 1));
+  // A scalar may be aligned behind the last axis.
+  int64_t axis = normalized_axis(c.attribute("axis", missing), c.rank(0) + aligned.empty());
   if (aligned.size() > dims.size() || axis > missing)
     fail("{} does not broadcast to {} from axis {} on", to_string(aligned), to_string(dims), axis);
   aligned.resize(dims.size() - static_cast<size_t>(axis), 1);

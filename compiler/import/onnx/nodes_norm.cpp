@@ -80,10 +80,20 @@ void batch_norm(NodeContext& c, bool trains, bool saves_statistics) {
   }
 }
 
-// Until opset 14 a node that names more than one result trains.
-void batch_norm_7(NodeContext& c) {
+void require_spatial(NodeContext& c) {
   if (!c.flag("spatial", true))
     fail("attribute `spatial` is 0: statistics of each element are not supported");
+}
+
+void batch_norm_1(NodeContext& c) {
+  c.ignore({"consumed_inputs"});
+  require_spatial(c);
+  batch_norm(c, c.trains(!c.flag("is_test")), true);
+}
+
+// Until opset 14 a node that names more than one result trains.
+void batch_norm_7(NodeContext& c) {
+  require_spatial(c);
   bool trains = false;
   for (size_t i = 1; i < c.result_count(); ++i)
     trains |= c.wants(i);
@@ -208,6 +218,11 @@ void lrn_node(NodeContext& c) {
 }
 
 constexpr NodeRule kRules[] = {
+    {.op = "BatchNormalization",
+     .since = 1,
+     .build = batch_norm_1,
+     .weights = input_set({1, 2}),
+     .folds = false},
     {.op = "BatchNormalization",
      .since = 7,
      .build = batch_norm_7,

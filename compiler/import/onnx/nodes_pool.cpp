@@ -34,15 +34,45 @@ ValueId positions(NodeContext& c, bool first_axis_fastest) {
   return c.b.transpose(c.b.reshape(all, dims), reversed);
 }
 
+// The same window on one axis, and none on the others.
+Window along(const Window& window, size_t axis) {
+  size_t rank = window.size.size();
+  Window one{Dims(rank, 1), Dims(rank, 1), Dims(rank, 0), Dims(rank, 0), Dims(rank, 1)};
+  one.size[axis] = window.size[axis];
+  one.stride[axis] = window.stride[axis];
+  one.low[axis] = window.low[axis];
+  one.high[axis] = window.high[axis];
+  one.dilation[axis] = window.dilation[axis];
+  return one;
+}
+
+// Windows of more elements become one per axis, the last axis first: a kernel's code grows with a
+// window's elements, and the first of equal maxima stays the first.
+constexpr int64_t kMostElements = 256;
+
+std::vector<Window> steps_of(const Window& window) {
+  if (element_count(window.size) <= kMostElements)
+    return {window};
+  std::vector<Window> steps;
+  for (size_t axis = window.size.size(); axis-- > 0;)
+    steps.push_back(along(window, axis));
+  return steps;
+}
+
 void max_pool_node(NodeContext& c) {
-  Window window = window_of(c, spatial_dims(c.dims(0)), {}, c.flag("ceil_mode"));
-  bool column_major = c.flag("storage_order");
-  ValueId x = c.tensor(0);
-  c.result(c.b.op(Opcode::window_max, {x}, window_attrs(window)));
-  if (!c.wants(1))
-    return;
-  ValueId where = positions(c, column_major);
-  c.result(1, c.b.op(Opcode::window_max_gather, {x, where}, window_attrs(window)));
+  Window whole = window_of(c, spatial_dims(c.dims(0)), {}, c.flag("ceil_mode"));
+  ValueId x = c.tensor(0), where;
+  if (bool column_major = c.flag("storage_order"); c.wants(1))
+    where = positions(c, column_major);
+  for (const Window& window : steps_of(whole)) {
+    Attrs attrs = window_attrs(window);
+    if (c.wants(1))
+      where = c.b.op(Opcode::window_max_gather, {x, where}, attrs);
+    x = c.b.op(Opcode::window_max, {x}, attrs);
+  }
+  c.result(x);
+  if (c.wants(1))
+    c.result(1, where);
 }
 
 // x with zeros around it.
