@@ -44,6 +44,9 @@ class Ranges {
     } else if (const std::string* input = counted_from_the_end(op)) {
       input_[op.result().index] = input;
       wraps_.insert(op.result());
+    } else if (std::optional<int64_t> ignored = ignored_by(op)) {
+      input_[op.result().index] = input_[op.operand(2).index];
+      ignored_[op.result()] = *ignored;
     } else if (is_one_of(op.code, kIndexed)) {
       if (const std::string* indices = input_[op.operand(1).index])
         add(*indices, op);
@@ -53,13 +56,36 @@ class Ranges {
   void add(const std::string& input, const Op& op) {
     const Dims& dims = entry_.type(op.operand(0)).dims;
     int64_t size = dims[static_cast<size_t>(op.attrs.integer("axis"))];
-    IndexRange range{wraps_.contains(op.operand(1)) ? -size : 0, size, op.loc};
+    IndexRange range{wraps_.contains(op.operand(1)) ? -size : 0, size, op.loc, {}};
+    if (auto ignored = ignored_.find(op.operand(1)); ignored != ignored_.end())
+      range.ignored = ignored->second;
+    if (op.attrs.has("ignore_index"))
+      range.ignored = op.attrs.integer("ignore_index");
     auto [place, is_new] = found.emplace(input, range);
     if (is_new)
       return;
-    place->second.least = std::max(place->second.least, range.least);
-    if (range.end < place->second.end)
-      place->second = {place->second.least, range.end, range.loc};
+    IndexRange& all = place->second;
+    all.least = std::max(all.least, range.least);
+    if (range.end < all.end) {
+      all.end = range.end;
+      all.loc = range.loc;
+    }
+    if (range.ignored != all.ignored)
+      all.ignored.reset();
+  }
+
+  // select(equal(i, n), m, i) with numbers n and m: n, which says that there is no index.
+  std::optional<int64_t> ignored_by(const Op& op) const {
+    if (op.code != Opcode::select)
+      return std::nullopt;
+    const Op* is_ignored = made_by_[op.operand(0).index];
+    if (!is_ignored || is_ignored->code != Opcode::equal || is_ignored->operand(0) != op.operand(2))
+      return std::nullopt;
+    const Op* number = made_by_[is_ignored->operand(1).index];
+    const Op* instead = made_by_[op.operand(1).index];
+    bool fits =
+        number && instead && number->code == Opcode::constant && instead->code == Opcode::constant;
+    return fits ? std::optional(static_cast<int64_t>(number->attrs.real("value"))) : std::nullopt;
   }
 
   // select(less(i, 0), add(i, size), i): the input that i comes from, or null.
@@ -77,6 +103,7 @@ class Ranges {
   const Function& entry_;
   std::vector<const std::string*> input_;  // by value: the input that its elements come from
   std::vector<const Op*> made_by_;
+  std::map<ValueId, int64_t> ignored_;  // values that hold another number in place of this one
   std::set<ValueId> wraps_;  // values whose elements were negative, and count from the end
 };
 

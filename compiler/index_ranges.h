@@ -2,7 +2,9 @@
 // Which whole numbers an entry's inputs may hold. Kernels take the nearest slice where an index is
 // out of range, so that nothing is read beyond a tensor; in data such an index is a mistake, and
 // who feeds data can say so.
+#include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 
 #include "ir/module.h"
@@ -13,6 +15,11 @@ namespace gradc {
 struct IndexRange {
   int64_t least, end;
   std::string loc;  // of the op that takes them
+  std::optional<int64_t> ignored;  // a number that says that there is none
+
+  bool takes(int64_t number) const {
+    return (number >= least && number < end) || number == ignored;
+  }
 };
 
 // By input, for inputs that an op takes as indices or classes, maybe after they were arranged

@@ -259,7 +259,7 @@ void EntryCall::check_indices() const {
     convert_elements(type.dtype, inputs_[i], DType::i64,
                      std::as_writable_bytes(std::span(indices)));
     for (size_t at = 0; at < indices.size(); ++at)
-      if (indices[at] < range.least || indices[at] >= range.end)
+      if (!range.takes(indices[at]))
         throw UserError(
             data_, fmt::format("element {} of `{}` is {}; {} takes numbers from {} to {}", at, name,
                                indices[at], range.loc, range.least, range.end - 1));

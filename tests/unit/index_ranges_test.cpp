@@ -55,6 +55,24 @@ TEST_CASE("negative indices may count from the end", "[index_ranges]") {
   CHECK(found.at("i").end == 7);
 }
 
+TEST_CASE("one number may say that there is no class", "[index_ranges]") {
+  auto found = ranges("  %y: f32[] = cross_entropy(%x, %i) {axis=1, ignore_index=-1}\n");
+  CHECK(found.at("i").takes(-1));
+  CHECK(found.at("i").takes(4));
+  CHECK(!found.at("i").takes(-2));
+  CHECK(!found.at("i").takes(5));
+  const std::string replaced =
+      "  %n: i64[4] = constant() {dtype=i64, shape=[4], value=9.0}\n"
+      "  %o: i64[4] = constant() {dtype=i64, shape=[4], value=0.0}\n"
+      "  %e: bool[4] = equal(%i, %n)\n"
+      "  %s: i64[4] = select(%e, %o, %i)\n"
+      "  %y: f32[4,3] = gather(%t, %s) {axis=0}\n";
+  CHECK(ranges(replaced).at("i").takes(9));
+  CHECK(!ranges(replaced).at("i").takes(8));
+  // Not where another op takes it for an index.
+  CHECK(!ranges(replaced + "  %z: f32[4,3] = gather(%t, %i) {axis=0}\n").at("i").takes(9));
+}
+
 TEST_CASE("what is computed from an input says nothing of it", "[index_ranges]") {
   CHECK(ranges("  %d: i64[4] = mul(%i, %i)\n"
                "  %y: f32[4,3] = gather(%t, %d) {axis=0}\n")

@@ -31,8 +31,14 @@ void weighted_loss(NodeContext& c, ValueId logarithms, const Labels& labels,
   Builder& b = c.b;
   Dims dims = b.dims(labels.classes), index_dims = dims;
   index_dims.insert(index_dims.begin() + 1, 1);
+  ValueId classes = labels.classes, is_ignored;
+  if (labels.ignored) {
+    ValueId number = number_like(c, classes, static_cast<double>(*labels.ignored));
+    is_ignored = b.op(Opcode::equal, {classes, number});
+    classes = b.select(is_ignored, b.constant_like(classes, 0), classes);
+  }
   ValueId chosen =
-      b.reshape(b.op(Opcode::gather_elements, {logarithms, b.reshape(labels.classes, index_dims)},
+      b.reshape(b.op(Opcode::gather_elements, {logarithms, b.reshape(classes, index_dims)},
                      {{"axis", int64_t{1}}}),
                 dims);
   ValueId weights = b.constant_like(chosen, 1);
@@ -40,11 +46,9 @@ void weighted_loss(NodeContext& c, ValueId logarithms, const Labels& labels,
     if (c.dims(2) != Dims{labels.count} || c.dtype(2) != c.dtype(0))
       fail("the weights must be {}, one number a class, they are {}",
            to_string(Type{c.dtype(0), {labels.count}}), to_string(c.type(2)));
-    weights = b.op(Opcode::gather, {c.tensor(2), labels.classes}, {{"axis", int64_t{0}}});
+    weights = b.op(Opcode::gather, {c.tensor(2), classes}, {{"axis", int64_t{0}}});
   }
   if (labels.ignored) {
-    ValueId number = number_like(c, labels.classes, static_cast<double>(*labels.ignored));
-    ValueId is_ignored = b.op(Opcode::equal, {labels.classes, number});
     ValueId zero = b.constant_like(chosen, 0);
     weights = b.select(is_ignored, zero, weights);
     chosen = b.select(is_ignored, zero, chosen);
