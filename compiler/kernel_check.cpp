@@ -140,10 +140,22 @@ class KernelCheck {
 }  // namespace
 
 void check_not_empty(const Function& function) {
-  for (const Value& value : function.values)
-    if (value.type.elements() == 0)
-      fail("@{}: %{} is {}; tensors without elements cannot be compiled", function.name, value.name,
-           to_string(value.type));
+  auto check = [&](ValueId value) {
+    if (function.type(value).elements() == 0)
+      fail("@{}: %{} is {}; nothing can be computed from or into tensors without elements",
+           function.name, function[value].name, to_string(function.type(value)));
+  };
+  if (function.kind == FunctionKind::kernel)
+    for (const Parameter& parameter : function.parameters)
+      check(parameter.value);
+  for (const Op& op : function.ops) {
+    for (ValueId operand : op.operands)
+      check(operand);
+    bool makes_nothing = op.operands.empty() && op.results.size() == 1;
+    for (ValueId result : op.results)
+      if (!makes_nothing)
+        check(result);
+  }
 }
 
 void check_kernels(const Module& module) {

@@ -10,7 +10,8 @@ namespace gradc {
 // (check_scheduled_kernels), and a plan has a checker of its own.
 void check_kernels(const Module& module);
 
-// Fails when a value has no elements: loops run at least once.
+// Fails when an op reads or makes a tensor without elements: loops run at least once. Such tensors
+// may only be parameters, and constants that are results.
 void check_not_empty(const Function& function);
 
 }  // namespace gradc

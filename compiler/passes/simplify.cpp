@@ -4,6 +4,7 @@
 #include <map>
 #include <set>
 
+#include "compiler/passes/drop_empty.h"
 #include "compiler/passes/simplify_rules.h"
 #include "ir/rewrite.h"
 
@@ -179,7 +180,7 @@ std::set<std::string> reached_functions(const Module& module) {
 }
 
 Function simplified(const Function& function, const std::vector<SimplifyRule>& rules) {
-  Function current = without_dead_ops(function);
+  Function current = without_dead_ops(drop_empty(function));
   for (int round = 0; round < kMaxRounds; ++round) {
     Simplifier simplifier(current, rules);
     current = without_dead_ops(simplifier.run());

@@ -1,6 +1,7 @@
 #pragma once
 // The same module with less to do: algebraic identities and constants (the rules are listed in
-// simplify_rules.h), equal ops computed once, and what no result needs removed.
+// simplify_rules.h), equal ops computed once, and what no result needs removed, nor tensors without
+// elements (drop_empty.h).
 //
 // A rule may change the sign of a zero and nothing else: no sum is reassociated, and what could be
 // NaN or infinite stays. Ops keep the phase and place of their first appearance. Entries keep their

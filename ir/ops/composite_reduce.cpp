@@ -1,5 +1,6 @@
 // Folds along axes that are made of sums and maxima.
 #include <algorithm>
+#include <limits>
 
 #include "ir/ops/composite.h"
 
@@ -40,6 +41,8 @@ double length_of(const std::vector<double>& line) {
 }
 
 double log_sum_exp_of(const std::vector<double>& line) {
+  if (line.empty())
+    return -std::numeric_limits<double>::infinity();
   double top = *std::max_element(line.begin(), line.end()), sum = 0;
   if (std::isinf(top))
     return top;

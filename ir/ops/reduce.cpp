@@ -21,7 +21,9 @@ Types without_axes(std::span<const Type> x, const Attrs& a) {
 template <auto F>
 std::vector<Tensor> eval_fold(std::span<const Tensor> x, const Op& op,
                               std::span<const Type> types) {
-  Tensor y = tensor_of(types[0], [&](const Dims&) { return def(op).reduce.identity; });
+  // Of integers, the least or largest number in place of an infinity.
+  double identity = converted(types[0].dtype, def(op).reduce.identity);
+  Tensor y = tensor_of(types[0], [&](const Dims&) { return identity; });
   std::vector<int64_t> kept = other_axes(op.attrs.integers("axes"), x[0].type.rank());
   for (int64_t i = 0; i < x[0].type.elements(); ++i) {
     Dims from = unravel(i, x[0].type.dims), to;
