@@ -70,8 +70,11 @@ std::string zsh_flag(const FlagFacts& flag) {
                         : flag.choices.empty() ? ""
                                                : fmt::format("({})", fmt::join(flag.choices, " ")));
   if (flag.is_positional)
-    return quoted(fmt::format("{}:{}:{}", flag.is_required ? "" : ":", flag.names[0],
-                              value.substr(value.rfind(':') + 1)));
+    return quoted(fmt::format("{}:{}:{}",
+                              flag.repeats       ? "*"
+                              : flag.is_required ? ""
+                                                 : ":",
+                              flag.names[0], value.substr(value.rfind(':') + 1)));
   std::string text = fmt::format("[{}]", escaped(short_text(flag.description), "[]\\:"));
   std::string specs;
   for (const std::string& name : flag.names) {

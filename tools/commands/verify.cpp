@@ -158,7 +158,8 @@ void add_verify(CLI::App& app) {
       ->add_option("folders", flags->folders,
                    "Folders with model.onnx and test_data_set_0/input_0.pb, output_0.pb, ..., or "
                    "that hold such folders")
-      ->required();
+      ->required()
+      ->type_name("FILE");
   ModelFlags& model = flags->settings.model;
   Tolerance& tolerance = flags->settings.tolerance;
   command->add_option("--rtol", tolerance.relative, "Allowed error relative to the wanted value")
