@@ -93,7 +93,8 @@ class Stages {
     if (!flags_.all && !is_behind_passes())
       observer.stop_after = flags_.after;
     module_ = compile(module_, flags_.model.options, observer);
-    if (stages_.empty() && !is_behind_passes())  // a pass that has nothing to do with these flags
+    // The module where a pass that has nothing to do with these flags would have read it.
+    if (stages_.empty() && !is_behind_passes() && pass_named(flags_.after).when)
       stages_.push_back({flags_.after, ".ir", print(module_)});
   }
 
