@@ -2,8 +2,7 @@
 
 #include <algorithm>
 #include <array>
-#include <cstring>
-#include <set>
+#include <optional>
 
 #include "ir/op_def.h"
 
@@ -21,13 +20,20 @@ bool is_one_of(Opcode code, const std::array<Opcode, n>& codes) {
   return std::find(codes.begin(), codes.end(), code) != codes.end();
 }
 
+// Where the elements of a value come from.
+struct Source {
+  const std::string* input = nullptr;  // null: not from one input alone
+  bool wraps = false;  // elements that were negative count from the end
+  std::optional<int64_t> ignored = {};  // elements of this number were replaced
+};
+
 class Ranges {
  public:
   explicit Ranges(const Function& entry)
-      : entry_(entry), input_(entry.values.size()), made_by_(entry.values.size()) {
+      : entry_(entry), sources_(entry.values.size()), made_by_(entry.values.size()) {
     for (const Parameter& parameter : entry.parameters)
       if (parameter.state.empty() && is_integer(entry.type(parameter.value).dtype))
-        input_[parameter.value.index] = &entry[parameter.value].name;
+        sources_[parameter.value.index].input = &entry[parameter.value].name;
     for (const Op& op : entry.ops) {
       for (ValueId result : op.results)
         made_by_[result.index] = &op;
@@ -40,28 +46,29 @@ class Ranges {
  private:
   void follow(const Op& op) {
     if (is_one_of(op.code, kMoves) && is_integer(entry_.type(op.result()).dtype)) {
-      input_[op.result().index] = input_[op.operand(0).index];
-    } else if (const std::string* input = counted_from_the_end(op)) {
-      input_[op.result().index] = input;
-      wraps_.insert(op.result());
-    } else if (std::optional<int64_t> ignored = ignored_by(op)) {
-      input_[op.result().index] = input_[op.operand(2).index];
-      ignored_[op.result()] = *ignored;
+      sources_[op.result().index] = sources_[op.operand(0).index];
+    } else if (op.code == Opcode::select) {
+      Source source = sources_[op.operand(2).index];
+      if (std::optional<int64_t> ignored = ignored_by(op))
+        source.ignored = ignored;
+      else if (counts_from_the_end(op))
+        source.wraps = true;
+      else
+        source = {};
+      sources_[op.result().index] = source;
     } else if (is_one_of(op.code, kIndexed)) {
-      if (const std::string* indices = input_[op.operand(1).index])
-        add(*indices, op);
+      if (const Source& source = sources_[op.operand(1).index]; source.input)
+        add(source, op);
     }
   }
 
-  void add(const std::string& input, const Op& op) {
+  void add(const Source& source, const Op& op) {
     const Dims& dims = entry_.type(op.operand(0)).dims;
     int64_t size = dims[static_cast<size_t>(op.attrs.integer("axis"))];
-    IndexRange range{wraps_.contains(op.operand(1)) ? -size : 0, size, op.loc, {}};
-    if (auto ignored = ignored_.find(op.operand(1)); ignored != ignored_.end())
-      range.ignored = ignored->second;
+    IndexRange range{source.wraps ? -size : 0, size, op.loc, source.ignored};
     if (op.attrs.has("ignore_index"))
       range.ignored = op.attrs.integer("ignore_index");
-    auto [place, is_new] = found.emplace(input, range);
+    auto [place, is_new] = found.emplace(*source.input, range);
     if (is_new)
       return;
     IndexRange& all = place->second;
@@ -76,8 +83,6 @@ class Ranges {
 
   // select(equal(i, n), m, i) with numbers n and m: n, which says that there is no index.
   std::optional<int64_t> ignored_by(const Op& op) const {
-    if (op.code != Opcode::select)
-      return std::nullopt;
     const Op* is_ignored = made_by_[op.operand(0).index];
     if (!is_ignored || is_ignored->code != Opcode::equal || is_ignored->operand(0) != op.operand(2))
       return std::nullopt;
@@ -88,23 +93,18 @@ class Ranges {
     return fits ? std::optional(static_cast<int64_t>(number->attrs.real("value"))) : std::nullopt;
   }
 
-  // select(less(i, 0), add(i, size), i): the input that i comes from, or null.
-  const std::string* counted_from_the_end(const Op& op) const {
-    if (op.code != Opcode::select)
-      return nullptr;
+  // select(less(i, 0), add(i, size), i)
+  bool counts_from_the_end(const Op& op) const {
     const Op* is_negative = made_by_[op.operand(0).index];
     const Op* wrapped = made_by_[op.operand(1).index];
-    bool fits = is_negative && wrapped && is_negative->code == Opcode::less &&
-                wrapped->code == Opcode::add && is_negative->operand(0) == op.operand(2) &&
-                wrapped->operand(0) == op.operand(2);
-    return fits ? input_[op.operand(2).index] : nullptr;
+    return is_negative && wrapped && is_negative->code == Opcode::less &&
+           wrapped->code == Opcode::add && is_negative->operand(0) == op.operand(2) &&
+           wrapped->operand(0) == op.operand(2);
   }
 
   const Function& entry_;
-  std::vector<const std::string*> input_;  // by value: the input that its elements come from
+  std::vector<Source> sources_;  // by value
   std::vector<const Op*> made_by_;
-  std::map<ValueId, int64_t> ignored_;  // values that hold another number in place of this one
-  std::set<ValueId> wraps_;  // values whose elements were negative, and count from the end
 };
 
 }  // namespace
