@@ -35,6 +35,7 @@ inline std::map<std::string, int64_t> small_sizes(const std::string& name) {
       {"resnet20", {{"blocks", 1}}},
       {"revnet", {{"blocks", 1}, {"channels", 16}}},
       {"unet", {{"channels", 8}}},
+      {"vanishing", {{"layers", 3}, {"width", 32}}},
   };
   auto found = kSizes.find(name);
   std::map<std::string, int64_t> sizes;

@@ -16,7 +16,7 @@ using namespace gradc;
 namespace {
 
 const std::vector<std::string> kExamples = {"deep_mlp", "gpt",      "lenet",  "lstm", "mlp",
-                                            "resnet18", "resnet20", "revnet", "unet"};
+                                            "resnet18", "resnet20", "revnet", "unet", "vanishing"};
 
 std::string text_of(const std::string& example) {
   std::ifstream file(std::string(GRADC_SOURCE_DIR) + "/examples/" + example + ".model");
