@@ -130,6 +130,12 @@ void print_json(const std::vector<TestCase>& cases, const Results& results, doub
   fmt::print("{}\n", json.dump(1, ' ', false, nlohmann::ordered_json::error_handler_t::replace));
 }
 
+// For messages: one of many folders names them all.
+std::string place(const std::vector<std::string>& folders) {
+  return folders.size() == 1 ? folders[0]
+                             : fmt::format("{} and {} more", folders[0], folders.size() - 1);
+}
+
 void verify_folders(VerifyFlags& flags) {
   finish(flags.settings.model);
   std::vector<TestCase> cases = find_test_cases(flags.folders);
@@ -142,10 +148,10 @@ void verify_folders(VerifyFlags& flags) {
     print_text(cases, results, seconds);
   std::fflush(stdout);
   if (int64_t failed = count(results, Outcome::failed); failed > 0)
-    throw UserError(fmt::format("{}", fmt::join(flags.folders, " ")),
+    throw UserError(place(flags.folders),
                     fmt::format("{} of {} cases failed", failed, cases.size()));
   if (count(results, Outcome::passed) == 0)
-    throw UserError(fmt::format("{}", fmt::join(flags.folders, " ")), "no case could run");
+    throw UserError(place(flags.folders), "no case could run");
 }
 
 }  // namespace
