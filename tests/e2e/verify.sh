@@ -27,9 +27,10 @@ complains() { grep -qF -- "$1" "$out/stderr" || fail "no message with '$1'"; }
 expect 0 "$cases/good"
 says "ok      relu: y f32[2,3] max abs 0 rel 0 ulp 0"
 says "ok      reshape: y f32[3,2] max abs 0 rel 0 ulp 0"
-says "3 cases: 3 passed, 0 failed, 0 skipped, in "
+says "ok      empty: y f32[2,3] max abs 0 rel 0 ulp 0; z f32[2,0,3] max abs 0 rel 0 ulp 0"
+says "4 cases: 4 passed, 0 failed, 0 skipped, in "
 expect 0 "$cases/good" --evaluator
-says "3 cases: 3 passed"
+says "4 cases: 4 passed"
 expect 0 "$cases/good/relu" "$cases/good/exp/" --threads 1
 says "2 cases: 2 passed"
 
@@ -38,7 +39,7 @@ expect 0 "$cases/skipped" "$cases/good"
 says 'skipped op: unsupported op: model.onnx: node #0 (NonZero): op `NonZero` is not supported'
 says "skipped strings: strings: "
 says "skipped type: unsupported type: "
-says "6 cases: 3 passed, 0 failed, 3 skipped (unsupported op 1, unsupported type 1, strings 1), in "
+says "7 cases: 4 passed, 0 failed, 3 skipped (unsupported op 1, unsupported type 1, strings 1), in "
 expect 1 "$cases/skipped"
 complains "no case could run"
 
@@ -57,7 +58,7 @@ expect 1 "$cases" --json
 python3 - "$out/stdout" <<'END' || fail "JSON"
 import json, sys
 result = json.load(open(sys.argv[1]))
-assert result["counts"]["passed"] == 3 and result["counts"]["failed"] == 2, result["counts"]
+assert result["counts"]["passed"] == 4 and result["counts"]["failed"] == 2, result["counts"]
 by_name = {case["name"]: case for case in result["cases"]}
 assert by_name["reshape"]["knows_inputs"] and not by_name["relu"]["knows_inputs"]
 value = by_name["value"]["outputs"][0]

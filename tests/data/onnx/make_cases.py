@@ -45,6 +45,10 @@ case("good/relu", [helper.make_node("Relu", ["x"], ["y"])], {"x": FLOATS}, {"y":
 case("good/reshape", [helper.make_node("Reshape", ["x", "shape"], ["y"])],
      {"x": FLOATS, "shape": np.array([3, -1], np.int64)}, {"y": FLOATS.reshape(3, 2)})
 case("good/exp", [helper.make_node("Exp", ["x"], ["y"])], {"x": FLOATS}, {"y": np.exp(FLOATS)})
+NOTHING = np.zeros((2, 0, 3), np.float32)
+case("good/empty", [helper.make_node("ReduceMax", ["x"], ["y"], axes=[1], keepdims=0),
+                    helper.make_node("Relu", ["x"], ["z"])],
+     {"x": NOTHING}, {"y": np.full((2, 3), -np.inf, np.float32), "z": NOTHING})
 case("skipped/op", [helper.make_node("NonZero", ["x"], ["y"])], {"x": FLOATS},
      {"y": np.array(np.nonzero(FLOATS), np.int64)})
 case("skipped/strings", [helper.make_node("Identity", ["x"], ["y"])], {"x": np.array(["a", "b"], object)},
