@@ -51,6 +51,7 @@ TEST_CASE("no arena of inference is below its floor without a reason", "[arena]"
       {"lenet", "a relu's operand stays in registers of the convolution before it"},
       {"lstm", "the bias of all steps is added to sums in registers"},
       {"mlp", "the images, which the first layer reads, are the caller's"},
+      {"vanishing", "the images, which the first layer reads, are the caller's"},
   };
   for (const std::string& name : example_names()) {
     CAPTURE(name);
