@@ -32,6 +32,7 @@ add_test(NAME "bits of mlp: threads, budget, resume"
   COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/e2e/bits.sh $<TARGET_FILE:gradc> ${PROJECT_SOURCE_DIR}/examples/mlp.model 2MiB 6)
 add_test(NAME "bits of lenet: threads, budget, resume"
   COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/e2e/bits.sh $<TARGET_FILE:gradc> ${PROJECT_SOURCE_DIR}/examples/lenet.model 34MiB 4)
+add_test(NAME "health of training" COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/e2e/health.sh $<TARGET_FILE:gradc> ${PROJECT_SOURCE_DIR})
 add_test(NAME "accumulated gradients" COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/e2e/accumulate.sh $<TARGET_FILE:gradc> ${PROJECT_SOURCE_DIR})
 add_test(NAME "trained ONNX models" COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/e2e/onnx_export.sh $<TARGET_FILE:gradc> ${PROJECT_SOURCE_DIR})
 add_test(NAME "manual and completions" COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/e2e/completion.sh $<TARGET_FILE:gradc>)
