@@ -108,9 +108,14 @@ std::optional<ValueId> attention(Site& s) {
   std::optional<Matrices> k = product ? matrices(s, *product, 1) : std::nullopt;
   if (!q || !k || !is_float(s.type(scores.value).dtype))
     return std::nullopt;
-  Scaled of_q = scaled(s, q->value), of_k = scaled(s, k->value);
-  q->value = of_q.value, k->value = of_k.value;
-  double scale = scores.number * of_q.number * of_k.number;
+  double scale = scores.number;
+  // In 16 bits products of q and k as they were before their numbers may overflow.
+  if (byte_size(s.type(scores.value).dtype) >= 4)
+    for (Matrices* m : {&*q, &*k}) {
+      Scaled part = scaled(s, m->value);
+      m->value = part.value;
+      scale *= part.number;
+    }
   ValueId queries = ordered(s, *q, q->own, q->summed), keys = ordered(s, *k, k->own, k->summed);
   return s.emit(Opcode::attention, {queries, keys, ordered(s, *v, v->summed, v->own)},
                 {{"causal", false}, {"scale", scale}});

@@ -172,10 +172,10 @@ TEST_CASE("raise: softmax and its logarithm", "[raise]") {
 }
 
 TEST_CASE("raise: attention", "[raise]") {
-  auto attention = [](const std::string& ops) {
-    Module module = parsed(
-        "module @m\nentry @f(%q: f32[2,5,3,4], %k: f32[2,6,3,4], %v: f32[2,6,3,7]) {\nforward:\n" +
-        ops + "  return r=%r\n}\n");
+  auto attention = [](const std::string& ops, const std::string& type = "f32") {
+    Module module =
+        parsed("module @m\nentry @f(%q: " + type + "[2,5,3,4], %k: " + type +
+               "[2,6,3,4], %v: " + type + "[2,6,3,7]) {\nforward:\n" + ops + "  return r=%r\n}\n");
     Module after = raise(simplify(module, Options{}), Options{});
     verify(after);
     CHECK(first_difference(module, after) == std::nullopt);
@@ -195,6 +195,13 @@ TEST_CASE("raise: attention", "[raise]") {
   const Op& last = plain.functions[0].ops.back();
   CHECK(last.code == Opcode::attention);
   CHECK(last.attrs.real("scale") == 0.25);
+  // In 16 bits the parts of the scale stay where they are.
+  std::string half = heads + "  %p = softmax(%scores) {axis=3}\n" + rest;
+  for (size_t at = 0; (at = half.find("dtype=f32", at)) != std::string::npos;)
+    half.replace(at, 9, "dtype=f16");
+  Module small = attention(half, "f16");
+  CHECK(small.functions[0].ops.back().code == Opcode::attention);
+  CHECK(small.functions[0].ops.back().attrs.real("scale") == 1);
   // The keys' axis must be the softmax's.
   Module other = attention(heads + "  %p = softmax(%scores) {axis=2}\n" + rest);
   CHECK(other.functions[0].ops.back().code == Opcode::dot);

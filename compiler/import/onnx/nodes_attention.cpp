@@ -4,6 +4,7 @@
 #include "compiler/import/onnx/node_shapes.h"
 #include "compiler/import/onnx/onnx_nodes.h"
 #include "ir/diagnostic.h"
+#include "ir/half.h"
 
 namespace gradc::onnx {
 namespace {
@@ -240,13 +241,20 @@ bool is_small(NodeContext& c) {
   return byte_size(c.dtype(kQuery)) < 4;
 }
 
+// As an element of 16 bits.
+double root_of_scale(NodeContext& c, const Settings& s) {
+  auto root = static_cast<float>(std::sqrt(s.scale));
+  return double{c.dtype(kQuery) == DType::f16 ? f16_to_f32(f32_to_f16(root))
+                                              : bf16_to_f32(f32_to_bf16(root))};
+}
+
 ValueId in_parts(NodeContext& c, const Heads& h, const Settings& s) {
   Builder& b = c.b;
   Dims whole = {h.batch, h.heads, h.queries, h.keys};
   // Queries and keys of 16 bits share the scale, so that neither they nor the scores overflow.
   bool shares = is_small(c) && s.scale > 0;
-  ValueId q = b.scale(h.q, shares ? std::sqrt(s.scale) : s.scale);
-  ValueId k = shares ? b.scale(h.k, std::sqrt(s.scale)) : h.k;
+  ValueId q = b.scale(h.q, shares ? root_of_scale(c, s) : s.scale);
+  ValueId k = shares ? b.scale(h.k, root_of_scale(c, s)) : h.k;
   q = b.reshape(q, grouped(h, h.depth));
   ValueId scores = b.reshape(b.matmul(q, k, false, true), whole);
   ValueId shown = scores;  // output 3
