@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <numbers>
+#include <optional>
 
 #include "ir/diagnostic.h"
 
@@ -58,15 +59,20 @@ std::vector<Expr> adam_scalars(Expr learning_rate, Expr t, const OptimizerOption
 
 // m' = m + (1 - beta1) * (g - m);  v' = beta2 * v + (1 - beta2) * g^2
 // p' = p - lr / (1 - beta1^t) * m' / (sqrt(v') / sqrt(1 - beta2^t) + epsilon)
+// `parameter` is what the step is subtracted from: where its decay, a scalar, has been taken off
+// already, that is part of what the parameter loses.
 UpdateOutput adam_step(const UpdateInput& in, Expr parameter, Expr gradient,
-                       const OptimizerOptions& options) {
+                       const OptimizerOptions& options, std::optional<Expr> decay = std::nullopt) {
   Expr m = in.state[0], v = in.state[1];
   Expr step_size = in.scalars[1], root_correction = in.scalars[2];
   m = m + (1 - options.beta1) * (gradient - m);
   v = options.beta2 * v + (1 - options.beta2) * (gradient * gradient);
   Expr denominator = sqrt(v) / root_correction + options.epsilon;
   Expr step = step_size * (m / denominator);
-  return {parameter - step, {m, v}, step};
+  // Before the parameter's next content, which waits for all that reads the old one: only so do
+  // they fit into one kernel.
+  Expr lost = decay ? step + *decay * in.parameter : step;
+  return {parameter - step, {m, v}, lost};
 }
 
 UpdateOutput adam(const UpdateInput& in, const OptimizerOptions& options) {
@@ -75,13 +81,10 @@ UpdateOutput adam(const UpdateInput& in, const OptimizerOptions& options) {
 
 // The decay acts on the parameter and not on the moments (Loshchilov & Hutter 2019).
 UpdateOutput adamw(const UpdateInput& in, const OptimizerOptions& options) {
-  Expr parameter = in.parameter, learning_rate = in.scalars[0];
-  if (options.weight_decay != 0)
-    parameter = (1 - options.weight_decay * learning_rate) * parameter;
-  UpdateOutput out = adam_step(in, parameter, in.gradient, options);
-  if (options.weight_decay != 0)
-    out.step = out.step + options.weight_decay * learning_rate * in.parameter;
-  return out;
+  if (options.weight_decay == 0)
+    return adam_step(in, in.parameter, in.gradient, options);
+  Expr decay = options.weight_decay * in.scalars[0];
+  return adam_step(in, (1 - decay) * in.parameter, in.gradient, options, decay);
 }
 
 std::vector<std::string_view> rmsprop_state(const OptimizerOptions& options) {
