@@ -24,6 +24,9 @@ add_test(NAME "bad ONNX inputs" COMMAND python3 ${CMAKE_CURRENT_SOURCE_DIR}/e2e/
 add_test(NAME "classes of a fed target" COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/e2e/feed.sh $<TARGET_FILE:gradc> ${PROJECT_SOURCE_DIR})
 add_test(NAME "test folders" COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/e2e/verify.sh $<TARGET_FILE:gradc> ${PROJECT_SOURCE_DIR})
 add_test(NAME "checks of models" COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/e2e/check.sh $<TARGET_FILE:gradc> ${PROJECT_SOURCE_DIR})
+add_test(NAME "ONNX node tests"
+  COMMAND python3 ${CMAKE_CURRENT_SOURCE_DIR}/e2e/onnx_node_tests.py $<TARGET_FILE:gradc>
+          ${PROJECT_SOURCE_DIR} ${PROJECT_BINARY_DIR}/onnx-node-tests)
 foreach(model lstm unet)
   add_test(NAME "gradients and losses of ${model}.onnx"
     COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/e2e/onnx_references.sh $<TARGET_FILE:gradc> ${PROJECT_SOURCE_DIR} ${model})
