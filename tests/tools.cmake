@@ -27,6 +27,11 @@ add_test(NAME "checks of models" COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/e2e/check.s
 add_test(NAME "ONNX node tests"
   COMMAND python3 ${CMAKE_CURRENT_SOURCE_DIR}/e2e/onnx_node_tests.py $<TARGET_FILE:gradc>
           ${PROJECT_SOURCE_DIR} ${PROJECT_BINARY_DIR}/onnx-node-tests)
+add_test(NAME "light models of ONNX"
+  COMMAND python3 ${CMAKE_CURRENT_SOURCE_DIR}/e2e/onnx_light_models.py $<TARGET_FILE:gradc>
+          ${PROJECT_BINARY_DIR}/onnx-node-tests)
+# Both make the Python environment that is not there yet.
+set_tests_properties("ONNX node tests" "light models of ONNX" PROPERTIES RESOURCE_LOCK onnx-package)
 foreach(model lstm unet)
   add_test(NAME "gradients and losses of ${model}.onnx"
     COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/e2e/onnx_references.sh $<TARGET_FILE:gradc> ${PROJECT_SOURCE_DIR} ${model})

@@ -33,15 +33,23 @@ def run(*command):
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
 
 
+def package_python(work):
+    """A Python that has the package, made once per version."""
+    venv = os.path.join(work, f"venv-{ONNX_VERSION}")
+    python, complete = os.path.join(venv, "bin/python"), os.path.join(venv, "complete")
+    if not os.path.exists(complete):
+        run(sys.executable, "-m", "venv", "--clear", venv)
+        run(python, "-m", "pip", "install", "-q", "--disable-pip-version-check", f"onnx=={ONNX_VERSION}")
+        open(complete, "w").close()
+    return python
+
+
 def package_data(source, work):
     """The package's cases as folders, made once per version."""
     out = os.path.join(work, f"onnx-{ONNX_VERSION}")
     if not os.path.exists(out):
-        venv = os.path.join(work, "venv")
-        run(sys.executable, "-m", "venv", "--clear", venv)
-        run(os.path.join(venv, "bin/pip"), "install", "-q", "--disable-pip-version-check", f"onnx=={ONNX_VERSION}")
         shutil.rmtree(out + ".part", ignore_errors=True)
-        run(os.path.join(venv, "bin/python"), os.path.join(source, "tests/e2e/onnx_node_data.py"), out + ".part")
+        run(package_python(work), os.path.join(source, "tests/e2e/onnx_node_data.py"), out + ".part")
         os.rename(out + ".part", out)
     return out
 
@@ -189,4 +197,5 @@ def main():
     sys.exit(1 if failures else 0)
 
 
-main()
+if __name__ == "__main__":
+    main()
