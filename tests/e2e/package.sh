@@ -46,6 +46,7 @@ echo "== by Make, with what triggers a build"
 project=$out/project
 mkdir "$project"
 cp "$source/tests/data/onnx/control.onnx" "$source/tests/data/onnx/control.bin" "$project"
+cp "$prefix/share/doc/gradc/examples/embed_onnx/lstm.onnx" "$out/embed_onnx/trained.safetensors" "$project"
 cat >"$project/net.model" <<'END'
 model net(x: f32[4, 8], label: i32[4]) {
   logits = dense(x, 3)
@@ -55,14 +56,23 @@ model net(x: f32[4, 8], label: i32[4]) {
 END
 cat >"$project/main.cpp" <<'END'
 #include <cstdio>
+#include <vector>
 
 #include "control_net.hpp"
+#include "one.hpp"
 #include "net.hpp"
 
 int main() {
   net::Model model(1);
   model.init(1);
   control_net::Model other(nullptr);
+  one::Model trained(nullptr);
+  trained.load_weights(WEIGHTS);
+  std::vector<float> input(one::Infer::input_size), output(one::Infer::output_size);
+  one::Infer infer;
+  infer.input = input.data();
+  infer.output = output.data();
+  trained.run(infer);
   std::printf("%zu %zu\n", net::Model::state_bytes, control_net::Model::arena_bytes);
 }
 END
@@ -72,15 +82,20 @@ project(two LANGUAGES CXX)
 find_package(gradc 0.1 REQUIRED COMPONENTS runtime compiler)
 gradc_add_model(net MODEL net.model TRAIN OPTIMIZER sgd CPU x86-64-v2 THREADS 2 OPTIONS --momentum 0.9)
 gradc_add_model(control-net MODEL control.onnx BIND condition=1)
+gradc_add_model(lstm NAME one MODEL lstm.onnx WEIGHTS trained.safetensors)
 add_executable(two main.cpp)
-target_link_libraries(two PRIVATE net control-net)
+target_link_libraries(two PRIVATE net control-net lstm)
+target_compile_definitions(two PRIVATE WEIGHTS="$<TARGET_PROPERTY:lstm,GRADC_WEIGHTS>")
 set_target_properties(two PROPERTIES CXX_STANDARD 17)
 END
+"$gradc" compile "$project/lstm.onnx" --weights "$project/trained.safetensors" --quiet --name one -o "$out/reference"
+mv "$out/reference/one.safetensors" "$out/reference.safetensors"
 for generator in "Unix Makefiles" Ninja; do
   tree="$out/two $generator"
   configure "$project" "$tree" -G "$generator"
   quietly cmake --build "$tree"
   "$tree/two"
+  cmp "$tree/lstm.gradc/one.safetensors" "$out/reference.safetensors"
   quietly cmake --build "$tree"
   ! grep -q "Compiling model" "$out/log" || fail "$generator: compiled twice"
   sleep 1.1  # Make compares whole seconds
@@ -92,6 +107,11 @@ for generator in "Unix Makefiles" Ninja; do
   touch "$project/net.model"
   quietly cmake --build "$tree"
   expect "Compiling model net.model" "$out/log"
+  ! grep -q "Compiling model lstm.onnx" "$out/log" || fail "$generator: compiled another model"
+  sleep 1.1
+  touch "$project/trained.safetensors"
+  quietly cmake --build "$tree"
+  expect "Compiling model lstm.onnx" "$out/log"
   sleep 1.1
   touch "$gradc"
   quietly cmake --build "$tree"
