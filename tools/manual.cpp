@@ -24,6 +24,10 @@ std::string roff(const std::string& text) {
   return result.starts_with('.') || result.starts_with('\'') ? "\\&" + result : result;
 }
 
+std::string sentence(const std::string& text) {
+  return text.ends_with('.') ? text : text + ".";
+}
+
 std::string head(const std::string& name, const std::string& version, const std::string& title) {
   return fmt::format(".TH {} 1 \"\" \"gradc {}\" \"User Commands\"\n.SH NAME\n{} \\- {}\n",
                      upper(name), version, roff(name), roff(title));
@@ -35,7 +39,7 @@ std::string flag_text(const FlagFacts& flag) {
     heads += (heads.empty() ? "\\fB" : ", \\fB") + roff(name) + "\\fR";
   if (!flag.value.empty() && !flag.is_positional)
     heads += " \\fI" + roff(flag.value) + "\\fR";
-  std::string text = ".TP\n" + heads + "\n" + roff(flag.description) + "\n";
+  std::string text = ".TP\n" + heads + "\n" + roff(sentence(flag.description)) + "\n";
   if (!flag.choices.empty())
     text += fmt::format("One of {}.\n", roff(fmt::format("{}", fmt::join(flag.choices, ", "))));
   if (!flag.default_value.empty())
@@ -106,7 +110,7 @@ std::string command_page(const CommandFacts& command, const std::string& version
     if (flag.is_positional)
       text += (flag.is_required ? " \\fI" : " [\\fI") + upper(flag.names[0]) +
               (flag.is_required ? "\\fR" : "\\fR]");
-  text += "\n.SH DESCRIPTION\n" + roff(description) + ".\n" + flags_text(command);
+  text += "\n.SH DESCRIPTION\n" + roff(sentence(description)) + "\n" + flags_text(command);
   return text + std::string(kExitStatus) + ".SH SEE ALSO\n\\fBgradc\\fR(1)\n";
 }
 
