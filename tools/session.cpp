@@ -48,6 +48,13 @@ size_t require(const gradc_tensor* tensors, uint32_t count, std::string_view nam
   return static_cast<size_t>(i);
 }
 
+// What the model's own loss sees of an array that --accumulate cuts.
+Dims micro_batch(Dims dims, const Options& options) {
+  if (!dims.empty() && dims[0] % options.accumulate == 0)
+    dims[0] /= options.accumulate;
+  return dims;
+}
+
 }  // namespace
 
 Type type_of(const gradc_tensor& tensor) {
@@ -58,7 +65,7 @@ std::vector<NamedArray> read_feed(ModelFlags& flags, const std::string& path) {
   std::vector<NamedArray> arrays = read_npz(path);
   for (const NamedArray& array : arrays)
     if (array.name == onnx::kTarget && !flags.options.loss.empty() && flags.options.train)
-      flags.options.shapes.try_emplace(array.name, array.type.dims);
+      flags.options.shapes.try_emplace(array.name, micro_batch(array.type.dims, flags.options));
   return arrays;
 }
 

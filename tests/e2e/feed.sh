@@ -19,6 +19,11 @@ grep -q "^loss $loss" "$out/grad" || fail "grad gave $(cat "$out/grad"), wanted 
   >/dev/null
 grep -q "\"loss\": *$loss" "$out/metrics" || fail "train gave $(cat "$out/metrics"), wanted loss $loss"
 
+# Cut into micro-batches: the same mean.
+"$gradc" train "$data/tokens.onnx" --loss cross_entropy --feed "$data/tokens.npz" --batch 1 --accumulate 2 --steps 1 \
+  --metrics "$out/metrics" >/dev/null
+grep -q "\"loss\": *$loss" "$out/metrics" || fail "micro-batches gave $(cat "$out/metrics"), wanted loss $loss"
+
 # A shape on the command line is the user's.
 if "$gradc" grad "$data/tokens.onnx" --loss cross_entropy --shape target=2x5 --feed "$data/tokens.npz" \
   -o "$out/grads.npz" 2>"$out/error"; then
