@@ -93,8 +93,8 @@ void emit_module_constant(llvm::Module& code, const gradc::Module& module,
   std::vector<int64_t> offsets = state_offsets(module);
   std::vector<Constant*> states, entry_records;
   for (size_t i = 0; i < module.states.size(); ++i)
-    states.push_back(
-        c.tensor(file_name(module.states[i]), module.states[i].type, module.states[i].role, offsets[i]));
+    states.push_back(c.tensor(file_name(module.states[i]), module.states[i].type,
+                              module.states[i].role, offsets[i]));
   for (const EntryCode& entry : entries)
     entry_records.push_back(c.entry(entry));
   c.exported(options.prefix + "_module",

@@ -69,10 +69,9 @@ TEST_CASE("one number may say that there is no class", "[index_ranges]") {
       "  %y: f32[4,3] = gather(%t, %s) {axis=0}\n";
   CHECK(ranges(replaced).at("i").takes(9));
   CHECK(!ranges(replaced).at("i").takes(8));
-  const std::string arranged =
-      replaced +
-      "  %r: i64[2,2] = reshape(%s) {shape=[2,2]}\n"
-      "  %z: f32[2,2,3] = gather(%t, %r) {axis=0}\n";
+  const std::string arranged = replaced +
+                               "  %r: i64[2,2] = reshape(%s) {shape=[2,2]}\n"
+                               "  %z: f32[2,2,3] = gather(%t, %r) {axis=0}\n";
   CHECK(ranges(arranged).at("i").takes(9));
   // Not where another op takes it for an index.
   CHECK(!ranges(replaced + "  %z: f32[4,3] = gather(%t, %i) {axis=0}\n").at("i").takes(9));
