@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <memory>
 #include <nlohmann/json.hpp>
 
@@ -11,6 +12,7 @@
 #include "ir/diagnostic.h"
 #include "tools/commands/commands.h"
 #include "tools/commands/flags.h"
+#include "tools/progress.h"
 
 namespace gradc {
 namespace {
@@ -74,9 +76,15 @@ void plan(PlanFlags& flags) {
   Module fused = compile(load_model(flags.model.model, flags.model.options), flags.model.options,
                          until_schedule);
   Row chosen = plan_within(fused, flags, entry, std::nullopt);
+  constexpr std::array kPercents = {100, 90, 80, 70, 60, 50, 40, 30, 20, 10};
+  Progress progress("plan", std::size(kPercents), flags.model.json);
   std::vector<Row> rows;
-  for (int percent : {100, 90, 80, 70, 60, 50, 40, 30, 20, 10})
-    rows.push_back(plan_within(fused, flags, entry, chosen.report->arena_bytes * percent / 100));
+  for (int percent : kPercents) {
+    int64_t budget = chosen.report->arena_bytes * percent / 100;
+    progress.update(static_cast<int64_t>(rows.size()), human_bytes(budget));
+    rows.push_back(plan_within(fused, flags, entry, budget));
+  }
+  progress.clear();
   if (flags.model.json) {
     nlohmann::ordered_json json;
     json["arena_bytes"] = chosen.report->arena_bytes;
