@@ -227,7 +227,6 @@ std::vector<NamedArray> EntryCall::output_arrays() const {
 }
 
 void EntryCall::feed(std::span<const NamedArray> arrays, const std::string& file) {
-  data_ = file;
   for (uint32_t i = 0; i < entry_->input_count; ++i) {
     std::string name = entry_->inputs[i].name;
     Type type = type_of(entry_->inputs[i]);
@@ -253,9 +252,10 @@ void EntryCall::feed(std::span<const NamedArray> arrays, const std::string& file
       throw error.at(file + ": array `" + name + "`");
     }
   }
+  check_indices(file);
 }
 
-void EntryCall::check_indices() const {
+void EntryCall::check_indices(const std::string& data) const {
   for (uint32_t i = 0; i < entry_->input_count; ++i) {
     auto found = index_ranges_.find(entry_->inputs[i].name);
     if (found == index_ranges_.end())
@@ -268,13 +268,12 @@ void EntryCall::check_indices() const {
     for (size_t at = 0; at < indices.size(); ++at)
       if (!range.takes(indices[at]))
         throw UserError(
-            data_, fmt::format("element {} of `{}` is {}; {} takes numbers from {} to {}", at, name,
-                               indices[at], range.loc, range.least, range.end - 1));
+            data, fmt::format("element {} of `{}` is {}; {} takes numbers from {} to {}", at, name,
+                              indices[at], range.loc, range.least, range.end - 1));
   }
 }
 
 void EntryCall::run() const {
-  check_indices();
   check(gradc_run(instance_, entry_, input_pointers_.data(), output_pointers_.data()),
         entry_->name);
 }

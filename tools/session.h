@@ -76,20 +76,18 @@ class EntryCall {
   // Copies arrays to the inputs of their names; `control` inputs (lr, step, ...) keep their values.
   // Fails when an input has no array, or one of another number of elements; `file` is for messages.
   void feed(std::span<const NamedArray> arrays, const std::string& file);
-  void set_source(const std::string& data) { data_ = data; }  // where others put the inputs from
-  // Fails when an input holds an index or a class that is out of range.
+  // Fails when an input holds an index or a class that is out of range; `data` is for messages.
+  // `feed` asks this; who fills the inputs otherwise asks it before the run.
+  void check_indices(const std::string& data) const;
   void run() const;
 
  private:
-  void check_indices() const;
-
   gradc_instance* instance_;
   const gradc_entry* entry_;
   std::vector<std::vector<std::byte>> inputs_, outputs_;
   std::vector<const void*> input_pointers_;
   std::vector<void*> output_pointers_;
   std::map<std::string, IndexRange> index_ranges_;
-  std::string data_;  // where the inputs come from, for messages
 };
 
 Type type_of(const gradc_tensor& tensor);

@@ -126,7 +126,6 @@ class Trainer {
 
  private:
   void open_data() {
-    step_call_.set_source(flags_.data);
     inputs_ = sample_inputs(step_call_.entry());
     if (inputs_.empty())
       fail("the model takes no data");
@@ -247,6 +246,7 @@ class Trainer {
       for (size_t i = 0; i < inputs_.size(); ++i)
         data_.train.fields[i].copy(samples, step_call_.input_type(inputs_[i].name).dtype,
                                    step_call_.input(inputs_[i].name));
+      step_call_.check_indices(flags_.data);
     }
     step_call_.set_scalar(kLearningRate, learning_rate(flags_.model));
     step_call_.set_scalar(kStep, static_cast<double>(step_));
@@ -299,6 +299,7 @@ class Trainer {
         if (infer.has_input(inputs_[i].name))
           data_.test.fields[i].copy(samples, infer.input_type(inputs_[i].name).dtype,
                                     infer.input(inputs_[i].name));
+      infer.check_indices(flags_.dataset.test.empty() ? flags_.data : flags_.dataset.test);
       data_.test.fields[label].copy(samples, label_type, labels);
       infer.set_scalar(kSeed, static_cast<double>(seed_));
       infer.run();

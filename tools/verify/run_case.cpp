@@ -88,6 +88,7 @@ std::vector<NamedArray> run_natively(Module module, const std::vector<onnx::Tens
                 from.size());
     std::copy(from.begin(), from.end(), to.begin());
   }
+  call.check_indices(path);
   call.set_scalar(kSeed, static_cast<double>(flags.seed));
   call.run();
   return call.output_arrays();
