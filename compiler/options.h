@@ -70,6 +70,10 @@ struct Options {
   Target target;  // what `cpu` names; compiler/codegen knows
   int threads = 1;  // the most that will run; thread scratch is sized for it
   bool expand_all = false;  // every composite becomes primitives before autodiff
+
+  // Both are of the compiled step: there is nothing to do without one.
+  bool accumulates() const { return accumulate > 1 && train && update; }
+  bool measures_health() const { return health && train && update; }
 };
 
 }  // namespace gradc

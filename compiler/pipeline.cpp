@@ -31,14 +31,6 @@ namespace {
 // Key in Module::attrs: the names of the passes that ran.
 constexpr std::string_view kPassesRun = "passes";
 
-bool measures_health(const Options& options) {
-  return options.health && options.train && options.update;
-}
-
-bool accumulates(const Options& options) {
-  return options.accumulate > 1 && options.train && options.update;
-}
-
 // After import, and before lowering and code generation, which do not make a Module.
 constexpr Pass kPasses[] = {
     {"simplify", simplify, "what the importer wrote carelessly costs nothing later"},
@@ -46,15 +38,15 @@ constexpr Pass kPasses[] = {
     {"sink", sink, "what makes a loop's rows moves into it: one row a trip, not all at once"},
     {"unroll", unroll, "loops become straight-line code, which every later pass knows"},
     {"watch", watch, "names the values of each layer that `health` is to measure", false,
-     measures_health},
+     &Options::measures_health},
     {"autodiff", autodiff, "appends the backward pass: gradients are ops like all others"},
     {"accumulate", accumulate, "the step works through several batches, one after the other", false,
-     accumulates},
+     &Options::accumulates},
     {"optimizer", optimizer, "the update of the parameters is part of the compiled step"},
     {"expand", expand, "composites become primitives, which is all that fuse knows"},
     {"simplify", simplify, "removes gradients that nobody asked for and what expand repeats"},
     {"health", health, "measures the layers, each value as soon as it is there", false,
-     measures_health},
+     &Options::measures_health},
     {"fuse", fuse, "groups ops into kernels: from here on entries only call kernels"},
     {"schedule", schedule, "tiles and scratch bytes become part of each kernel, for the target"},
     {"plan", plan, "gives every byte its place, and recomputes what a budget has no room for"},
@@ -150,10 +142,6 @@ void check_stage(const Module& module, const Options& options) {
     check_planned(module, options);
 }
 
-bool has_work(const Pass& pass, const Options& options) {
-  return !pass.when || pass.when(options);
-}
-
 size_t last_row(const PipelineObserver& observer) {
   if (observer.stop_after.empty())
     return std::size(kPasses);
@@ -198,6 +186,10 @@ std::span<const Pass> passes() {
 
 std::span<const PassOrder> pass_order() {
   return kOrder;
+}
+
+bool has_work(const Pass& pass, const Options& options) {
+  return !pass.when || (options.*pass.when)();
 }
 
 const Pass& pass_named(std::string_view name) {

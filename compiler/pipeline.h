@@ -21,8 +21,10 @@ struct Pass {
   // that they stand for: 0.70710677 for 1 / sqrt(2).
   bool reads_numbers = false;
   // Whether it runs with these options; null: always.
-  bool (*when)(const Options& options) = nullptr;
+  bool (Options::*when)() const = nullptr;
 };
+
+bool has_work(const Pass& pass, const Options& options);
 
 // The rows in order. A pass may stand in more than one row.
 std::span<const Pass> passes();

@@ -216,7 +216,7 @@ class Measurer {
 
 Module health(const Module& module, const Options& options) {
   const Function* step = module.find_function(kTrainStep);
-  if (!step || !options.health || !options.train || !options.update)
+  if (!step || !options.measures_health())
     return module;
   Module result = module;
   *result.find_function(kTrainStep) = Measurer(*step).run();

@@ -168,7 +168,7 @@ std::string layer_of_parameter(std::string_view parameter) {
 }
 
 Module watch(const Module& module, const Options& options) {
-  if (!options.health || !options.train || !options.update || !module.find_function(kTrainStep))
+  if (!options.measures_health() || !module.find_function(kTrainStep))
     return module;
   Module result = module;
   Function& step = *result.find_function(kTrainStep);

@@ -53,7 +53,7 @@ std::vector<loop::Kernel> loops_of(const Module& planned, const Options& options
 // Every stage reads back to itself; returns their texts.
 std::vector<std::string> check_round_trips(const Module& imported, const Options& options) {
   std::vector<std::string> stages = stages_of(imported, options);
-  auto runs = [&](const Pass& pass) { return !pass.when || pass.when(options); };
+  auto runs = [&](const Pass& pass) { return has_work(pass, options); };
   REQUIRE(stages.size() ==
           1 + static_cast<size_t>(std::count_if(passes().begin(), passes().end(), runs)));
   for (const std::string& text : stages)

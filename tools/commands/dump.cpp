@@ -94,7 +94,8 @@ class Stages {
       observer.stop_after = flags_.after;
     module_ = compile(module_, flags_.model.options, observer);
     // The module where a pass that has nothing to do with these flags would have read it.
-    if (stages_.empty() && !is_behind_passes() && pass_named(flags_.after).when)
+    if (stages_.empty() && !is_behind_passes() &&
+        !has_work(pass_named(flags_.after), flags_.model.options))
       stages_.push_back({flags_.after, ".ir", print(module_)});
   }
 
