@@ -3,6 +3,26 @@
 #include "ir/diagnostic.h"
 
 namespace gradc {
+namespace {
+
+ValueId mapped_value(const Function& from, const std::vector<ValueId>& map, ValueId old) {
+  GRADC_CHECK(map[old.index].valid(), "%{} of @{} has no new value yet", from[old].name, from.name);
+  return map[old.index];
+}
+
+}  // namespace
+
+void append_copy(Function& to, const Function& from, Op op, std::vector<ValueId>& map) {
+  for (ValueId& operand : op.operands)
+    operand = mapped_value(from, map, operand);
+  for (ValueId& result : op.results) {
+    to.values.push_back({from.type(result), from[result].name, std::nullopt});
+    ValueId fresh{static_cast<uint32_t>(to.values.size() - 1)};
+    map[result.index] = fresh;
+    result = fresh;
+  }
+  to.ops.push_back(std::move(op));
+}
 
 Rewrite::Rewrite(const Function& from) : from_(from), builder_(to_), map_(from.values.size()) {
   to_.kind = from.kind;
@@ -20,8 +40,7 @@ Builder& Rewrite::at(const Op& op) {
 }
 
 ValueId Rewrite::operator()(ValueId old) const {
-  GRADC_CHECK(mapped(old), "%{} of @{} has no new value yet", from_[old].name, from_.name);
-  return map_[old.index];
+  return mapped_value(from_, map_, old);
 }
 
 std::vector<ValueId> Rewrite::operator()(const std::vector<ValueId>& old) const {
@@ -32,15 +51,7 @@ std::vector<ValueId> Rewrite::operator()(const std::vector<ValueId>& old) const 
 }
 
 void Rewrite::copy(const Op& op) {
-  Op copied = op;
-  copied.operands = (*this)(op.operands);
-  for (ValueId& result : copied.results) {
-    to_.values.push_back({from_.type(result), from_[result].name, std::nullopt});
-    ValueId fresh{static_cast<uint32_t>(to_.values.size() - 1)};
-    map(result, fresh);
-    result = fresh;
-  }
-  to_.ops.push_back(std::move(copied));
+  append_copy(to_, from_, op, map_);
 }
 
 Function Rewrite::finish() {

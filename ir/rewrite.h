@@ -9,6 +9,10 @@
 
 namespace gradc {
 
+// Appends `op`, one of `from` or changed from it, to another function: its operands by `map`, which
+// is indexed by old id and gets the copy's results.
+void append_copy(Function& to, const Function& from, Op op, std::vector<ValueId>& map);
+
 class Rewrite {
  public:
   // Starts with `from`'s kind, name, attributes and parameters, and no ops.

@@ -9,6 +9,7 @@
 #include "ir/diagnostic.h"
 #include "ir/op_def.h"
 #include "ir/print.h"
+#include "ir/rewrite.h"
 
 namespace gradc {
 namespace {
@@ -148,17 +149,9 @@ class MicroBatches {
 
   void copy(const Op& op, std::vector<ValueId>& values, int64_t i) {
     Op copied = op;
-    for (ValueId& operand : copied.operands)
-      operand = values[operand.index];
     if (copied.attrs.has(kStream))  // each micro-batch draws numbers of its own
       copied.attrs.set(kStream, copied.attrs.integer(kStream) + i * streams_);
-    for (ValueId& result : copied.results) {
-      to_.values.push_back({step_.type(result), step_[result].name, std::nullopt});
-      ValueId fresh{static_cast<uint32_t>(to_.values.size() - 1)};
-      values[result.index] = fresh;
-      result = fresh;
-    }
-    to_.ops.push_back(std::move(copied));
+    append_copy(to_, step_, std::move(copied), values);
   }
 
   // Whether a result is as long as the batch: those of the micro-batches are joined.
@@ -238,7 +231,7 @@ class MicroBatches {
 
 Module accumulate(const Module& module, const Options& options) {
   const Function* step = module.find_function(kTrainStep);
-  if (!step || !options.train || !options.update || options.accumulate <= 1)
+  if (!step || !options.accumulates())
     return module;
   Module result = module;
   *result.find_function(kTrainStep) = MicroBatches(*step, options.accumulate).run();

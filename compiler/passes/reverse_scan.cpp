@@ -182,15 +182,7 @@ class ScanBodies {
   void copy_op(Function& to, const Op& op, std::vector<ValueId>& map) const {
     Op copy = op;
     copy.phase = Phase::backward;
-    for (ValueId& operand : copy.operands)
-      operand = map[operand.index];
-    for (ValueId& result : copy.results) {
-      to.values.push_back(joint_[result]);
-      ValueId fresh{static_cast<uint32_t>(to.values.size() - 1)};
-      map[result.index] = fresh;
-      result = fresh;
-    }
-    to.ops.push_back(std::move(copy));
+    append_copy(to, joint_, std::move(copy), map);
   }
 
   Module& module_;

@@ -113,15 +113,7 @@ std::vector<ValueId> inline_body(Builder& builder, const Function& body,
     copy.phase = site.phase;
     if (copy.loc.empty())
       copy.loc = site.loc;
-    for (ValueId& operand : copy.operands)
-      operand = map[operand.index];
-    for (ValueId& result : copy.results) {
-      to.values.push_back({body.type(result), body[result].name, std::nullopt});
-      ValueId fresh{static_cast<uint32_t>(to.values.size() - 1)};
-      map[result.index] = fresh;
-      result = fresh;
-    }
-    to.ops.push_back(std::move(copy));
+    append_copy(to, body, std::move(copy), map);
   }
   std::vector<ValueId> results;
   for (const Result& result : body.results)
