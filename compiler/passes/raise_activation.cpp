@@ -27,10 +27,15 @@ std::optional<ValueId> one_op(Site& s, double number) {
   return x.valid() ? std::optional(s.emit(code, {x}, {})) : std::nullopt;
 }
 
+// y of 1 + f(y), `code` being f; invalid when it is none.
+ValueId argument_of_one_plus(const Site& s, ValueId gate, Opcode code) {
+  std::optional<ValueId> value = one_more(s, gate);
+  return value ? operand_of(s, *value, code) : ValueId{};
+}
+
 // 1 + erf(x / sqrt(2))
 bool is_erf_gate(const Site& s, ValueId x, ValueId gate) {
-  std::optional<ValueId> sum = one_more(s, gate);
-  ValueId argument = sum ? operand_of(s, *sum, Opcode::erf) : ValueId{};
+  ValueId argument = argument_of_one_plus(s, gate, Opcode::erf);
   if (!argument.valid())
     return false;
   Scaled part = scaled(s, argument);
@@ -68,8 +73,7 @@ bool is_gelu_cubic(const Site& s, ValueId x, ValueId value) {
 
 // 1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))
 bool is_tanh_gate(const Site& s, ValueId x, ValueId gate) {
-  std::optional<ValueId> sum = one_more(s, gate);
-  ValueId argument = sum ? operand_of(s, *sum, Opcode::tanh) : ValueId{};
+  ValueId argument = argument_of_one_plus(s, gate, Opcode::tanh);
   if (!argument.valid())
     return false;
   Scaled part = scaled(s, argument);
