@@ -3,25 +3,8 @@
 #   check.sh GRADC SOURCE_DIR
 set -u
 gradc=$1 source=$2 data=$2/tests/data/onnx
-out=$(mktemp -d)
-trap 'rm -rf "$out"' EXIT
-failed=0
-fail() {
-  echo "FAILED: $1"
-  cat "$out/stdout" "$out/stderr"
-  failed=1
-}
-
-# expect CODE ARGUMENTS...
-expect() {
-  code=$1
-  shift
-  "$gradc" check "$@" >"$out/stdout" 2>"$out/stderr"
-  seen=$?
-  [ $seen = "$code" ] || fail "check $* gave exit code $seen, wanted $code"
-}
-says() { grep -qF -- "$1" "$out/stdout" || fail "no line with '$1'"; }
-complains() { grep -qF -- "$1" "$out/stderr" || fail "no message with '$1'"; }
+command=check
+. "$2/tests/e2e/expect.sh"
 
 expect 1 "$data/problems.onnx"
 says "opset 17, 6 nodes: "

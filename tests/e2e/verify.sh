@@ -3,26 +3,8 @@
 #   verify.sh GRADC SOURCE_DIR
 set -u
 gradc=$1 cases=$2/tests/data/onnx/cases
-out=$(mktemp -d)
-trap 'rm -rf "$out"' EXIT
-failed=0
-fail() {
-  echo "FAILED: $1"
-  cat "$out/stdout" "$out/stderr"
-  failed=1
-}
-
-# expect CODE ARGUMENTS...
-expect() {
-  code=$1
-  shift
-  "$gradc" verify "$@" >"$out/stdout" 2>"$out/stderr"
-  seen=$?
-  [ $seen = "$code" ] || fail "verify $* gave exit code $seen, wanted $code"
-}
-# says TEXT: on standard output; complains TEXT: on standard error.
-says() { grep -qF -- "$1" "$out/stdout" || fail "no line with '$1'"; }
-complains() { grep -qF -- "$1" "$out/stderr" || fail "no message with '$1'"; }
+command=verify
+. "$2/tests/e2e/expect.sh"
 
 expect 0 "$cases/good"
 says "ok      relu: y f32[2,3] max abs 0 rel 0 ulp 0"
