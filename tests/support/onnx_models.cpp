@@ -67,6 +67,14 @@ onnx::Attribute attribute(const std::string& name, const onnx::Graph& value) {
   return result;
 }
 
+Tensor floats(const Dims& dims, const Values& values) {
+  return {{DType::f32, dims}, values};
+}
+
+Tensor integers(const Values& values) {
+  return {{DType::i64, {static_cast<int64_t>(values.size())}}, values};
+}
+
 onnx::Tensor tensor(const std::string& name, DType dtype, const Dims& dims,
                     const std::vector<double>& values) {
   GRADC_CHECK(static_cast<size_t>(element_count(dims)) == values.size());

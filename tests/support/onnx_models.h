@@ -17,6 +17,13 @@ onnx::Attribute attribute(const std::string& name, std::vector<double> value);
 onnx::Attribute attribute(const std::string& name, const onnx::Tensor& value);
 onnx::Attribute attribute(const std::string& name, const onnx::Graph& value);
 
+using Attributes = std::vector<onnx::Attribute>;
+using List = std::vector<int64_t>;
+using Values = std::vector<double>;
+
+Tensor floats(const Dims& dims, const Values& values);  // f32
+Tensor integers(const Values& values);  // i64, one axis
+
 onnx::Tensor tensor(const std::string& name, DType dtype, const Dims& dims,
                     const std::vector<double>& values);
 onnx::Tensor f32(const std::string& name, const Dims& dims, const std::vector<double>& values);

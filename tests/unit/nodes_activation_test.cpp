@@ -10,9 +10,6 @@ using namespace gradc::test;
 
 namespace {
 
-using Attributes = std::vector<onnx::Attribute>;
-using Values = std::vector<double>;
-
 const Tensor kX{{DType::f32, {2, 2}}, {-2, -0.5, 0.5, 2}};
 
 Values activate(const std::string& op, const Attributes& attributes, int64_t opset,

@@ -8,17 +8,6 @@ using namespace gradc::test;
 
 namespace {
 
-using Attributes = std::vector<onnx::Attribute>;
-using List = std::vector<int64_t>;
-using Values = std::vector<double>;
-
-Tensor floats(const Dims& dims, const Values& values) {
-  return {{DType::f32, dims}, values};
-}
-Tensor integers(const Values& values) {
-  return {{DType::i64, {static_cast<int64_t>(values.size())}}, values};
-}
-
 const Tensor kAbsent{{DType::i64, {0}}, {}};
 const Tensor kX = floats({2, 3}, {1, 2, 3, 4, 5, 6});
 const Tensor kRow = floats({3}, {1, 2, 3});

@@ -10,9 +10,6 @@ using namespace gradc::test;
 
 namespace {
 
-using Attributes = std::vector<onnx::Attribute>;
-using Values = std::vector<double>;
-
 Tensor mixed(const Dims& dims, int factor) {
   Tensor x{{DType::f32, dims}, {}};
   for (int i = 0; i < element_count(dims); ++i)

@@ -9,18 +9,11 @@ using namespace gradc::test;
 
 namespace {
 
-Tensor floats(const Dims& dims, std::vector<double> values) {
-  return {{DType::f32, dims}, std::move(values)};
-}
-
 Tensor counted(const Dims& dims, double first) {
   Tensor x{{DType::f32, dims}, std::vector<double>(static_cast<size_t>(element_count(dims)))};
   std::iota(x.data.begin(), x.data.end(), first);
   return x;
 }
-
-using Attributes = std::vector<onnx::Attribute>;
-using List = std::vector<int64_t>;
 
 Tensor run(const char* op, const Attributes& attributes, const std::vector<Tensor>& inputs) {
   return run_node(node(op, {}, {"y"}, attributes), 11, inputs)[0];

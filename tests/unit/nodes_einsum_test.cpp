@@ -8,8 +8,6 @@ using namespace gradc::test;
 
 namespace {
 
-using Values = std::vector<double>;
-
 const Tensor kX{{DType::f32, {2, 3}}, {1, 2, 3, 4, 5, 6}};
 const Tensor kY{{DType::f32, {3, 2}}, {1, 0, 2, 1, 0, 3}};
 const Tensor kRow{{DType::f32, {3}}, {1, 10, 100}};

@@ -9,8 +9,6 @@ using namespace gradc::test;
 
 namespace {
 
-using Values = std::vector<double>;
-
 constexpr double kInf = std::numeric_limits<double>::infinity();
 constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 

@@ -8,12 +8,6 @@ using namespace gradc::test;
 
 namespace {
 
-using Attributes = std::vector<onnx::Attribute>;
-using Values = std::vector<double>;
-
-Tensor floats(const Dims& dims, const Values& values) {
-  return {{DType::f32, dims}, values};
-}
 Tensor indices(const Dims& dims, const Values& values) {
   return {{DType::i64, dims}, values};
 }

@@ -10,9 +10,6 @@ using namespace gradc::test;
 
 namespace {
 
-using Attributes = std::vector<onnx::Attribute>;
-using Values = std::vector<double>;
-
 // Logarithms of probabilities, [batch, classes]; one of them is of 0.
 const Tensor kLogs{{DType::f32, {3, 2}},
                    {std::log(0.25), std::log(0.75), std::log(0.5), std::log(0.5),

@@ -9,10 +9,6 @@ using namespace gradc::test;
 
 namespace {
 
-Tensor floats(const Dims& dims, std::vector<double> values) {
-  return {{DType::f32, dims}, std::move(values)};
-}
-
 const Tensor kX = floats({2, 2, 2}, {1, 2, 3, 5, -1, 0, 4, 2});
 const Tensor kScale = floats({2}, {2, 3}), kBias = floats({2}, {0.5, -1});
 const Tensor kMean = floats({2}, {1, 2}), kVariance = floats({2}, {4, 0.25});

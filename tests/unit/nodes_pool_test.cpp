@@ -8,10 +8,6 @@ using namespace gradc::test;
 
 namespace {
 
-using Attributes = std::vector<onnx::Attribute>;
-using List = std::vector<int64_t>;
-using Values = std::vector<double>;
-
 const Values kX = {3, 1, 4, 1, 5, 9};
 
 onnx::Attribute window(int64_t size) {

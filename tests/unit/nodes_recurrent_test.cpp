@@ -11,9 +11,6 @@ using namespace gradc::test;
 
 namespace {
 
-using Attributes = std::vector<onnx::Attribute>;
-using Values = std::vector<double>;
-
 constexpr int64_t kSteps = 3, kBatch = 2, kInputs = 2, kHidden = 2;
 
 // Numbers in [-0.75, 0.75].

@@ -8,10 +8,6 @@ using namespace gradc::test;
 
 namespace {
 
-using Attributes = std::vector<onnx::Attribute>;
-using List = std::vector<int64_t>;
-using Values = std::vector<double>;
-
 const Tensor kX{{DType::f32, {2, 3}}, {1, -2, 3, 4, 0.5, -6}};
 
 Tensor axes_input(const Values& axes) {

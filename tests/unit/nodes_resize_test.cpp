@@ -8,18 +8,8 @@ using namespace gradc::test;
 
 namespace {
 
-using Attributes = std::vector<onnx::Attribute>;
-using List = std::vector<int64_t>;
-using Values = std::vector<double>;
-
-Tensor floats(const Dims& dims, const Values& values) {
-  return {{DType::f32, dims}, values};
-}
 Tensor row(const Values& values) {
   return floats({static_cast<int64_t>(values.size())}, values);
-}
-Tensor integers(const Values& values) {
-  return {{DType::i64, {static_cast<int64_t>(values.size())}}, values};
 }
 
 const Tensor kAbsent = row({});
