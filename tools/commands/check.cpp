@@ -17,6 +17,7 @@
 #include "ir/op_def.h"
 #include "tools/commands/commands.h"
 #include "tools/commands/flags.h"
+#include "tools/commands/output.h"
 
 namespace gradc {
 namespace {
@@ -111,26 +112,10 @@ int64_t forward_flops(const Module& module) {
   return flops;
 }
 
-std::pair<int64_t, int64_t> parameters_and_bytes(const Module& module) {
-  int64_t elements = 0, bytes = 0;
-  for (const StateTensor& state : module.states)
-    if (state.role == Role::parameter) {
-      elements += state.type.elements();
-      bytes += state.type.bytes();
-    }
-  return {elements, bytes};
-}
-
 void print_module(const Module& module) {
   const Function& infer = module.function(kInfer);
-  for (const Parameter& parameter : infer.parameters)
-    if (parameter.state.empty() && !is_control_input(infer[parameter.value].name))
-      fmt::print("  input   {:20} {}\n", infer[parameter.value].name,
-                 to_string(infer.type(parameter.value)));
-  for (const Result& result : infer.results)
-    if (result.state.empty())
-      fmt::print("  output  {:20} {}\n", result.name, to_string(infer.type(result.value)));
-  auto [elements, bytes] = parameters_and_bytes(module);
+  print_signature(infer);
+  auto [elements, bytes] = parameter_totals(module);
   fmt::print("  {} parameters ({}), {:.3f} GFLOP forward\n", elements, human_bytes(bytes),
              static_cast<double>(forward_flops(module)) * 1e-9);
 }
@@ -184,7 +169,7 @@ nlohmann::ordered_json to_json(const Facts& facts, const CheckFlags& flags) {
     for (const Result& result : infer.results)
       if (result.state.empty())
         json["outputs"][result.name] = to_string(infer.type(result.value));
-    auto [elements, bytes] = parameters_and_bytes(*facts.module);
+    auto [elements, bytes] = parameter_totals(*facts.module);
     json["parameters"] = elements;
     json["params_bytes"] = bytes;
     json["flops"] = forward_flops(*facts.module);

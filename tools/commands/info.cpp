@@ -14,6 +14,7 @@
 #include "ir/op_def.h"
 #include "tools/commands/commands.h"
 #include "tools/commands/flags.h"
+#include "tools/commands/output.h"
 
 namespace gradc {
 namespace {
@@ -25,7 +26,7 @@ struct InfoFlags {
 
 struct Facts {
   Module imported, planned;
-  int64_t parameters = 0, parameter_bytes = 0;
+  ParameterTotals parameters;
   std::map<std::string, MemoryReport> reports;  // by entry
   std::map<std::string, int64_t> floors;
 };
@@ -38,11 +39,7 @@ Facts gather(InfoFlags& flags) {
   Facts facts;
   facts.imported = load_model(flags.model.model, flags.model.options);
   facts.planned = compile(facts.imported, flags.model.options);
-  for (const StateTensor& state : facts.imported.states)
-    if (state.role == Role::parameter) {
-      facts.parameters += state.type.elements();
-      facts.parameter_bytes += state.type.bytes();
-    }
+  facts.parameters = parameter_totals(facts.imported);
   for (std::string_view entry : {kInfer, kTrainStep})
     if (const Function* planned = facts.planned.find_function(entry)) {
       facts.reports[std::string(entry)] =
@@ -60,10 +57,10 @@ nlohmann::ordered_json to_json(const Facts& facts) {
     json["arena_bytes"][key] = report.arena_bytes;
     json["floor_bytes"][key] = facts.floors.at(entry);
   }
-  json["params_bytes"] = facts.parameter_bytes;
+  json["params_bytes"] = facts.parameters.bytes;
   json["state_bytes"] = state_bytes(facts.planned);
   json["derived_bytes"] = 0;
-  json["parameters"] = facts.parameters;
+  json["parameters"] = facts.parameters.elements;
   const auto& work = facts.reports.contains(std::string(kTrainStep))
                          ? facts.reports.at(std::string(kTrainStep))
                          : facts.reports.at(std::string(kInfer));
@@ -87,13 +84,7 @@ void print_entry(const Facts& facts, const std::string& name) {
   const Function& entry = facts.imported.function(name);
   const MemoryReport& report = facts.reports.at(name);
   fmt::print("\n{}\n", name);
-  for (const Parameter& parameter : entry.parameters)
-    if (parameter.state.empty() && !is_control_input(entry[parameter.value].name))
-      fmt::print("  input   {:20} {}\n", entry[parameter.value].name,
-                 to_string(entry.type(parameter.value)));
-  for (const Result& result : entry.results)
-    if (result.state.empty())
-      fmt::print("  output  {:20} {}\n", result.name, to_string(entry.type(result.value)));
+  print_signature(entry);
   fmt::print("  ops     {} as written, {} kernels\n", entry.ops.size(),
              facts.planned.function(name).ops.size());
   auto gigaflops = [](int64_t flops) { return static_cast<double>(flops) * 1e-9; };
@@ -110,8 +101,8 @@ void print_entry(const Facts& facts, const std::string& name) {
 }
 
 void print_text(const Facts& facts, const InfoFlags& flags) {
-  fmt::print("{}: {} parameters ({}), state {}\n", facts.imported.name, facts.parameters,
-             human_bytes(facts.parameter_bytes), human_bytes(state_bytes(facts.planned)));
+  fmt::print("{}: {} parameters ({}), state {}\n", facts.imported.name, facts.parameters.elements,
+             human_bytes(facts.parameters.bytes), human_bytes(state_bytes(facts.planned)));
   if (flags.train)
     fmt::print("gradients: {}\n", differentiable(facts.imported) ? "yes" : "no");
   for (const StateTensor& state : facts.imported.states)

@@ -1,8 +1,11 @@
 #include "tools/commands/output.h"
 
+#include <fmt/format.h>
+
 #include <cstdio>
 #include <filesystem>
 
+#include "compiler/entries.h"
 #include "ir/diagnostic.h"
 #include "runtime/file.h"
 
@@ -27,6 +30,26 @@ void make_folder(const std::string& path) {
   if (error || !std::filesystem::is_directory(path))
     throw UserError(path,
                     fmt::format("cannot be made a folder{}", error ? ": " + error.message() : ""));
+}
+
+void print_signature(const Function& entry) {
+  for (const Parameter& parameter : entry.parameters)
+    if (parameter.state.empty() && !is_control_input(entry[parameter.value].name))
+      fmt::print("  input   {:20} {}\n", entry[parameter.value].name,
+                 to_string(entry.type(parameter.value)));
+  for (const Result& result : entry.results)
+    if (result.state.empty())
+      fmt::print("  output  {:20} {}\n", result.name, to_string(entry.type(result.value)));
+}
+
+ParameterTotals parameter_totals(const Module& module) {
+  ParameterTotals totals;
+  for (const StateTensor& state : module.states)
+    if (state.role == Role::parameter) {
+      totals.elements += state.type.elements();
+      totals.bytes += state.type.bytes();
+    }
+  return totals;
 }
 
 }  // namespace gradc

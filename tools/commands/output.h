@@ -1,6 +1,9 @@
 #pragma once
-// Where commands put text.
+// Where commands put text, and what several of them say of a model.
+#include <cstdint>
 #include <string>
+
+#include "ir/module.h"
 
 namespace gradc {
 
@@ -8,5 +11,13 @@ namespace gradc {
 void write_text(const std::string& path, const std::string& text);
 // Makes a folder, and those above it.
 void make_folder(const std::string& path);
+
+// What an entry takes and gives, but for control inputs and state: a line each.
+void print_signature(const Function& entry);
+
+struct ParameterTotals {
+  int64_t elements = 0, bytes = 0;
+};
+ParameterTotals parameter_totals(const Module& module);
 
 }  // namespace gradc
