@@ -3,7 +3,9 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstdio>
 #include <cstring>
+#include <iostream>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <random>
@@ -20,7 +22,8 @@ namespace {
 
 struct BenchFlags {
   ModelFlags model;
-  bool train = false;
+  std::string feed;
+  bool train = false, on_request = false;
   double seconds = 3;
 };
 
@@ -80,45 +83,101 @@ int64_t contraction_flops(const Module& planned, const Function& entry) {
   return flops;
 }
 
+class Bench {
+ public:
+  explicit Bench(BenchFlags& flags)
+      : flags_(flags),
+        entry_(flags.train ? kTrainStep : kInfer),
+        arrays_(flags.feed.empty() ? std::vector<NamedArray>()
+                                   : read_feed(flags.model, flags.feed)),
+        session_(flags.model),
+        call_(session_, entry_) {
+    if (flags.feed.empty())
+      fill_inputs(call_);
+    else
+      call_.feed(arrays_, flags.feed);
+    call_.set_scalar(kLearningRate, 0);  // the parameters stay as they are
+    call_.set_scalar(kTotalSteps, 1000);
+    const Module& planned = session_.planned();
+    flops_ = contraction_flops(planned, planned.function(entry_));
+  }
+
+  void run() {
+    if (!flags_.on_request) {
+      measure_once();
+      flags_.model.json ? fmt::print("{}\n", json().dump(2)) : print();
+      return;
+    }
+    // A script that runs several programs in turn waits for this line, then asks for each round.
+    call_.run();
+    fmt::print("{}\n", facts().dump());
+    std::fflush(stdout);
+    for (std::string line; std::getline(std::cin, line);) {
+      measure_once();
+      fmt::print("{}\n", json().dump());
+      std::fflush(stdout);
+    }
+  }
+
+ private:
+  void measure_once() {
+    double before = fma_peak_gflops(session_.threads());
+    times_ = measure(call_, flags_.seconds);
+    peak_ = std::max(before, fma_peak_gflops(session_.threads()));
+    gflops_ = static_cast<double>(flops_) / times_.median * 1e-6;
+  }
+
+  // What does not depend on the time.
+  nlohmann::ordered_json facts() const {
+    nlohmann::ordered_json json;
+    json["model"] = session_.imported().name;
+    json["entry"] = entry_;
+    json["threads"] = session_.threads();
+    json["contraction_flops"] = flops_;
+    json["arena_bytes"] = call_.entry().arena_bytes;
+    json["compile_ms"] = session_.compile_milliseconds();
+    if (flags_.train)
+      json["loss"] = call_.scalar_output(kLoss);
+    return json;
+  }
+
+  nlohmann::ordered_json json() const {
+    nlohmann::ordered_json json = facts();
+    json["step_ms"] = {{"min", times_.min}, {"median", times_.median}};
+    json["runs"] = times_.runs;
+    json["gflops"] = gflops_;
+    json["peak_gflops"] = peak_;
+    json["fraction_of_peak"] = gflops_ / peak_;
+    return json;
+  }
+
+  void print() const {
+    fmt::print("{} {}: {:.3f} ms median, {:.3f} ms min of {} runs, {} thread{}\n",
+               session_.imported().name, entry_, times_.median, times_.min, times_.runs,
+               session_.threads(), session_.threads() == 1 ? "" : "s");
+    fmt::print(
+        "products and convolutions: {:.1f} GFLOP/s, {:.0f} % of the {:.1f} GFLOP/s this machine "
+        "can do\n",
+        gflops_, 100 * gflops_ / peak_, peak_);
+    fmt::print("arena {}, compiled in {:.0f} ms\n",
+               human_bytes(static_cast<int64_t>(call_.entry().arena_bytes)),
+               session_.compile_milliseconds());
+  }
+
+  BenchFlags& flags_;
+  std::string entry_;
+  std::vector<NamedArray> arrays_;  // of --feed
+  Session session_;
+  EntryCall call_;
+  int64_t flops_ = 0;
+  Times times_;  // of the last round
+  double peak_ = 0, gflops_ = 0;
+};
+
 void bench(BenchFlags& flags) {
   finish(flags.model);
   flags.model.options.train = flags.train;
-  std::string entry(flags.train ? kTrainStep : kInfer);
-  Session session(flags.model);
-  EntryCall call(session, entry);
-  fill_inputs(call);
-  call.set_scalar(kLearningRate, 0);  // the parameters stay as they are
-  call.set_scalar(kTotalSteps, 1000);
-  double peak_before = fma_peak_gflops(session.threads());
-  Times times = measure(call, flags.seconds);
-  double peak = std::max(peak_before, fma_peak_gflops(session.threads()));
-  int64_t flops = contraction_flops(session.planned(), session.planned().function(entry));
-  double gflops = static_cast<double>(flops) / times.median * 1e-6;
-  if (flags.model.json) {
-    nlohmann::ordered_json json;
-    json["model"] = session.imported().name;
-    json["entry"] = entry;
-    json["threads"] = session.threads();
-    json["step_ms"] = {{"min", times.min}, {"median", times.median}};
-    json["runs"] = times.runs;
-    json["gflops"] = gflops;
-    json["peak_gflops"] = peak;
-    json["fraction_of_peak"] = gflops / peak;
-    json["arena_bytes"] = call.entry().arena_bytes;
-    json["compile_ms"] = session.compile_milliseconds();
-    fmt::print("{}\n", json.dump(2));
-    return;
-  }
-  fmt::print("{} {}: {:.3f} ms median, {:.3f} ms min of {} runs, {} thread{}\n",
-             session.imported().name, entry, times.median, times.min, times.runs, session.threads(),
-             session.threads() == 1 ? "" : "s");
-  fmt::print(
-      "products and convolutions: {:.1f} GFLOP/s, {:.0f} % of the {:.1f} GFLOP/s this machine can "
-      "do\n",
-      gflops, 100 * gflops / peak, peak);
-  fmt::print("arena {}, compiled in {:.0f} ms\n",
-             human_bytes(static_cast<int64_t>(call.entry().arena_bytes)),
-             session.compile_milliseconds());
+  Bench(flags).run();
 }
 
 }  // namespace
@@ -129,6 +188,11 @@ void add_bench(CLI::App& app) {
   add_model_flags(*command, flags->model);
   add_optimizer_flags(*command, flags->model);
   command->add_flag("--train", flags->train, "The training step instead of inference");
+  command->add_option("--feed", flags->feed, "A .npz file with arrays named as the model's inputs")
+      ->type_name("FILE");
+  command->add_flag("--on-request", flags->on_request,
+                    "Measure once per line on standard input and print a line of JSON each, for "
+                    "scripts that run several programs in turn");
   command->add_option("--seconds", flags->seconds, "How long to measure")->check(finite_number());
   command->callback([flags] { bench(*flags); });
 }
