@@ -1,10 +1,16 @@
 // Products and convolutions against the FMA peak of this machine, one thread:
-//   contract_bench [dot|lenet|resnet|'dot(f32[64,64], f32[64,64]) {...}']
-// Time is the thread's own, the best of many calls, so that a busy machine disturbs little.
+//   contract_bench [dot|dense|few|lenet|resnet|'dot(f32[64,64], f32[64,64]) {...}'] ...
+//   dot    products as such: A and B each as they are and transposed
+//   dense  forward, data gradient and weight gradient of the layers of mlp, deep_mlp, gpt and lstm
+//   few    few rows, columns or products; batches of them as in attention; matrix times vector
+// Time is the thread's own, the best of many calls, between which the peak is measured again and
+// again: a busy machine disturbs little, and a clock that changes hardly more.
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <chrono>
+#include <cstdio>
 #include <ctime>
 #include <memory>
 #include <string>
@@ -29,6 +35,26 @@ std::string product(int64_t m, int64_t n, int64_t k, bool a_transposed, bool b_t
       "dot(f32[{},{}], f32[{},{}]) {{batch_a=[], batch_b=[], sum_a=[{}], sum_b=[{}]}}",
       a_transposed ? k : m, a_transposed ? m : k, b_transposed ? n : k, b_transposed ? k : n,
       a_transposed ? 0 : 1, b_transposed ? 1 : 0);
+}
+
+struct Dense {
+  int64_t batch, inputs, outputs;
+};
+
+// The layer, its gradient with respect to its input, and that with respect to its weights.
+std::vector<std::string> products(const Dense& d) {
+  return {product(d.batch, d.outputs, d.inputs, false, true),
+          product(d.batch, d.inputs, d.outputs, false, false),
+          product(d.outputs, d.inputs, d.batch, true, false)};
+}
+
+// 24 products of m x k and k x n elements; the summed axes as they lie in memory.
+std::string attention(int64_t m, int64_t n, int64_t k, int64_t sum_a, int64_t sum_b) {
+  std::string a = sum_a == 2 ? fmt::format("{},{}", m, k) : fmt::format("{},{}", k, m);
+  std::string b = sum_b == 2 ? fmt::format("{},{}", n, k) : fmt::format("{},{}", k, n);
+  return fmt::format(
+      "dot(f32[24,{}], f32[24,{}]) {{batch_a=[0], batch_b=[0], sum_a=[{}], sum_b=[{}]}}", a, b,
+      sum_a, sum_b);
 }
 
 struct Layer {
@@ -60,10 +86,46 @@ void append(std::vector<std::string>& to, const std::vector<std::string>& more) 
 std::vector<std::string> cases_named(const std::string& name) {
   std::vector<std::string> cases;
   if (name == "dot") {
-    for (int64_t n : {64, 128, 256, 512, 1000})
-      for (bool a : {false, true})
-        for (bool b : {false, true})
-          cases.push_back(product(n, n, n, a, b));
+    for (auto [m, n, k] : {std::array<int64_t, 3>{128, 512, 784},
+                           {256, 512, 512},
+                           {1024, 1024, 1024},
+                           {1024, 384, 384},
+                           {64, 10, 512},
+                           {64, 64, 64},
+                           {128, 128, 128},
+                           {512, 512, 512},
+                           {1000, 1000, 1000}})
+      append(cases, {product(m, n, k, false, false), product(m, n, k, false, true),
+                     product(m, n, k, true, false)});
+  } else if (name == "dense") {
+    for (const Dense& layer : {Dense{128, 784, 512},
+                               {128, 512, 512},
+                               {128, 512, 10},
+                               {256, 512, 512},
+                               {256, 512, 10},
+                               {1024, 384, 1152},
+                               {1024, 384, 384},
+                               {1024, 384, 1536},
+                               {1024, 1536, 384},
+                               {1024, 384, 512},
+                               {2048, 128, 1024},
+                               {32, 256, 1024},
+                               {32, 256, 10}})
+      append(cases, products(layer));
+  } else if (name == "few") {
+    for (auto [m, n, k] : {std::array<int64_t, 3>{8, 512, 512},
+                           {32, 512, 512},
+                           {4, 1000, 1000},
+                           {512, 512, 8},
+                           {512, 512, 32},
+                           {512, 32, 512},
+                           {512, 16, 512},
+                           {1, 512, 512},
+                           {512, 1, 512}})
+      append(cases, {product(m, n, k, false, false), product(m, n, k, false, true),
+                     product(m, n, k, true, false)});
+    append(cases, {attention(256, 256, 64, 2, 2), attention(256, 64, 256, 2, 1),
+                   attention(256, 64, 256, 1, 1)});
   } else if (name == "lenet") {
     append(cases, convolutions({64, 1, 32, 28, 5, 1, 2}));
     cases.erase(cases.begin() + 1);  // nobody asks for the gradient of the images
@@ -134,39 +196,67 @@ class Buffer {
   std::vector<float> floats_;
 };
 
-double best_seconds(const gradc_entry& entry) {
+struct Measured {
+  double seconds = 1e9, peak = 0;  // of a call; FLOP/s
+};
+
+Measured measure(const gradc_entry& entry) {
   Buffer a(entry.inputs[0].bytes), b(entry.inputs[1].bytes), y(entry.outputs[0].bytes);
   Buffer arena(entry.arena_bytes);
   const void* inputs[] = {a.data(), b.data()};
   void* outputs[] = {y.data()};
   gradc_context context{.arena = arena.data(), .parallel_for = run_serially, .threads = 1};
-  double best = 1e9, start = thread_seconds();
-  while (thread_seconds() - start < 0.2) {
-    auto calls = static_cast<int>(std::clamp(2e-4 / best, 1.0, 1000.0));
-    double begin = thread_seconds();
-    for (int i = 0; i < calls; ++i)
-      entry.function(&context, inputs, outputs);
-    best = std::min(best, (thread_seconds() - begin) / calls);
+  Measured best;
+  for (double start = thread_seconds(); thread_seconds() - start < 0.3;) {
+    best.peak = std::max(best.peak, 1e9 * fma_peak_gflops(1));
+    double slice = thread_seconds();
+    do {
+      auto calls = static_cast<int>(std::clamp(2e-4 / best.seconds, 1.0, 1000.0));
+      double begin = thread_seconds();
+      for (int i = 0; i < calls; ++i)
+        entry.function(&context, inputs, outputs);
+      best.seconds = std::min(best.seconds, (thread_seconds() - begin) / calls);
+    } while (thread_seconds() - slice < 4e-3);
   }
   return best;
+}
+
+// How the operands lie, as the usual names have it: which of them is transposed.
+std::string layout_of(const std::string& text) {
+  auto ends = [&](std::string_view what) { return text.find(what) != std::string::npos; };
+  if (!text.starts_with("dot"))
+    return "";
+  bool batched = ends("batch_a=[0]");
+  bool a = ends(batched ? "sum_a=[1]" : "sum_a=[0]"), b = ends(batched ? "sum_b=[2]" : "sum_b=[1]");
+  return fmt::format("{}{} ", a ? 'T' : 'N', b ? 'T' : 'N');
+}
+
+void measure_all(const std::vector<std::string>& cases, const Target& target) {
+  double all_flops = 0, all_seconds = 0, all_ideal = 0;
+  for (const std::string& text : cases) {
+    Compiled compiled = compile(text, target);
+    Measured best = measure(compiled.code->get()->entries[0]);
+    double ideal = compiled.flops / best.peak;
+    fmt::print("{:>9.1f} us {:>6.1f} GFLOP/s {:>5.1f} % of {:.0f}, compiled in {:>4.0f} ms: {}{}\n",
+               1e6 * best.seconds, 1e-9 * compiled.flops / best.seconds,
+               100 * ideal / best.seconds, 1e-9 * best.peak, compiled.milliseconds,
+               layout_of(text), text.substr(0, text.find(')') + 1));
+    std::fflush(stdout);
+    all_flops += compiled.flops;
+    all_seconds += best.seconds;
+    all_ideal += ideal;
+  }
+  fmt::print("{:>9.1f} us {:>6.1f} GFLOP/s {:>5.1f} % in all\n", 1e6 * all_seconds,
+             1e-9 * all_flops / all_seconds, 100 * all_ideal / all_seconds);
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
   Target target = target_for("native");
-  double all_flops = 0, all_seconds = 0;
-  for (const std::string& text : cases_named(argc > 1 ? argv[1] : "lenet")) {
-    Compiled compiled = compile(text, target);
-    double seconds = best_seconds(compiled.code->get()->entries[0]);
-    double peak = 1e9 * fma_peak_gflops(1);
-    fmt::print("{:>9.1f} us {:>6.1f} GFLOP/s {:>5.1f} % of {:.0f}, compiled in {:>4.0f} ms: {}\n",
-               1e6 * seconds, 1e-9 * compiled.flops / seconds,
-               100 * compiled.flops / seconds / peak, 1e-9 * peak, compiled.milliseconds,
-               text.substr(0, text.find(')') + 1));
-    all_flops += compiled.flops;
-    all_seconds += seconds;
-  }
-  fmt::print("{:>9.1f} us {:>6.1f} GFLOP/s in all\n", 1e6 * all_seconds,
-             1e-9 * all_flops / all_seconds);
+  std::vector<std::string> names(argv + 1, argv + argc);
+  if (names.empty())
+    names = {"dot", "dense", "few"};
+  for (const std::string& name : names)
+    measure_all(cases_named(name), target);
 }
