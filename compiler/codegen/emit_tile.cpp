@@ -12,9 +12,9 @@ namespace {
 
 using llvm::Value;
 
-// Steps of the summed loop that are unrolled: enough to hide the loop's own instructions, few
-// enough to stay in the decoder's cache.
-constexpr int64_t kMaxUnrolledProducts = 160;
+// Steps of the summed loop that are unrolled: enough to hide the loop's own instructions, no more:
+// on Sapphire Rapids 6 x 4 vectors lose 2 % with 6 steps, 6 % with 1, against 3 or 4.
+constexpr int64_t kMaxUnrolledProducts = 100;
 constexpr int64_t kMaxUnroll = 8;
 
 Value* element_address(llvm::IRBuilder<>& b, llvm::Type* element, Value* base, int64_t offset) {
