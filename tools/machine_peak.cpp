@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cmath>
 #include <cstdint>
+#include <cstring>
 #include <thread>
 #include <vector>
 
@@ -55,6 +56,33 @@ __attribute__((target("avx2,fma"))) int64_t flops_avx2() {
   return kRounds * kChains * 16;
 }
 
+__attribute__((target("avx512f"))) void copy_avx512(char* to, const char* from, size_t bytes,
+                                                    bool streaming) {
+  for (size_t at = 0; at < bytes; at += 256) {
+    __m512i part[4];
+    for (size_t i = 0; i < 4; ++i)
+      part[i] = _mm512_load_si512(from + at + 64 * i);
+    for (size_t i = 0; i < 4; ++i)
+      if (streaming)
+        _mm512_stream_si512(reinterpret_cast<__m512i*>(to + at + 64 * i), part[i]);
+      else
+        _mm512_store_si512(to + at + 64 * i, part[i]);
+  }
+  _mm_sfence();
+}
+
+__attribute__((target("avx2"))) void copy_avx2(char* to, const char* from, size_t bytes,
+                                               bool streaming) {
+  for (size_t at = 0; at < bytes; at += 32) {
+    __m256i part = _mm256_load_si256(reinterpret_cast<const __m256i*>(from + at));
+    if (streaming)
+      _mm256_stream_si256(reinterpret_cast<__m256i*>(to + at), part);
+    else
+      _mm256_store_si256(reinterpret_cast<__m256i*>(to + at), part);
+  }
+  _mm_sfence();
+}
+
 #endif
 
 // The portable form, and that of CPUs without wide vectors: scalar chains.
@@ -83,6 +111,17 @@ int64_t run_once() {
 }
 
 }  // namespace
+
+void copy_bytes(char* to, const char* from, size_t bytes, bool streaming) {
+#if defined(__x86_64__)
+  if (__builtin_cpu_supports("avx512f"))
+    return copy_avx512(to, from, bytes, streaming);
+  if (__builtin_cpu_supports("avx2"))
+    return copy_avx2(to, from, bytes, streaming);
+#endif
+  std::memcpy(to, from, bytes);
+  static_cast<void>(streaming);
+}
 
 double fma_peak_gflops(int threads) {
   double best = 0;
