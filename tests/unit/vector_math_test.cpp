@@ -74,7 +74,7 @@ struct Promise {
 
 const Promise kPromises[] = {
     {Opcode::exp, std::exp, 1, kInfinity},     {Opcode::log, std::log, 1, kInfinity},
-    {Opcode::tanh, std::tanh, 2, kInfinity},   {Opcode::sigmoid, sigmoid, 2.5, kInfinity},
+    {Opcode::tanh, std::tanh, 2.5, kInfinity}, {Opcode::sigmoid, sigmoid, 2.5, kInfinity},
     {Opcode::erf, std::erf, 2.5, kInfinity},   {Opcode::expm1, std::expm1, 2, kInfinity},
     {Opcode::log1p, std::log1p, 2, kInfinity}, {Opcode::sin, std::sin, 2, 1e5},
     {Opcode::cos, std::cos, 2, 1e5},
