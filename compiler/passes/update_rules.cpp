@@ -51,23 +51,24 @@ Expr bias_correction(double beta, Expr t) {
   return -apply(Opcode::expm1, std::log(beta) * t);
 }
 
-// lr, lr / (1 - beta1^t), sqrt(1 - beta2^t)
+// lr, lr / (1 - beta1^t), 1 / sqrt(1 - beta2^t)
 std::vector<Expr> adam_scalars(Expr learning_rate, Expr t, const OptimizerOptions& options) {
   return {learning_rate, learning_rate / bias_correction(options.beta1, t),
-          sqrt(bias_correction(options.beta2, t))};
+          number(t, 1) / sqrt(bias_correction(options.beta2, t))};
 }
 
 // m' = m + (1 - beta1) * (g - m);  v' = beta2 * v + (1 - beta2) * g^2
-// p' = p - lr / (1 - beta1^t) * m' / (sqrt(v') / sqrt(1 - beta2^t) + epsilon)
+// p' = p - lr / (1 - beta1^t) * m' / (sqrt(v') / sqrt(1 - beta2^t) + epsilon), where the inner
+// division, the same for all elements, is a product with the reciprocal.
 // `parameter` is what the step is subtracted from: where its decay, a scalar, has been taken off
 // already, that is part of what the parameter loses.
 UpdateOutput adam_step(const UpdateInput& in, Expr parameter, Expr gradient,
                        const OptimizerOptions& options, std::optional<Expr> decay = std::nullopt) {
   Expr m = in.state[0], v = in.state[1];
-  Expr step_size = in.scalars[1], root_correction = in.scalars[2];
+  Expr step_size = in.scalars[1], root_scale = in.scalars[2];
   m = m + (1 - options.beta1) * (gradient - m);
   v = options.beta2 * v + (1 - options.beta2) * (gradient * gradient);
-  Expr denominator = sqrt(v) / root_correction + options.epsilon;
+  Expr denominator = sqrt(v) * root_scale + options.epsilon;
   Expr step = step_size * (m / denominator);
   // Before the parameter's next content, which waits for all that reads the old one: only so do
   // they fit into one kernel.
