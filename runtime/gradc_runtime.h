@@ -70,6 +70,11 @@ typedef struct gradc_tensor {
 typedef void (*gradc_body)(void* data, int64_t begin, int64_t end, int32_t worker);
 typedef void (*gradc_parallel_for)(void* pool, int64_t count, gradc_body body, void* data);
 
+/* A clock's eye on an entry: called before each of its kernels, which `kernel` counts from 0, and
+ * once more after the last. Only code that was compiled with marks (`gradc bench --profile`) calls
+ * it. */
+typedef void (*gradc_mark)(void* data, uint32_t kernel);
+
 /* What an entry is called with. Compiled code reads these fields by offset: append only. */
 typedef struct gradc_context {
   void* state; /* module->state_bytes */
@@ -78,6 +83,8 @@ typedef struct gradc_context {
   void* pool; /* first argument of parallel_for */
   int32_t threads; /* 1 .. module->max_threads */
   int32_t reserved;
+  gradc_mark mark; /* null: none */
+  void* mark_data; /* first argument of mark */
 } gradc_context;
 
 /* inputs[i] and outputs[i] are the caller's buffers, in the order of the entry's tables. */
@@ -137,6 +144,8 @@ void gradc_destroy(gradc_instance* instance);
  * of the workers' numbers. */
 void gradc_set_parallel_for(gradc_instance* instance, gradc_parallel_for f, void* pool,
                             int32_t threads);
+
+void gradc_set_mark(gradc_instance* instance, gradc_mark f, void* data); /* between runs */
 
 const gradc_entry* gradc_find_entry(const gradc_module* module, const char* name); /* or null */
 const gradc_tensor* gradc_find_state(const gradc_module* module, const char* name); /* or null */

@@ -173,6 +173,11 @@ void gradc_set_parallel_for(gradc_instance* instance, gradc_parallel_for f, void
       worker_limit(instance->module, f ? threads : gradc_pool_threads(instance->pool));
 }
 
+void gradc_set_mark(gradc_instance* instance, gradc_mark f, void* data) {
+  instance->context.mark = f;
+  instance->context.mark_data = data;
+}
+
 const gradc_entry* gradc_find_entry(const gradc_module* module, const char* name) {
   for (uint32_t i = 0; i < module->entry_count; ++i)
     if (std::strcmp(module->entries[i].name, name) == 0)

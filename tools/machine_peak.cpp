@@ -4,7 +4,11 @@
 #include <chrono>
 #include <cmath>
 #include <cstdint>
+#include <cstdlib>
 #include <cstring>
+#include <memory>
+#include <new>
+#include <numeric>
 #include <thread>
 #include <vector>
 
@@ -110,6 +114,46 @@ int64_t run_once() {
   return flops_scalar();
 }
 
+// What `work(thread)` gets done per second, of all threads together: the best of some attempts.
+template <typename Work>
+double best_rate(int threads, int attempts, Work work) {
+  double best = 0;
+  for (int attempt = 0; attempt < attempts; ++attempt) {
+    std::vector<double> rates(static_cast<size_t>(threads));
+    auto timed = [&](size_t i) {
+      auto begin = std::chrono::steady_clock::now();
+      auto done = static_cast<double>(work(i));
+      rates[i] =
+          done / std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+    };
+    std::vector<std::thread> others;
+    for (size_t i = 1; i < rates.size(); ++i)
+      others.emplace_back(timed, i);
+    timed(0);
+    for (std::thread& other : others)
+      other.join();
+    best = std::max(best, std::accumulate(rates.begin(), rates.end(), 0.0));
+  }
+  return best;
+}
+
+// Memory aligned for copy_bytes, and touched.
+class AlignedBytes {
+ public:
+  explicit AlignedBytes(size_t size) : data_(static_cast<char*>(std::aligned_alloc(64, size))) {
+    if (!data_)
+      throw std::bad_alloc();
+    std::memset(data_.get(), 1, size);
+  }
+  char* get() const { return data_.get(); }
+
+ private:
+  struct Free {
+    void operator()(char* data) const { std::free(data); }
+  };
+  std::unique_ptr<char, Free> data_;
+};
+
 }  // namespace
 
 void copy_bytes(char* to, const char* from, size_t bytes, bool streaming) {
@@ -124,28 +168,26 @@ void copy_bytes(char* to, const char* from, size_t bytes, bool streaming) {
 }
 
 double fma_peak_gflops(int threads) {
+  return 1e-9 * best_rate(threads, 5, [](size_t) { return run_once(); });
+}
+
+double copy_gigabytes(int threads, int64_t bytes) {
+  constexpr int64_t kMoved = 48 << 20;  // per attempt: a few milliseconds from main memory
+  constexpr int64_t kUnit = 256;  // of copy_bytes
+  int64_t half = std::max<int64_t>(bytes / 2 / threads / kUnit, 1) * kUnit;
+  auto size = static_cast<size_t>(half);
+  std::vector<AlignedBytes> memory;
+  for (int i = 0; i < 2 * threads; ++i)
+    memory.emplace_back(size);
+  int64_t rounds = std::max<int64_t>(kMoved / (2 * half), 1);
   double best = 0;
-  for (int attempt = 0; attempt < 5; ++attempt) {
-    std::vector<double> rates(static_cast<size_t>(threads));
-    auto work = [&rates](size_t i) {
-      auto begin = std::chrono::steady_clock::now();
-      int64_t flops = run_once();
-      double seconds =
-          std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-      rates[i] = static_cast<double>(flops) / seconds * 1e-9;
-    };
-    std::vector<std::thread> others;
-    for (size_t i = 1; i < rates.size(); ++i)
-      others.emplace_back(work, i);
-    work(0);
-    for (std::thread& other : others)
-      other.join();
-    double sum = 0;
-    for (double rate : rates)
-      sum += rate;
-    best = std::max(best, sum);
-  }
-  return best;
+  for (bool streaming : {false, true})
+    best = std::max(best, best_rate(threads, 8, [&](size_t i) {
+                      for (int64_t round = 0; round < rounds; ++round)
+                        copy_bytes(memory[2 * i].get(), memory[2 * i + 1].get(), size, streaming);
+                      return rounds * 2 * half;
+                    }));
+  return 1e-9 * best;
 }
 
 }  // namespace gradc

@@ -29,6 +29,7 @@ class Session {
   const Module& planned() const { return planned_; }
   const gradc_module& abi() const { return *abi_; }
   gradc_instance* instance() const { return instance_.get(); }
+  gradc_pool* pool() const { return pool_.get(); }
   const gradc_entry& entry(
       std::string_view name) const;  // fails when the model has none of this name
   double compile_milliseconds() const { return compile_milliseconds_; }

@@ -15,6 +15,7 @@ struct CodegenOptions {
   int threads = 1;  // as the module was planned for
   std::string prefix;  // of the object's symbols: it exports `<prefix>_module`
   std::string hash;  // of the model and the options; checkpoints carry it
+  bool marks = false;  // entries call gradc_context::mark around their kernels
 };
 
 enum class CodeFormat : uint8_t { object, assembly, llvm_ir };

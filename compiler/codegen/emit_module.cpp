@@ -88,9 +88,11 @@ class ModuleEmitter {
       llvm::Value*& known = addresses[value.index];
       return known ? known : known = address_of(code, storages[value.index]);
     };
+    uint32_t calls = 0;
     for (const Op& op : function.ops) {
       if (def(op).kernel == KernelClass::view)
         continue;
+      emit_mark(code, calls++);
       std::vector<llvm::Value*> arguments = {code->getArg(0)};
       for (ValueId operand : op.operands)
         arguments.push_back(address(operand));
@@ -99,8 +101,25 @@ class ModuleEmitter {
       arguments.push_back(offset(arena_, op.attrs.integer_or("scratch_at", 0)));
       b_.CreateCall(kernel_named(op.callee), arguments);
     }
+    emit_mark(code, calls);
     b_.CreateRetVoid();
     return code;
+  }
+
+  // if (context->mark) context->mark(context->mark_data, call)
+  void emit_mark(llvm::Function* code, uint32_t call) {
+    if (!options_.marks)
+      return;
+    auto block = [&] { return llvm::BasicBlock::Create(code_.getContext(), "", code); };
+    llvm::BasicBlock *marking = block(), *after = block();
+    llvm::Value* mark = context_field(code, offsetof(gradc_context, mark));
+    b_.CreateCondBr(b_.CreateIsNotNull(mark), marking, after);
+    b_.SetInsertPoint(marking);
+    auto* type = llvm::FunctionType::get(b_.getVoidTy(), {b_.getPtrTy(), b_.getInt32Ty()}, false);
+    b_.CreateCall(type, mark,
+                  {context_field(code, offsetof(gradc_context, mark_data)), b_.getInt32(call)});
+    b_.CreateBr(after);
+    b_.SetInsertPoint(after);
   }
 
   llvm::Function* kernel_named(const std::string& name) { return kernel(module_.function(name)); }

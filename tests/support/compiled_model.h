@@ -47,6 +47,7 @@ class Training {
   // Runs init. `pool` may be null.
   Training(const gradc_module& module, gradc_pool* pool, uint32_t seed = 1);
   bool step();  // false on an error; no check of Catch's, so that any thread may call it
+  gradc_instance* instance() const { return instance_.get(); }
   // All outputs of each step so far, then the state.
   std::string bytes() const;
 

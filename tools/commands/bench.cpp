@@ -8,13 +8,16 @@
 #include <iostream>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <random>
 
 #include "compiler/entries.h"
 #include "compiler/plan/report.h"
 #include "ir/op_def.h"
 #include "tools/commands/commands.h"
+#include "tools/commands/output.h"
 #include "tools/machine_peak.h"
+#include "tools/profile.h"
 #include "tools/session.h"
 
 namespace gradc {
@@ -25,6 +28,7 @@ struct BenchFlags {
   std::string feed;
   bool train = false, on_request = false;
   double seconds = 3;
+  std::string profile;  // a file for the trace; "" for none
 };
 
 struct Times {
@@ -50,7 +54,8 @@ void fill_inputs(EntryCall& call) {
   }
 }
 
-Times measure(EntryCall& call, double seconds) {
+// `clock` may be null.
+Times measure(EntryCall& call, double seconds, KernelClock* clock) {
   using Clock = std::chrono::steady_clock;
   auto since = [](Clock::time_point begin) {
     return std::chrono::duration<double>(Clock::now() - begin).count();
@@ -63,6 +68,8 @@ Times measure(EntryCall& call, double seconds) {
     auto start = Clock::now();
     call.run();
     times.push_back(1e3 * since(start));
+    if (clock)
+      clock->finish_run();
   }
   std::sort(times.begin(), times.end());
   return {times.front(), times[times.size() / 2], times.size()};
@@ -100,11 +107,19 @@ class Bench {
     call_.set_scalar(kTotalSteps, 1000);
     const Module& planned = session_.planned();
     flops_ = contraction_flops(planned, planned.function(entry_));
+    if (flags.model.marks) {
+      kernels_ = kernels_of(planned, planned.function(entry_));
+      roofline_ = measure_roofline(session_.threads());
+      clock_.emplace(session_.instance(), session_.pool(), kernels_.size());
+    }
   }
 
   void run() {
     if (!flags_.on_request) {
       measure_once();
+      if (clock_)
+        write_text(flags_.profile,
+                   profile_trace(session_.imported().name, kernels_, clock_->latest()).dump());
       flags_.model.json ? fmt::print("{}\n", json().dump(2)) : print();
       return;
     }
@@ -122,8 +137,9 @@ class Bench {
  private:
   void measure_once() {
     double before = fma_peak_gflops(session_.threads());
-    times_ = measure(call_, flags_.seconds);
+    times_ = measure(call_, flags_.seconds, clock_ ? &*clock_ : nullptr);
     peak_ = std::max(before, fma_peak_gflops(session_.threads()));
+    roofline_.gflops = std::max(roofline_.gflops, peak_);
     gflops_ = static_cast<double>(flops_) / times_.median * 1e-6;
   }
 
@@ -148,6 +164,8 @@ class Bench {
     json["gflops"] = gflops_;
     json["peak_gflops"] = peak_;
     json["fraction_of_peak"] = gflops_ / peak_;
+    if (clock_)
+      json["kernels"] = profile_json(kernels_, clock_->least_nanoseconds(), roofline_);
     return json;
   }
 
@@ -162,6 +180,8 @@ class Bench {
     fmt::print("arena {}, compiled in {:.0f} ms\n",
                human_bytes(static_cast<int64_t>(call_.entry().arena_bytes)),
                session_.compile_milliseconds());
+    if (clock_)
+      fmt::print("\n{}", profile_table(kernels_, clock_->least_nanoseconds(), roofline_));
   }
 
   BenchFlags& flags_;
@@ -172,11 +192,18 @@ class Bench {
   int64_t flops_ = 0;
   Times times_;  // of the last round
   double peak_ = 0, gflops_ = 0;
+  // With --profile.
+  std::optional<KernelClock> clock_;
+  std::vector<ProfiledKernel> kernels_;
+  Roofline roofline_;
 };
 
 void bench(BenchFlags& flags) {
   finish(flags.model);
   flags.model.options.train = flags.train;
+  flags.model.marks = !flags.profile.empty();
+  if (flags.on_request && flags.model.marks)
+    throw UserError("", "--on-request and --profile exclude each other", Fault::command_line);
   Bench(flags).run();
 }
 
@@ -194,6 +221,10 @@ void add_bench(CLI::App& app) {
                     "Measure once per line on standard input and print a line of JSON each, for "
                     "scripts that run several programs in turn");
   command->add_option("--seconds", flags->seconds, "How long to measure")->check(finite_number());
+  command
+      ->add_option("--profile", flags->profile,
+                   "Time each kernel: a table, and this trace for Chrome or Perfetto")
+      ->type_name("FILE");
   command->callback([flags] { bench(*flags); });
 }
 

@@ -16,6 +16,7 @@ struct ModelFlags {
   std::string weights;  // safetensors; "" for fresh ones
   int64_t seed = 0;  // of initialisers and random ops
   bool json = false;
+  bool marks = false;  // as CodegenOptions::marks
   Options options;
 
   // Texts as given, until finish() reads them.
