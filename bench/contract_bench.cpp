@@ -247,9 +247,9 @@ void measure_all(const std::vector<std::string>& cases, const Target& target) {
     Measured best = measure(compiled.code->get()->entries[0]);
     double ideal = compiled.flops / best.peak;
     fmt::print("{:>9.1f} us {:>6.1f} GFLOP/s {:>5.1f} % of {:.0f}, compiled in {:>4.0f} ms: {}{}\n",
-               1e6 * best.seconds, 1e-9 * compiled.flops / best.seconds,
-               100 * ideal / best.seconds, 1e-9 * best.peak, compiled.milliseconds,
-               layout_of(text), text.substr(0, text.find(')') + 1));
+               1e6 * best.seconds, 1e-9 * compiled.flops / best.seconds, 100 * ideal / best.seconds,
+               1e-9 * best.peak, compiled.milliseconds, layout_of(text),
+               text.substr(0, text.find(')') + 1));
     std::fflush(stdout);
     all_flops += compiled.flops;
     all_seconds += best.seconds;

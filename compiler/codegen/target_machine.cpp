@@ -73,6 +73,23 @@ void initialize_llvm() {
   });
 }
 
+// Of one core. The same CPU name gives the same schedules on every machine, so nothing is measured.
+struct CacheSizes {
+  std::string_view cpu;
+  int64_t l1_kib, l2_kib;
+};
+constexpr CacheSizes kCacheSizes[] = {
+    {"x86-64-v4", 32, 1024},      {"skylake-avx512", 32, 1024}, {"cascadelake", 32, 1024},
+    {"icelake-server", 48, 1280}, {"sapphirerapids", 48, 2048}, {"emeraldrapids", 48, 2048},
+    {"graniterapids", 48, 2048},  {"znver4", 32, 1024},         {"znver5", 48, 1024},
+};
+
+const CacheSizes* cache_sizes_of(std::string_view cpu) {
+  const auto* found = std::find_if(std::begin(kCacheSizes), std::end(kCacheSizes),
+                                   [&](const CacheSizes& sizes) { return sizes.cpu == cpu; });
+  return found == std::end(kCacheSizes) ? nullptr : found;
+}
+
 }  // namespace
 
 Target target_for(const std::string& cpu) {
@@ -85,10 +102,17 @@ Target target_for(const std::string& cpu) {
   auto has = [&](std::string_view name) {
     return std::find(features.begin(), features.end(), name) != features.end();
   };
+  // Virtual machines may give the number of an older model; no CPU before this one has AMX.
+  if (native && has("amx-tile") && !cache_sizes_of(target.cpu))
+    target.cpu = "sapphirerapids";
   for (const std::string& name : features)
     target.features += (target.features.empty() ? "+" : ",+") + name;
   bool wide = has("avx512f") && has("avx512vl") && has("avx512bw") && has("avx512dq");
   target.vector_bytes = wide ? 64 : has("avx2") ? 32 : 16;
+  if (const CacheSizes* sizes = cache_sizes_of(target.cpu)) {
+    target.l1_bytes = sizes->l1_kib << 10;
+    target.l2_bytes = sizes->l2_kib << 10;
+  }
   target.vector_registers = wide || has("neon") ? 32 : 16;
   return target;
 }

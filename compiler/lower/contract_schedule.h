@@ -1,8 +1,9 @@
 #pragma once
 // How a contract kernel is split into tasks, passes over the summed loops, and register tiles. What
 // is chosen here never changes a bit of the result: every element's products are summed in the
-// order of the summed loops, one fma after the other (method tile and direct), or by lanes along
-// the innermost summed loop (method lanes), and which of the two follows from shapes and target.
+// order of the summed loops, one fma after the other (methods tile, panels, direct), or by lanes
+// along the innermost summed loop (method lanes), and which of the two follows from shapes and
+// target.
 //
 //   parallel task over blocks of the result's loops
 //     serial pass over blocks of the summed loops
@@ -18,6 +19,8 @@ namespace gradc {
 
 enum class ContractMethod : uint8_t {
   tile,  // register tiles: vectors along one loop that moves one operand, the other is broadcast
+  panels,  // tiles too, but the broadcast operand lies across the summed loops and is staged by
+           // rows
   direct,  // vectors along the last loop of the result, one sum per lane
   lanes  // vectors along the innermost summed loop: where the result has few columns
 };
@@ -25,7 +28,7 @@ std::string_view name_of(ContractMethod method);
 
 struct ContractSchedule {
   ContractMethod method = ContractMethod::direct;
-  // Method tile. Loops are indices into ContractionNest::loops; -1 means none.
+  // Methods tile and panels. Loops are indices into ContractionNest::loops; -1 means none.
   int64_t vector_operand = 1;  // b: the one that is read in vectors
   int64_t vector_loop = -1;
   int64_t row_loop = -1;
@@ -40,6 +43,7 @@ struct ContractSchedule {
   // staged one after the other.
   int64_t staged_from = 0;
   bool direct_store = false;  // sums go from registers through the epilogue to the results
+  int64_t row_group = 0;  // method panels: panels of rows whose part of a is staged at once
   // The result of the kernel in which sums wait for the next pass; -1: in scratch, or direct_store.
   int64_t sums_in = -1;
 };
@@ -49,6 +53,7 @@ struct ContractLimits {
   int64_t pass_elements = INT64_MAX;  // of the summed loops in a pass
   int64_t rows = INT64_MAX;  // whose sums, or whose part of a, are in scratch at once
   bool result_rows = false;  // vectors run along rows of the result, which can hold the sums
+  bool panels = true;  // where they are faster: b is staged for many columns at once
 };
 
 ContractSchedule choose_contract_schedule(const Function& kernel, const Target& target, int threads,

@@ -56,5 +56,8 @@ struct Segment {
   int64_t start = 0, size = 0, count = 0;  // `count` parts of `size` from `start` on
 };
 std::vector<Segment> segments(int64_t extent, int64_t parts);
+// `columns` in panels of at most `vectors` whole vectors, of nearly equal size; the last one may
+// end in a part of a vector.
+std::vector<Segment> vector_panels(int64_t columns, int64_t lanes, int64_t vectors);
 
 }  // namespace gradc

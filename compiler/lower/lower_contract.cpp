@@ -52,29 +52,13 @@ class TileLowering {
   }
 
   loop::Kernel run() {
-    for (const Segment& columns : column_panels())
+    for (const Segment& columns : vector_panels(nest_.loops[vector_].extent, lanes_, s_.vectors))
       for (const Segment& rows : row_parts())
         lower_tasks(columns, rows);
     return std::move(kernel_);
   }
 
  private:
-  // Panels of whole vectors; the last one may end in a part of a vector.
-  std::vector<Segment> column_panels() const {
-    int64_t columns = nest_.loops[vector_].extent, all = ceil_div(columns, lanes_);
-    std::vector<Segment> panels;
-    for (Segment panel : segments(all, ceil_div(all, s_.vectors)))
-      panels.push_back({panel.start * lanes_, panel.size * lanes_, panel.count});
-    Segment& last = panels.back();
-    if (int64_t missing = all * lanes_ - columns; missing > 0) {
-      Segment partial{columns - (last.size - missing), last.size - missing, 1};
-      if (--last.count == 0)
-        panels.pop_back();
-      panels.push_back(partial);
-    }
-    return panels;
-  }
-
   std::vector<Segment> row_parts() const {
     return row_ == nest_.loops.size() ? std::vector<Segment>{{0, 1, 1}}
                                       : segments(nest_.loops[row_].extent, s_.row_parts);
@@ -347,6 +331,8 @@ loop::Kernel lower_contract(const Function& kernel, const Target& target, int th
   switch (contract_schedule_of(kernel).method) {
     case ContractMethod::tile:
       return lower_contract_tile(kernel, target, threads);
+    case ContractMethod::panels:
+      return lower_contract_panels(kernel, target, threads);
     case ContractMethod::direct:
       return lower_contract_direct(kernel, target, threads);
     case ContractMethod::lanes:

@@ -165,23 +165,11 @@ class PaddedCopy {
   size_t opened_ = 0;
 };
 
-// The index of every axis of an operand without padding.
-std::vector<Scalar> operand_indices(loop::Builder& b, const ContractionNest& nest, size_t operand,
-                                    const std::vector<Scalar>& loops) {
-  std::vector<Scalar> indices;
-  for (const AffineIndex& index : nest.contraction.operand_indices[operand]) {
-    Scalar sum = b.index(index.offset);
-    for (auto [l, coefficient] : index.terms)
-      sum = b.add(sum, b.mul(loops[static_cast<size_t>(l)], b.index(coefficient)));
-    indices.push_back(sum);
-  }
-  return indices;
-}
-
 class VectorCopy {
  public:
   VectorCopy(KernelValues& values, const ContractionNest& nest, size_t operand, size_t vector_loop,
-             const NestBlock& block, int64_t row_elements, const ScratchBuffers& scratch)
+             const NestBlock& block, int64_t row_elements, const ScratchBuffers& scratch,
+             std::optional<Scalar> to)
       : values_(values),
         b_(values.builder()),
         nest_(nest),
@@ -190,10 +178,11 @@ class VectorCopy {
         size_(block.size),
         at_(block.start),
         row_elements_(row_elements),
-        scratch_(scratch) {}
+        scratch_(scratch),
+        to_(to ? *to : b_.index(0)) {}
 
   OperandAccess emit() {
-    OperandAccess access{0, b_.index(0), std::vector<int64_t>(nest_.loops.size())};
+    OperandAccess access{0, to_, std::vector<int64_t>(nest_.loops.size())};
     std::vector<size_t> summed;  // the loops of a row's number, outermost first
     int64_t rows = 1;
     for (size_t l = nest_.loops.size(); l-- > nest_.result_loops;) {
@@ -214,7 +203,6 @@ class VectorCopy {
       run.insert(run.begin(), summed.back());
       summed.pop_back();
     }
-    to_ = b_.index(0);
     for (size_t l : summed) {
       Scalar i = b_.begin_for(LoopKind::serial, size_[l])[0];
       at_[l] = b_.add(at_[l], i);
@@ -295,6 +283,18 @@ class VectorCopy {
 
 }  // namespace
 
+std::vector<Scalar> operand_indices(loop::Builder& b, const ContractionNest& nest, size_t operand,
+                                    const std::vector<Scalar>& loops) {
+  std::vector<Scalar> indices;
+  for (const AffineIndex& index : nest.contraction.operand_indices[operand]) {
+    Scalar sum = b.index(index.offset);
+    for (auto [l, coefficient] : index.terms)
+      sum = b.add(sum, b.mul(loops[static_cast<size_t>(l)], b.index(coefficient)));
+    indices.push_back(sum);
+  }
+  return indices;
+}
+
 OperandAccess access_in_place(KernelValues& values, const ContractionNest& nest, size_t operand,
                               const NestBlock& block) {
   loop::Builder& b = values.builder();
@@ -334,8 +334,8 @@ OperandAccess stage_padded(KernelValues& values, const ContractionNest& nest, si
 
 OperandAccess stage_vectors(KernelValues& values, const ContractionNest& nest, size_t operand,
                             size_t vector_loop, const NestBlock& block, int64_t row_elements,
-                            const ScratchBuffers& scratch) {
-  return VectorCopy(values, nest, operand, vector_loop, block, row_elements, scratch).emit();
+                            const ScratchBuffers& scratch, std::optional<Scalar> to) {
+  return VectorCopy(values, nest, operand, vector_loop, block, row_elements, scratch, to).emit();
 }
 
 }  // namespace gradc

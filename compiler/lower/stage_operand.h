@@ -2,6 +2,7 @@
 // Copies of a contraction's operands in scratch, in the order in which a tile reads them: a with
 // its padding and dilation made explicit, b with the vector loop innermost.
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -39,10 +40,21 @@ OperandAccess stage_padded(KernelValues& values, const ContractionNest& nest, si
 // Makes, or finds again, a scratch buffer of that name with so many elements at least.
 using ScratchBuffers = std::function<uint32_t(const std::string& name, int64_t elements)>;
 
-// Copies what the block reads as [summed loops][vector loop], rows of `row_elements`. The operand
-// has no padding, and no two of the block's loops move one of its axes.
+// Copies what the block reads as [summed loops][vector loop], rows of `row_elements`, to `to` in
+// the buffer, or its begin. The operand has no padding, and no two of the block's loops move one of
+// its axes.
 OperandAccess stage_vectors(KernelValues& values, const ContractionNest& nest, size_t operand,
                             size_t vector_loop, const NestBlock& block, int64_t row_elements,
-                            const ScratchBuffers& scratch);
+                            const ScratchBuffers& scratch,
+                            std::optional<loop::Scalar> to = std::nullopt);
+
+// Copies what the block reads as [panel of `rows` rows][summed loops][rows of the panel]. The
+// operand is as for stage_vectors, its rows are contiguous, and the block has whole panels.
+void stage_rows(KernelValues& values, const ContractionNest& nest, size_t operand, size_t row_loop,
+                const NestBlock& block, int64_t rows, uint32_t buffer);
+
+// The index of every axis of an operand without padding, at the nest's loops.
+std::vector<loop::Scalar> operand_indices(loop::Builder& builder, const ContractionNest& nest,
+                                          size_t operand, const std::vector<loop::Scalar>& loops);
 
 }  // namespace gradc

@@ -24,13 +24,14 @@ Attrs machine(const Options& options) {
 // order four times.
 constexpr ContractLimits kContractLimits[] = {
     {},
-    {.pass_elements = 256},
-    {.pass_elements = 128},
-    {.pass_elements = 128, .rows = 512},
-    {.pass_elements = 64, .rows = 512},
-    {.pass_elements = 64, .rows = 256},
-    {.pass_elements = 128, .rows = 256, .result_rows = true},
-    {.pass_elements = 64, .rows = 128, .result_rows = true},
+    {.panels = false},
+    {.pass_elements = 256, .panels = false},
+    {.pass_elements = 128, .panels = false},
+    {.pass_elements = 128, .rows = 512, .panels = false},
+    {.pass_elements = 64, .rows = 512, .panels = false},
+    {.pass_elements = 64, .rows = 256, .panels = false},
+    {.pass_elements = 128, .rows = 256, .result_rows = true, .panels = false},
+    {.pass_elements = 64, .rows = 128, .result_rows = true, .panels = false},
 };
 
 void set_bytes(Function& kernel, const loop::Kernel& loops) {

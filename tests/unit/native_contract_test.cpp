@@ -100,6 +100,8 @@ std::vector<std::string> multiplying_loops(const std::string& assembly) {
 
 constexpr const char* kProduct =
     "dot(f32[70,300], f32[300,150]) {batch_a=[], batch_b=[], sum_a=[1], sum_b=[0]}";
+constexpr const char* kWideWeights =
+    "dot(f32[300,1100], f32[300,159]) {batch_a=[], batch_b=[], sum_a=[0], sum_b=[0]}";
 constexpr const char* kManyColumns =
     "dot(f32[32,200], f32[300,200]) {batch_a=[], batch_b=[], sum_a=[1], sum_b=[1]}";
 constexpr const char* kConv =
@@ -145,6 +147,23 @@ TEST_CASE("threads, tiles and blocks never change a bit of a contraction", "[nat
   }
 }
 
+TEST_CASE("staging rows of a strided operand never changes a bit", "[native][contract]") {
+  Function entry = entry_of(kWideWeights, Fused::epilogue);
+  std::vector<Tensor> arguments = rough_arguments(entry);
+  auto in_tiles = [&](ContractSchedule& s) { CHECK(s.method == ContractMethod::tile); };
+  std::vector<double> bits = run_with(entry, arguments, 1, in_tiles, {.panels = false});
+  for (int threads : {1, 2})
+    for (int64_t group : {1, 3, 16})
+      for (int64_t pass : {300, 256, 70})
+        CHECK(run_with(entry, arguments, threads, [&](ContractSchedule& s) {
+                REQUIRE(s.method == ContractMethod::panels);
+                s.row_group = group;
+                s.blocks.back() = pass;
+                s.direct_store = pass == 300;
+                s.sums_in = pass == 300 ? -1 : 0;
+              }) == bits);
+}
+
 TEST_CASE("what limits scratch never changes a bit", "[native][contract]") {
   for (const char* example : {kProduct, kManyColumns, kConv, kDataGradient, kWeightGradient}) {
     CAPTURE(example);
@@ -187,7 +206,8 @@ TEST_CASE("sums wait for the next pass in scratch or in the result", "[native][c
 
 TEST_CASE("no tile spills in a loop", "[native][contract]") {
   for (const char* cpu : {"x86-64-v4", "x86-64-v3"})
-    for (const char* example : {kProduct, kConv, kDataGradient, kWeightGradient}) {
+    for (const char* example :
+         {kProduct, kWideWeights, kManyColumns, kConv, kDataGradient, kWeightGradient}) {
       CAPTURE(cpu, example);
       CodegenOptions options = test::codegen_options(cpu);
       Module module = test::planned_module(entry_of(example, Fused::nothing), options);

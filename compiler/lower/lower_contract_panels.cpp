@@ -1,0 +1,266 @@
+// Contract kernels as register tiles, where the operand that a tile broadcasts lies across the
+// summed loops, as in a weight gradient: read where it is, each product would take a cache line of
+// its own. So a few panels of rows are brought into the order in which tiles read them and used for
+// all columns of a task, whose part of b waits in the second level cache:
+//
+//   parallel task over a block of rows and a block of columns {
+//     pass over the summed loops {
+//       b: [panel of columns][summed][columns] in scratch
+//       group of panels of rows {
+//         a: [panel of rows][summed][rows] in scratch
+//         panel of rows { panel of columns { tile -> sums in the result, or results } }
+//       }
+//     }
+//   }
+#include <algorithm>
+
+#include "compiler/lower/contract_results.h"
+#include "compiler/lower/contract_schedule.h"
+#include "compiler/lower/lower_contract.h"
+#include "compiler/lower/split.h"
+#include "compiler/lower/stage_operand.h"
+
+namespace gradc {
+namespace {
+
+using loop::LoopKind;
+using loop::Scalar;
+
+int64_t ceil_div(int64_t x, int64_t y) {
+  return (x + y - 1) / y;
+}
+
+// A fork and a join cost about this many steps of a vector multiplication.
+constexpr int64_t kParallelSteps = 8000;
+
+class PanelLowering {
+ public:
+  PanelLowering(const Function& function, const Target& target, int threads)
+      : kernel_{.name = function.name},
+        builder_(kernel_),
+        values_(function, builder_),
+        nest_(contraction_nest(function)),
+        s_(contract_schedule_of(function)),
+        lanes_(target.lanes_f32()),
+        a_(1 - static_cast<size_t>(s_.vector_operand)),
+        b_(static_cast<size_t>(s_.vector_operand)),
+        vector_(static_cast<size_t>(s_.vector_loop)),
+        row_(static_cast<size_t>(s_.row_loop)) {
+    int64_t steps = element_count(nest_.contraction.result_dims) / lanes_ *
+                    element_count(nest_.contraction.summed_dims);
+    parallel_ = threads > 1 && steps > kParallelSteps;
+    summed_elements_ = 1;
+    for (size_t l = nest_.result_loops; l < nest_.loops.size(); ++l)
+      summed_elements_ *= s_.blocks[l];
+    int64_t columns = ceil_div(s_.blocks[vector_], lanes_) * lanes_;
+    b_buffer_ = scratch("b", summed_elements_ * columns);
+    a_buffer_ = scratch("a", summed_elements_ * s_.rows * s_.row_group);
+  }
+
+  loop::Kernel run() {
+    int64_t vectors = s_.blocks[vector_] / lanes_;
+    for (const Segment& columns : vector_panels(nest_.loops[vector_].extent, lanes_, vectors))
+      for (const Segment& rows : segments(nest_.loops[row_].extent, s_.row_parts))
+        lower_tasks(columns, rows);
+    return std::move(kernel_);
+  }
+
+ private:
+  uint32_t scratch(const std::string& name, int64_t elements) {
+    return builder_.add_buffer({name, loop::Space::scratch, nest_.sum_dtype(), elements});
+  }
+
+  Scalar scaled(Scalar x, int64_t factor) { return builder_.mul(x, builder_.index(factor)); }
+  Scalar begin_serial(int64_t count) {
+    return count > 1 ? builder_.begin_for(LoopKind::serial, count)[0] : builder_.index(0);
+  }
+  void end_serial(int64_t count) {
+    if (count > 1)
+      builder_.end_for();
+  }
+  Scalar start_of(const Segment& part, Scalar i) {
+    return builder_.add(builder_.index(part.start), scaled(i, part.size));
+  }
+
+  // The tasks of one shape.
+  void lower_tasks(const Segment& columns, const Segment& rows) {
+    Dims counts;
+    for (size_t l = 0; l < nest_.result_loops; ++l)
+      counts.push_back(l == vector_ ? columns.count
+                       : l == row_  ? rows.count
+                                    : nest_.loops[l].extent);
+    int64_t tasks = element_count(counts);
+    Scalar task = begin_parts(builder_, tasks, parallel_);
+    std::vector<Scalar> numbers = unravel(builder_, task, counts);
+    block_ = {std::vector<Scalar>(nest_.loops.size(), builder_.index(0)), s_.blocks};
+    for (size_t l = 0; l < nest_.result_loops; ++l) {
+      Segment part = l == vector_ ? columns : l == row_ ? rows : Segment{0, 1, 1};
+      block_.size[l] = part.size;
+      block_.start[l] = start_of(part, numbers[l]);
+    }
+    lower_passes(nest_.result_loops, true, true);
+    if (tasks > 1)
+      builder_.end_for();
+  }
+
+  // `first`, `last`: whether the loops outside of l are in their first, last iteration. These stand
+  // apart: the first finds no sums in the result, the last goes on to the epilogue.
+  void lower_passes(size_t l, bool first, bool last) {
+    if (l == nest_.loops.size()) {
+      first_pass_ = first;
+      last_pass_ = last;
+      lower_pass();
+      return;
+    }
+    int64_t extent = nest_.loops[l].extent;
+    for (Segment part : segments(extent, ceil_div(extent, s_.blocks[l])))
+      while (part.count > 0) {
+        bool begins = first && part.start == 0, ends = last && part.start + part.size == extent;
+        bool alone = begins || (last && part.count == 1);
+        int64_t count = alone ? 1 : part.count - (last ? 1 : 0);
+        Segment run{part.start, part.size, count};
+        Scalar i = begin_serial(count);
+        block_.start[l] = start_of(run, i);
+        block_.size[l] = part.size;
+        lower_passes(l + 1, begins, ends);
+        end_serial(count);
+        part.start += count * part.size;
+        part.count -= count;
+      }
+  }
+
+  void lower_pass() {
+    NestBlock task = block_;
+    std::vector<Segment> panels = vector_panels(task.size[vector_], lanes_, s_.vectors);
+    for (const Segment& panel : panels) {
+      Scalar i = begin_serial(panel.count);
+      enter_columns(task, panel, i);
+      stage_vectors(
+          values_, nest_, b_, vector_, block_, padded_columns(),
+          [this](const std::string& name, int64_t elements) {
+            return name == "b" ? b_buffer_ : scratch_named(name, elements);
+          },
+          panel_base(panel, i));
+      end_serial(panel.count);
+    }
+    block_ = task;
+    int64_t rows = task.size[row_];
+    for (const Segment& part : segments(rows, ceil_div(rows, s_.rows))) {
+      int64_t whole = part.count / s_.row_group;
+      if (whole > 0)
+        lower_groups(task, panels, {part.start, part.size, whole * s_.row_group}, s_.row_group);
+      if (int64_t rest = part.count % s_.row_group; rest > 0)
+        lower_groups(task, panels, {part.start + whole * s_.row_group * part.size, part.size, rest},
+                     rest);
+    }
+    block_ = task;
+  }
+
+  uint32_t scratch_named(const std::string& name, int64_t elements) {
+    for (uint32_t i = 0; i < kernel_.buffers.size(); ++i)
+      if (kernel_.buffers[i].space == loop::Space::scratch && kernel_.buffers[i].name == name) {
+        kernel_.buffers[i].elements = std::max(kernel_.buffers[i].elements, elements);
+        return i;
+      }
+    return scratch(name, elements);
+  }
+
+  int64_t pass_elements() const {
+    int64_t elements = 1;
+    for (size_t l = nest_.result_loops; l < nest_.loops.size(); ++l)
+      elements *= block_.size[l];
+    return elements;
+  }
+
+  int64_t padded_columns() const { return ceil_div(block_.size[vector_], lanes_) * lanes_; }
+
+  // Panels of b lie one after the other, each of whole vectors.
+  Scalar panel_base(const Segment& panel, Scalar i) {
+    return scaled(start_of(panel, i), pass_elements());
+  }
+
+  void enter_columns(const NestBlock& task, const Segment& panel, Scalar i) {
+    block_.start[vector_] = builder_.add(task.start[vector_], start_of(panel, i));
+    block_.size[vector_] = panel.size;
+  }
+
+  // Groups of `group` panels of rows.
+  void lower_groups(const NestBlock& task, const std::vector<Segment>& columns, const Segment& rows,
+                    int64_t group) {
+    int64_t groups = rows.count / group;
+    Scalar first = start_of({rows.start, rows.size * group, groups}, begin_serial(groups));
+    block_ = task;
+    block_.start[row_] = builder_.add(task.start[row_], first);
+    block_.size[row_] = rows.size * group;
+    stage_rows(values_, nest_, a_, row_, block_, rows.size, a_buffer_);
+    Scalar p = begin_serial(group);
+    block_.start[row_] = builder_.add(block_.start[row_], scaled(p, rows.size));
+    block_.size[row_] = rows.size;
+    Scalar a_base = scaled(p, rows.size * pass_elements());
+    for (const Segment& panel : columns) {
+      Scalar i = begin_serial(panel.count);
+      enter_columns(task, panel, i);
+      lower_tile(a_base, panel_base(panel, i));
+      end_serial(panel.count);
+    }
+    end_serial(group);
+    end_serial(groups);
+  }
+
+  // All of a block's rows and columns.
+  void lower_tile(Scalar a_base, Scalar b_base) {
+    loop::Tile tile{.rows = block_.size[row_],
+                    .columns = block_.size[vector_],
+                    .loops = {{pass_elements(), block_.size[row_], padded_columns()}},
+                    .a_buffer = a_buffer_,
+                    .b_buffer = b_buffer_,
+                    .a_row_step = 1,
+                    .padded = first_pass_};
+    std::vector<Scalar> starts = {a_base, b_base};
+    Scalar sums = builder_.index(0);
+    for (size_t l = 0; l < nest_.result_loops; ++l)
+      sums = builder_.add(sums, scaled(block_.start[l], nest_.loops[l].result_step));
+    if (!first_pass_) {
+      tile.accumulate = true;
+      tile.acc_buffer = values_.result_buffer(static_cast<size_t>(s_.sums_in));
+      tile.acc_row_step = nest_.loops[row_].result_step;
+      starts.push_back(sums);
+    }
+    auto [row, group, column, sum] = builder_.begin_tile(tile, starts);
+    if (last_pass_) {
+      std::vector<Scalar> loops(
+          block_.start.begin(),
+          block_.start.begin() + static_cast<std::ptrdiff_t>(nest_.result_loops));
+      loops[vector_] = builder_.add(loops[vector_], column);
+      loops[row_] = builder_.add(loops[row_], row);
+      store_results(values_, nest_, loops, sum);
+    } else {
+      Scalar at = builder_.add(sums, scaled(row, nest_.loops[row_].result_step));
+      builder_.store(values_.result_buffer(static_cast<size_t>(s_.sums_in)),
+                     builder_.add(at, column), sum);
+    }
+    builder_.end_tile();
+  }
+
+  loop::Kernel kernel_;
+  loop::Builder builder_;
+  KernelValues values_;
+  ContractionNest nest_;
+  ContractSchedule s_;
+  int64_t lanes_;
+  size_t a_, b_;  // the broadcast operand and the one read in vectors
+  size_t vector_, row_;  // loops
+  bool parallel_ = false;
+  int64_t summed_elements_ = 1;  // of a pass, at most
+  uint32_t a_buffer_ = 0, b_buffer_ = 0;
+  bool first_pass_ = true, last_pass_ = true;  // of the open one
+  NestBlock block_;  // what is open
+};
+
+}  // namespace
+
+loop::Kernel lower_contract_panels(const Function& kernel, const Target& target, int threads) {
+  return PanelLowering(kernel, target, threads).run();
+}
+
+}  // namespace gradc

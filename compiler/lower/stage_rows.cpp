@@ -1,0 +1,37 @@
+#include "compiler/lower/stage_operand.h"
+
+namespace gradc {
+
+using loop::LoopKind;
+using loop::Scalar;
+
+// Row by row of the summed loops, so that the operand is read by whole cache lines.
+void stage_rows(KernelValues& values, const ContractionNest& nest, size_t operand, size_t row_loop,
+                const NestBlock& block, int64_t rows, uint32_t buffer) {
+  loop::Builder& b = values.builder();
+  std::vector<Scalar> at = block.start;
+  Scalar k = b.index(0);
+  int64_t elements = 1;
+  size_t opened = 0;
+  for (size_t l = nest.result_loops; l < nest.loops.size(); ++l) {
+    if (block.size[l] == 1)
+      continue;
+    Scalar i = b.begin_for(LoopKind::serial, block.size[l])[0];
+    at[l] = b.add(at[l], i);
+    k = b.add(b.mul(k, b.index(block.size[l])), i);
+    elements *= block.size[l];
+    ++opened;
+  }
+  Scalar panel = b.begin_for(LoopKind::unrolled, block.size[row_loop] / rows)[0];
+  Scalar row = b.begin_for(LoopKind::vector, rows)[0];
+  at[row_loop] = b.add(at[row_loop], b.add(b.mul(panel, b.index(rows)), row));
+  Scalar x = values.element(nest.operands[operand], operand_indices(b, nest, operand, at));
+  Scalar to = b.add(b.mul(b.add(b.mul(panel, b.index(elements)), k), b.index(rows)), row);
+  b.store(buffer, to, b.convert(x, nest.sum_dtype()));
+  b.end_for();
+  b.end_for();
+  for (; opened > 0; --opened)
+    b.end_for();
+}
+
+}  // namespace gradc
