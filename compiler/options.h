@@ -54,12 +54,14 @@ struct Options {
   bool train_mode = false;  // batch norm and dropout train in train_step, whatever the file says
   std::vector<std::string> parameters;  // glob patterns: these tensors are the parameters
   std::function<void(const std::string&)> warn;  // told what is odd but no error
+  DType precision = DType::f32;  // f16 or bf16: of products, convolutions and what lies between
   // Gradients and updates.
   bool train = false;  // keep train_step; else only what `infer` needs
   bool update = true;  // false: gradients are results (`gradc grad`), no optimizer
   bool input_gradients = false;  // with update = false: also of float inputs
   std::vector<std::string> frozen;  // glob patterns on parameter names
   OptimizerOptions optimizer;
+  double loss_scale = 1;  // what gradients are multiplied by on their way through the backward pass
   int64_t accumulate = 1;  // micro-batches whose gradients make one update
   bool health = false;  // train_step measures its layers: results health/...
   // Memory.
@@ -71,6 +73,7 @@ struct Options {
   int threads = 1;  // the most that will run; thread scratch is sized for it
   bool expand_all = false;  // every composite becomes primitives before autodiff
 
+  bool narrows() const { return precision != DType::f32; }
   // Both are of the compiled step: there is nothing to do without one.
   bool accumulates() const { return accumulate > 1 && train && update; }
   bool measures_health() const { return health && train && update; }

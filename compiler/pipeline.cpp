@@ -12,6 +12,7 @@
 #include "compiler/passes/fuse.h"
 #include "compiler/passes/health.h"
 #include "compiler/passes/optimizer.h"
+#include "compiler/passes/precision.h"
 #include "compiler/passes/raise.h"
 #include "compiler/passes/schedule.h"
 #include "compiler/passes/simplify.h"
@@ -37,6 +38,8 @@ constexpr Pass kPasses[] = {
     {"raise", raise, "composites that an exporter took apart are one op again", true},
     {"sink", sink, "what makes a loop's rows moves into it: one row a trip, not all at once"},
     {"unroll", unroll, "loops become straight-line code, which every later pass knows"},
+    {"precision", precision, "products and what lies between them take half of the bytes", false,
+     &Options::narrows},
     {"watch", watch, "names the values of each layer that `health` is to measure", false,
      &Options::measures_health},
     {"autodiff", autodiff, "appends the backward pass: gradients are ops like all others"},
@@ -61,6 +64,10 @@ constexpr PassOrder kOrder[] = {
     {"sink", "unroll", "behind it there is no loop to move into"},
     {"sink", "autodiff", "a weight that is the same in every trip has its gradient summed by trip"},
     {"unroll", "autodiff", "one copy per trip has its own gradient, and none of the loop's"},
+    {"unroll", "precision", "what a loop carries has one type in all trips"},
+    {"raise", "precision", "a norm or a softmax as a whole is computed in f32, not its parts"},
+    {"precision", "watch", "what is measured is what the step computes"},
+    {"precision", "autodiff", "gradients take the type of what they are by"},
     {"unroll", "watch", "what is read in each trip has no one place"},
     {"watch", "autodiff", "the gradients of what is watched are measured too"},
     {"autodiff", "accumulate", "gradients are summed, so that no micro-batch waits for another"},

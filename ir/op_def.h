@@ -121,6 +121,9 @@ struct OpDef {
   AttrDefs attrs{};
   Domains domains{};
   bool commutative = false;
+  // Takes operands of any float type and adds no rounding of its own: it moves elements, or chooses
+  // among them.
+  bool exact = false;
   // The result types from the operand types, or fail("what was seen, then the rule").
   Types (*infer)(std::span<const Type> operands, const Attrs& attrs) = nullptr;
   // The results in double precision: naive, the judge of everything else. Null for control ops.

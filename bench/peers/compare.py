@@ -21,7 +21,8 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 MODELS = ["tiny_mlp", "mlp", "lenet", "deep_mlp", "gpt_small", "resnet18_cifar", "resnet50", "lstm"]
 CONVOLUTIONAL = {"lenet", "resnet18_cifar", "resnet50"}
-PEERS = {"train": ["eager", "eager_cl", "compile", "jax"], "infer": ["onnxruntime", "openvino"]}
+INFERENCE_ONLY = ["onnxruntime", "openvino"]
+PEERS = {"train": ["eager", "eager_cl", "compile", "jax"], "infer": INFERENCE_ONLY}
 
 
 class Program:
@@ -80,7 +81,8 @@ def middle(program):
 
 
 def compare(a, model, kind, threads):
-    peers = [p for p in (a.peers or PEERS[kind]) if not p.endswith("_cl") or model in CONVOLUTIONAL]
+    peers = [p for p in (a.peers or PEERS[kind]) if kind == "infer" or p not in INFERENCE_ONLY]
+    peers = [p for p in peers if not p.endswith("_cl") or model in CONVOLUTIONAL]
     commands = {"gradc": gradc_command(a, model, kind, threads)}
     commands.update({p: peer_command(a, model, kind, p, threads) for p in peers})
     programs = []

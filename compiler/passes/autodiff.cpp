@@ -66,22 +66,26 @@ std::vector<Wanted> watched_gradients(const Function& function,
 
 // Adds d(sum of `of`)/d(value) as a result for each wanted value of a function that is
 // ready_for_reverse, and for each `passed` one, which depends on wanted ones. The module gets the
-// bodies of backward loops.
+// bodies of backward loops. What passes through them is `scale` times as large, so that f16 can
+// hold it.
 void append_gradients(Module& module, Function& function, ValueId of,
-                      std::span<const Wanted> wanted, std::span<const Wanted> passed = {}) {
+                      std::span<const Wanted> wanted, std::span<const Wanted> passed = {},
+                      double scale = 1) {
   std::vector<ValueId> inputs;
   for (const Wanted& each : wanted)
     inputs.push_back(each.value);
   Reverse reverse(function, inputs, prepare_scans(module, function, inputs));
   Builder builder(function);
   builder.phase = Phase::backward;
-  ValueId one = builder.constant(function.type(of), 1.0);
+  ValueId one = builder.constant(function.type(of), scale);
   builder.set_name(one, "d." + function[of].name);
   reverse.add(of, one);
   reverse.run();
   for (std::span<const Wanted> values : {wanted, passed})
-    for (const Wanted& each : values)
-      builder.result(reverse.gradient(each.value), each.result);
+    for (const Wanted& each : values) {
+      ValueId gradient = reverse.gradient(each.value);
+      builder.result(scale == 1 ? gradient : builder.scale(gradient, 1 / scale), each.result);
+    }
 }
 
 ValueId loss_of(const Function& function) {
@@ -213,7 +217,8 @@ Module autodiff(const Module& module, const Options& options) {
     throw UserError("", fmt::format("`{}` has no entry @{}", module.name, kTrainStep));
   Function step = ready_for_reverse(module, module.function(kTrainStep), options.expand_all);
   std::vector<Wanted> wanted = wanted_gradients(module, step, options);
-  append_gradients(result, step, loss_of(step), wanted, watched_gradients(step, wanted));
+  append_gradients(result, step, loss_of(step), wanted, watched_gradients(step, wanted),
+                   options.loss_scale);
   *result.find_function(kTrainStep) = std::move(step);
   return result;
 }

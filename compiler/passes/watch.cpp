@@ -88,11 +88,11 @@ class Watcher {
                        (record.kernel == KernelClass::composite && op.operands.size() == 1 &&
                         !op.attrs.has("axis") && !op.attrs.has("axes"));
     if (!elementwise || !record.vjp || op.results.size() != 1 ||
-        step_.type(op.result()) != step_.type(value))
+        step_.type(op.result()).dims != step_.type(value).dims)
       return nullptr;
     for (ValueId operand : op.operands)
       if (operand != value &&
-          (data_[operand.index] || step_.type(operand) != step_.type(value) ||
+          (data_[operand.index] || step_.type(operand).dims != step_.type(value).dims ||
            (!layers_[operand.index].empty() && layers_[operand.index] != layer)))
         return nullptr;
     return &op;

@@ -184,6 +184,7 @@ extern constexpr OpDef select = {
         "select(bool[2,3], f32[2,3], f32[2,3])\n"
         "select(bool[4], i32[4], i32[4])",
     .operands = 3,
+    .exact = true,
     .infer =
         [](std::span<const Type> x, const Attrs& attrs) {
           if (x[0] != Type{DType::boolean, x[1].dims})
@@ -218,6 +219,7 @@ extern constexpr OpDef cast = {
         "cast(f32[2,3]) {dtype=f64}\ncast(f32[2,3]) {dtype=i32}\ncast(bool[4]) {dtype=f32}\n"
         "cast(i32[4]) {dtype=f32}\ncast(f32[4]) {dtype=bool}",
     .attrs = {{"dtype", AttrKind::dtype}},
+    .exact = true,
     .infer = [](std::span<const Type> x,
                 const Attrs& a) { return one({a.dtype("dtype"), x[0].dims}); },
     .eval =

@@ -159,6 +159,7 @@ extern constexpr OpDef relu = {
     .name = "relu",
     .doc = "Each element, or 0 where it is negative. Its gradient at 0 is 0.",
     .examples = "relu(f32[3,5])",
+    .exact = true,
     .infer = same_float,
     .eval = eval_unary<[](double x) { return x < 0 ? 0 : x; }>,
     .vjp =

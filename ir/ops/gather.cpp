@@ -169,6 +169,7 @@ extern constexpr OpDef gather = {
     .operands = 2,
     .attrs = {{"axis", AttrKind::integer}},
     .domains = {Domain::real, Domain::index},
+    .exact = true,
     .infer = infer_gather,
     .eval = eval_gather,
     .flops = no_flops,
@@ -193,6 +194,7 @@ extern constexpr OpDef gather_elements = {
     .operands = 2,
     .attrs = {{"axis", AttrKind::integer}},
     .domains = {Domain::real, Domain::index},
+    .exact = true,
     .infer =
         [](std::span<const Type> x, const Attrs& a) {
           check_element_indices(x[0], x[1], a);
@@ -217,6 +219,7 @@ extern constexpr OpDef gather_nd = {
     .operands = 2,
     .attrs = {{"batch_dims", AttrKind::integer, false}},
     .domains = {Domain::real, Domain::index},
+    .exact = true,
     .infer = infer_gather_nd,
     .eval = eval_gather_nd,
     .flops = no_flops,

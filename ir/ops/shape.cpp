@@ -33,6 +33,7 @@ extern constexpr OpDef reshape = {
     .examples = "reshape(f32[2,6]) {shape=[3,4]}\nreshape(f32[1]) {shape=[]}",
     .kernel = KernelClass::view,
     .attrs = {{"shape", AttrKind::integers}},
+    .exact = true,
     .infer =
         [](std::span<const Type> x, const Attrs& a) {
           const Dims& shape = a.integers("shape");
@@ -59,6 +60,7 @@ extern constexpr OpDef broadcast = {
         "shape=[2,4,3]}\n"
         "broadcast(f32[]) {axes=[], shape=[2,2]}",
     .attrs = {{"axes", AttrKind::integers}, {"shape", AttrKind::integers}},
+    .exact = true,
     .infer =
         [](std::span<const Type> x, const Attrs& a) {
           const auto& axes = a.integers("axes");
@@ -105,6 +107,7 @@ extern constexpr OpDef transpose = {
     .examples =
         "transpose(f32[2,3]) {permutation=[1,0]}\ntranspose(f32[2,3,4]) {permutation=[2,0,1]}",
     .attrs = {{"permutation", AttrKind::integers}},
+    .exact = true,
     .infer =
         [](std::span<const Type> x, const Attrs& a) {
           const auto& order = a.integers("permutation");

@@ -188,6 +188,7 @@ extern constexpr OpDef slice = {
     .attrs = {{"begin", AttrKind::integers},
               {"end", AttrKind::integers},
               {"step", AttrKind::integers}},
+    .exact = true,
     .infer = infer_slice,
     .eval =
         [](std::span<const Tensor> x, const Op& op, std::span<const Type> types) {
@@ -223,6 +224,7 @@ extern constexpr OpDef pad = {
               {"interior", AttrKind::integers, false},
               {"low", AttrKind::integers},
               {"value", AttrKind::real}},
+    .exact = true,
     .infer = infer_pad,
     .eval = eval_pad,
     .flops = no_flops,
@@ -238,6 +240,7 @@ extern constexpr OpDef concat = {
         "concat(i32[2], i32[3]) {axis=0}",
     .operands = -1,
     .attrs = {{"axis", AttrKind::integer}},
+    .exact = true,
     .infer = infer_concat,
     .eval = eval_concat,
     .flops = no_flops,
@@ -250,6 +253,7 @@ extern constexpr OpDef reverse = {
     .doc = "The elements in the opposite order along each of `axes`.",
     .examples = "reverse(f32[2,3]) {axes=[1]}\nreverse(f32[2,3,2]) {axes=[0,2]}",
     .attrs = {{"axes", AttrKind::integers}},
+    .exact = true,
     .infer = infer_reverse,
     .eval =
         [](std::span<const Tensor> x, const Op& op, std::span<const Type> types) {

@@ -247,6 +247,7 @@ extern constexpr OpDef window_max = {
         "window_max(f32[1,7,9]) {dilation=[2,3], high=[1,2], low=[1,0], stride=[2,1], "
         "window=[3,2]}",
     .attrs = kWindowAttrs,
+    .exact = true,
     .infer = infer_window_max,
     .eval = eval_window_max,
     .flops = flops_window_max,

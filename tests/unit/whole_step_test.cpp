@@ -64,6 +64,71 @@ TEST_CASE("a step keeps to its memory and reads only what it wrote", "[whole_ste
   }
 }
 
+TEST_CASE("so does a step in half of the bytes, for any threads and budget", "[whole_step]") {
+  Pool pool(gradc_pool_create(kThreads));
+  for (DType dtype : {DType::bf16, DType::f16})
+    for (std::string example : {"resnet20", "gpt", "lstm"}) {
+      CAPTURE(example, to_string(dtype));
+      Options options = small_training(example);
+      Module imported = load_example(example, options);
+      std::string in_f32 =
+          trained_alone(*code_of(compile(imported, options), options).get(), nullptr);
+      options.precision = dtype;
+      Module planned = compile(imported, options);
+      JitModule code = code_of(planned, options);
+      std::string alone = trained_alone(*code.get(), pool.get());
+      CHECK(alone.size() == in_f32.size());
+      CHECK((alone != in_f32));
+      check_same(guarded_training(*code.get(), nullptr, 1, kSteps), alone);
+      options.memory = *planned.function("train_step").arena_bytes * 9 / 10;
+      JitModule tight = code_of(compile(imported, options), options);
+      check_same(guarded_training(*tight.get(), pool.get(), kThreads, kSteps), alone);
+    }
+}
+
+// The gradient of x w by w is 1e-9 x, which no f16 can hold unless it is made larger on its way.
+TEST_CASE("small gradients vanish in f16 without a loss scale", "[whole_step]") {
+  const std::string text = R"(module @m
+param @w: f32[4,4]
+
+entry @init() {
+forward:
+  %w: f32[4,4] = constant() {dtype=f32, shape=[4,4], value=0.5}
+  return %w -> @w
+}
+
+entry @infer(%x: f32[2,4], %w: f32[4,4] = @w) {
+forward:
+  %p: f32[2,4] = dot(%x, %w) {batch_a=[], batch_b=[], sum_a=[1], sum_b=[0]}
+  return p=%p
+}
+
+entry @train_step(%x: f32[2,4], %lr: f32[], %step: i64[], %total_steps: i64[], %seed: i64[], %w: f32[4,4] = @w) {
+forward:
+  %p: f32[2,4] = dot(%x, %w) {batch_a=[], batch_b=[], sum_a=[1], sum_b=[0]}
+  %small: f32[2,4] = constant() {dtype=f32, shape=[2,4], value=1e-09}
+  %q: f32[2,4] = mul(%p, %small)
+  %loss: f32[] = reduce_sum(%q) {axes=[0,1]}
+  return loss=%loss
+}
+)";
+  auto moves = [&](double scale) {
+    Options options = native_training(1);
+    options.optimizer.kind = OptimizerKind::adam;
+    options.precision = DType::f16;
+    options.loss_scale = scale;
+    JitModule code = code_of(compile(parse_module(text, "m.ir"), options), options);
+    Training training(*code.get(), nullptr);
+    gradc_instance* instance = training.instance();
+    auto* w =
+        static_cast<const float*>(gradc_state_data(instance, gradc_find_state(code.get(), "w")));
+    REQUIRE(training.step());
+    return w[0] != 0.5f;
+  };
+  CHECK_FALSE(moves(1));
+  CHECK(moves(65536));
+}
+
 TEST_CASE("so does a step that recomputes, and its bits are the same", "[whole_step]") {
   Pool pool(gradc_pool_create(kThreads));
   for (std::string example : {"resnet20", "gpt", "unet"}) {

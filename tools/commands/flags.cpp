@@ -106,6 +106,16 @@ CLI::Validator finite_number() {
       "");
 }
 
+CLI::Validator positive_number() {
+  return CLI::Validator(
+      [](const std::string& text) {
+        std::optional<double> value = parse_whole_text<double>(text);
+        bool good = value && *value > 0 && std::isfinite(*value);
+        return good ? "" : fmt::format("got `{}`; it takes a number greater than 0", text);
+      },
+      "");
+}
+
 CLI::Validator whole_number(int64_t least) {
   constexpr int64_t kMost = int64_t{1} << 53;  // such numbers travel as doubles
   return CLI::Validator(
@@ -144,6 +154,12 @@ void add_model_flags(CLI::App& command, ModelFlags& flags) {
   command.add_option("--threads", flags.threads, "The most threads to run on (default: all cores)");
   command.add_option("--cpu", flags.options.cpu,
                      "CPU to compile for: native, x86-64-v2, x86-64-v3, x86-64-v4, znver4, ...");
+  command
+      .add_option("--precision", flags.precision,
+                  "f32, bf16 or f16: what products and convolutions read and write, and what lies "
+                  "between them; sums, norms, losses, parameters and updates are f32")
+      ->check(CLI::IsMember({"f32", "bf16", "f16"}))
+      ->default_val("f32");
   command.add_option("--memory", flags.memory,
                      "Bytes the arena may take, e.g. 8MiB; values are recomputed to keep it");
   command.add_option(
@@ -191,6 +207,11 @@ void add_optimizer_flags(CLI::App& command, ModelFlags& flags) {
           "Batches that one step works through, one after the other, before it updates: the "
           "effective batch is as many times larger")
       ->check(whole_number(1));
+  command
+      .add_option("--loss-scale", flags.options.loss_scale,
+                  "What the loss is multiplied by before the backward pass, and gradients are "
+                  "divided by behind it: keeps small ones from vanishing in f16")
+      ->check(positive_number());
   command.add_flag("--health", flags.options.health,
                    "Measure each layer in the step: activations, gradients, updates");
   command.add_option("--freeze", flags.options.frozen,
@@ -210,6 +231,8 @@ void finish(ModelFlags& flags) {
     if (!flags.options.shapes.emplace(name, parse_shape(value, "--shape " + name)).second)
       throw UserError("", fmt::format("--shape {} is given twice", name), Fault::command_line);
   }
+  if (!flags.precision.empty())
+    flags.options.precision = *dtype_named(flags.precision);
   if (!flags.memory.empty())
     flags.options.memory = parse_bytes(flags.memory, "--memory");
   if (!flags.memory_total.empty())

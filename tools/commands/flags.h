@@ -21,13 +21,12 @@ struct ModelFlags {
 
   // Texts as given, until finish() reads them.
   std::vector<std::string> binds, shapes;
-  std::string batch, memory, memory_total, threads, optimizer, schedule;
+  std::string batch, memory, memory_total, threads, optimizer, schedule, precision;
   double learning_rate = -1, weight_decay = -1;  // negative: the optimizer's customary one
 };
 
 // The model, --bind, --shape, --batch, --loss, --train-mode, --params, --weights, --seed,
-// --threads, --cpu, --memory,
-// --memory-total.
+// --threads, --cpu, --precision, --memory, --memory-total.
 void add_model_flags(CLI::App& command, ModelFlags& flags);
 // --optimizer, --lr, --momentum, ..., --freeze.
 void add_optimizer_flags(CLI::App& command, ModelFlags& flags);
@@ -36,9 +35,11 @@ void finish(ModelFlags& flags);
 // --lr, or the optimizer's customary rate.
 double learning_rate(const ModelFlags& flags);
 
-// For CLI::Option::check: a number that is finite and not negative, a whole number from `least` on.
-// CLI11's own checks pass NaN and what lies beyond 64 bits, and spell out the largest double.
+// For CLI::Option::check: a number that is finite and not negative, one that is finite and
+// positive, a whole number from `least` on. CLI11's own checks pass NaN and what lies beyond 64
+// bits, and spell out the largest double.
 CLI::Validator finite_number();
+CLI::Validator positive_number();
 CLI::Validator whole_number(int64_t least);
 
 // "8MiB", "1.5 GB", "12345": bytes.
