@@ -265,30 +265,35 @@ class Chooser {
     }
   }
 
-  // One row loop, along which a is contiguous, more than one panel of columns to stage it for, and
-  // too much of it for its cache lines to wait in the second level cache for the next rows.
+  // One row loop, more than one panel of columns to use the rows for, and too much of a for it to
+  // wait in the second level cache for the next panel. Rows are staged where a lies across the
+  // summed loops.
   bool wants_panels() const {
-    if (!limits_.panels || s_.row_loop < 0 || nest_.types[a()].bytes() <= target_.l2_bytes / 2 ||
-        nest_.has_windows(a()) || nest_.has_padding(a()) ||
+    if (!limits_.panels || s_.row_loop < 0 || nest_.has_windows(a()) || nest_.has_padding(a()) ||
         nest_.loops[vector_loop()].result_step != 1)
       return false;
+    auto row = static_cast<size_t>(s_.row_loop);
     for (size_t l = 0; l < nest_.result_loops; ++l) {
       const ContractionLoop& loop = nest_.loops[l];
-      if (loop.extent > 1 && loop.moves[0] != loop.moves[1] && l != vector_loop() &&
-          static_cast<int64_t>(l) != s_.row_loop)
+      if (loop.extent > 1 && loop.moves[0] != loop.moves[1] && l != vector_loop() && l != row)
         return false;
     }
-    auto row = static_cast<size_t>(s_.row_loop);
+    bool in_place = nest_.step(a(), nest_.loops.size() - 1) == 1 && !is_computed(a());
+    if (nest_.step(a(), row) != 1 && !in_place)
+      return false;
+    int64_t rows = nest_.loops[row].extent;
+    int64_t bytes = rows * summed_elements() * byte_size(nest_.sum_dtype());
     bool can_wait = summed_elements() <= kPanelPassElements || first_sums_holder() >= 0;
-    return nest_.step(a(), row) == 1 && nest_.loops[row].extent >= 2 * s_.rows &&
-           nest_.loops[vector_loop()].extent > s_.vectors * lanes_ && can_wait;
+    return bytes > target_.l2_bytes / 2 && rows >= 2 * s_.rows && can_wait &&
+           nest_.loops[vector_loop()].extent > s_.vectors * lanes_;
   }
 
   void choose_panels() {
     s_.method = ContractMethod::panels;
-    s_.stage_a = s_.stage_b = true;
-    s_.row_group = kRowGroup;
-    choose_passes(kPanelPassElements);
+    s_.stage_b = true;
+    s_.stage_a = nest_.step(a(), static_cast<size_t>(s_.row_loop)) == 1;
+    s_.row_group = s_.stage_a ? kRowGroup : 1;
+    choose_passes(s_.stage_a ? kPanelPassElements : 2 * kPanelPassElements);
     if (passes() == 1)
       s_.direct_store = true;
     else

@@ -19,8 +19,7 @@ namespace gradc {
 
 enum class ContractMethod : uint8_t {
   tile,  // register tiles: vectors along one loop that moves one operand, the other is broadcast
-  panels,  // tiles too, but the broadcast operand lies across the summed loops and is staged by
-           // rows
+  panels,  // tiles too; all columns of a task are done for some rows, then for the next
   direct,  // vectors along the last loop of the result, one sum per lane
   lanes  // vectors along the innermost summed loop: where the result has few columns
 };

@@ -105,6 +105,20 @@ std::vector<Segment> segments(int64_t extent, int64_t parts) {
   return result;
 }
 
+void join_loops(std::vector<loop::TileLoop>& loops) {
+  std::vector<loop::TileLoop> joined;
+  for (const loop::TileLoop& inner : loops) {
+    if (inner.extent == 1)
+      continue;
+    if (!joined.empty() && joined.back().a_step == inner.extent * inner.a_step &&
+        joined.back().b_step == inner.extent * inner.b_step)
+      joined.back() = {joined.back().extent * inner.extent, inner.a_step, inner.b_step};
+    else
+      joined.push_back(inner);
+  }
+  loops = std::move(joined);
+}
+
 std::vector<Segment> vector_panels(int64_t columns, int64_t lanes, int64_t vectors) {
   int64_t all = (columns + lanes - 1) / lanes;
   std::vector<Segment> panels;

@@ -6,6 +6,7 @@
 #include <optional>
 #include <vector>
 
+#include "ir/loop.h"
 #include "ir/module.h"
 #include "ir/op_def.h"
 
@@ -56,6 +57,9 @@ struct Segment {
   int64_t start = 0, size = 0, count = 0;  // `count` parts of `size` from `start` on
 };
 std::vector<Segment> segments(int64_t extent, int64_t parts);
+// Drops loops of one iteration, and makes one of two that walk on evenly.
+void join_loops(std::vector<loop::TileLoop>& loops);
+
 // `columns` in panels of at most `vectors` whole vectors, of nearly equal size; the last one may
 // end in a part of a vector.
 std::vector<Segment> vector_panels(int64_t columns, int64_t lanes, int64_t vectors);

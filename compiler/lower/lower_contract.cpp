@@ -246,17 +246,6 @@ class TileLowering {
     return base;
   }
 
-  // Two loops that walk on evenly are one.
-  static void append_loop(std::vector<loop::TileLoop>& loops, const loop::TileLoop& inner) {
-    if (inner.extent == 1)
-      return;
-    if (!loops.empty() && loops.back().a_step == inner.extent * inner.a_step &&
-        loops.back().b_step == inner.extent * inner.b_step)
-      loops.back() = {loops.back().extent * inner.extent, inner.a_step, inner.b_step};
-    else
-      loops.push_back(inner);
-  }
-
   void lower_tile(const std::vector<Scalar>& at, int64_t rows) {
     const OperandAccess &a = access_[a_], &b = access_[b_];
     loop::Tile tile{.rows = rows,
@@ -269,7 +258,8 @@ class TileLowering {
     if (row_ < nest_.loops.size())
       tile.a_row_step = a.step[row_];
     for (size_t l = nest_.result_loops; l < nest_.loops.size(); ++l)
-      append_loop(tile.loops, {block_.size[l], a.step[l], b.step[l]});
+      tile.loops.push_back({block_.size[l], a.step[l], b.step[l]});
+    join_loops(tile.loops);
     std::vector<Scalar> starts = {address(a.base, a.step, at), b.base};
     Scalar sums_start = address(sum_base_, sums_.step, at);
     int64_t sum_row_step = row_ < nest_.loops.size() ? sums_.step[row_] : 0;

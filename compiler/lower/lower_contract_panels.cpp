@@ -1,13 +1,13 @@
-// Contract kernels as register tiles, where the operand that a tile broadcasts lies across the
-// summed loops, as in a weight gradient: read where it is, each product would take a cache line of
-// its own. So a few panels of rows are brought into the order in which tiles read them and used for
-// all columns of a task, whose part of b waits in the second level cache:
+// Contract kernels as register tiles, where the broadcast operand is too large for the second level
+// cache: a task goes over it once, some rows at a time, while its part of b waits in that cache.
+// Where a lies across the summed loops, as in a weight gradient, each product would take a cache
+// line of its own, so its rows are brought into the order in which tiles read them:
 //
 //   parallel task over a block of rows and a block of columns {
 //     pass over the summed loops {
 //       b: [panel of columns][summed][columns] in scratch
 //       group of panels of rows {
-//         a: [panel of rows][summed][rows] in scratch
+//         a: where it lies, or [panel of rows][summed][rows] in scratch
 //         panel of rows { panel of columns { tile -> sums in the result, or results } }
 //       }
 //     }
@@ -54,7 +54,8 @@ class PanelLowering {
       summed_elements_ *= s_.blocks[l];
     int64_t columns = ceil_div(s_.blocks[vector_], lanes_) * lanes_;
     b_buffer_ = scratch("b", summed_elements_ * columns);
-    a_buffer_ = scratch("a", summed_elements_ * s_.rows * s_.row_group);
+    if (s_.stage_a)
+      a_buffer_ = scratch("a", summed_elements_ * s_.rows * s_.row_group);
   }
 
   loop::Kernel run() {
@@ -192,31 +193,48 @@ class PanelLowering {
     block_ = task;
     block_.start[row_] = builder_.add(task.start[row_], first);
     block_.size[row_] = rows.size * group;
-    stage_rows(values_, nest_, a_, row_, block_, rows.size, a_buffer_);
+    if (s_.stage_a)
+      stage_rows(values_, nest_, a_, row_, block_, rows.size, a_buffer_);
     Scalar p = begin_serial(group);
     block_.start[row_] = builder_.add(block_.start[row_], scaled(p, rows.size));
     block_.size[row_] = rows.size;
-    Scalar a_base = scaled(p, rows.size * pass_elements());
+    OperandAccess a = s_.stage_a ? panel_access(p) : access_in_place(values_, nest_, a_, block_);
     for (const Segment& panel : columns) {
       Scalar i = begin_serial(panel.count);
       enter_columns(task, panel, i);
-      lower_tile(a_base, panel_base(panel, i));
+      lower_tile(a, panel_base(panel, i));
       end_serial(panel.count);
     }
     end_serial(group);
     end_serial(groups);
   }
 
+  // Panel p of a group in scratch.
+  OperandAccess panel_access(Scalar p) {
+    int64_t step = block_.size[row_];
+    OperandAccess access{a_buffer_, scaled(p, step * pass_elements()),
+                         std::vector<int64_t>(nest_.loops.size())};
+    access.step[row_] = 1;
+    for (size_t l = nest_.loops.size(); l-- > nest_.result_loops; step *= block_.size[l])
+      access.step[l] = step;
+    return access;
+  }
+
   // All of a block's rows and columns.
-  void lower_tile(Scalar a_base, Scalar b_base) {
+  void lower_tile(const OperandAccess& a, Scalar b_base) {
     loop::Tile tile{.rows = block_.size[row_],
                     .columns = block_.size[vector_],
-                    .loops = {{pass_elements(), block_.size[row_], padded_columns()}},
-                    .a_buffer = a_buffer_,
+                    .a_buffer = a.buffer,
                     .b_buffer = b_buffer_,
-                    .a_row_step = 1,
+                    .a_row_step = a.step[row_],
                     .padded = first_pass_};
-    std::vector<Scalar> starts = {a_base, b_base};
+    int64_t b_step = padded_columns();
+    for (size_t l = nest_.loops.size(); l-- > nest_.result_loops;) {
+      tile.loops.insert(tile.loops.begin(), {block_.size[l], a.step[l], b_step});
+      b_step *= block_.size[l];
+    }
+    join_loops(tile.loops);
+    std::vector<Scalar> starts = {a.base, b_base};
     Scalar sums = builder_.index(0);
     for (size_t l = 0; l < nest_.result_loops; ++l)
       sums = builder_.add(sums, scaled(block_.start[l], nest_.loops[l].result_step));
