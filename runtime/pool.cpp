@@ -1,6 +1,11 @@
 // Fork and join by spinning: a worker that has just finished spins for a while, since inside a step
 // the next loop comes within microseconds, and then sleeps on a futex, so an idle pool costs
 // nothing.
+//
+// Every worker begins with an even share of a loop, so that it finds again in its caches what it
+// wrote in the last one, and takes it piece by piece. Who has finished helps the others, and a
+// worker that has not even begun by then is not waited for: on a busy machine it may not run for
+// milliseconds.
 #include "runtime/pool.h"
 
 #include <linux/futex.h>
@@ -57,7 +62,8 @@ bool spin_until(Done done) {
 }
 
 // A worker's mailbox. The worker moves idle -> sleeping; whoever posts exchanges the word and wakes
-// the worker if it slept, so no wake-up is lost and none is sent in vain.
+// the worker if it slept, so no wake-up is lost and none is sent in vain. Work moves to idle again
+// by whoever comes first: the worker, which takes it, or the poster, who takes it back.
 enum Signal : uint32_t { idle, sleeping, work, stop };
 
 struct alignas(64) Worker {
@@ -72,15 +78,32 @@ void post(Worker& worker, Signal signal) {
     futex_wake(worker.signal);
 }
 
-uint32_t receive(Worker& worker) {
-  auto posted = [&] { return worker.signal.load(std::memory_order_acquire) >= work; };
-  uint32_t expected = idle;
-  if (!spin_until(posted) &&
-      worker.signal.compare_exchange_strong(expected, sleeping, std::memory_order_acq_rel))
-    while (!posted())
-      futex_wait(worker.signal, sleeping);
-  return worker.signal.load(std::memory_order_acquire);
+bool take(Worker& worker) {
+  uint32_t expected = work;
+  return worker.signal.compare_exchange_strong(expected, idle, std::memory_order_acq_rel);
 }
+
+// Waits for work and takes it; false: stop.
+bool receive(Worker& worker) {
+  while (true) {
+    auto posted = [&] { return worker.signal.load(std::memory_order_acquire) >= work; };
+    uint32_t expected = idle;
+    if (!spin_until(posted) &&
+        worker.signal.compare_exchange_strong(expected, sleeping, std::memory_order_acq_rel))
+      while (worker.signal.load(std::memory_order_acquire) == sleeping)
+        futex_wait(worker.signal, sleeping);
+    if (take(worker))
+      return true;
+    if (worker.signal.load(std::memory_order_acquire) == stop)
+      return false;
+  }
+}
+
+// What is left of one worker's part of a loop.
+struct alignas(64) Share {
+  std::atomic<int64_t> next{0};
+  int64_t end = 0, piece = 1;
+};
 
 // The pool whose loop this thread is running, and as which worker: a nested loop stays with it.
 thread_local const gradc_pool* current_pool = nullptr;
@@ -98,11 +121,11 @@ int32_t available_cores() {
 struct gradc_pool {
   int32_t threads = 1;  // the caller's included
   std::unique_ptr<Worker[]> workers;  // threads - 1; workers[i] is worker i + 1
+  std::unique_ptr<Share[]> shares;  // one per thread
   std::atomic<bool> busy{false};  // a loop is running
-  // The running loop; workers read it between their signal and their decrement of `pending`.
+  // The running loop; workers read it between taking the work and their decrement of `pending`.
   gradc_body body = nullptr;
   void* data = nullptr;
-  int64_t count = 0;
   int32_t parts = 0;
   alignas(64) Word pending{
       0};  // workers that have not finished; kWaiting if the caller sleeps on it
@@ -112,11 +135,31 @@ namespace {
 
 constexpr uint32_t kWaiting = 1u << 31;
 
-void run_part(gradc_pool& pool, int32_t part) {
+constexpr int64_t kPieces = 8;  // of a share: what is lost at the end is a fraction of one
+
+void set_shares(gradc_pool& pool, int64_t count) {
+  for (int32_t i = 0; i < pool.parts; ++i) {
+    int64_t begin = gradc::part_begin(count, pool.parts, i);
+    Share& share = pool.shares[i];
+    share.end = gradc::part_begin(count, pool.parts, i + 1);
+    share.piece = std::max<int64_t>(1, (share.end - begin) / kPieces);
+    share.next.store(begin, std::memory_order_relaxed);
+  }
+}
+
+// The own share first, then what is left of the next worker's, and so on. No share has a negative
+// begin, and adding a piece per worker beyond its end does not overflow.
+void run_shares(gradc_pool& pool, int32_t worker) {
   const gradc_pool* outer_pool = std::exchange(current_pool, &pool);
-  int32_t outer_worker = std::exchange(current_worker, part);
-  pool.body(pool.data, gradc::part_begin(pool.count, pool.parts, part),
-            gradc::part_begin(pool.count, pool.parts, part + 1), part);
+  int32_t outer_worker = std::exchange(current_worker, worker);
+  for (int32_t i = 0; i < pool.parts; ++i) {
+    Share& share = pool.shares[(worker + i) % pool.parts];
+    while (share.next.load(std::memory_order_relaxed) < share.end) {
+      int64_t begin = share.next.fetch_add(share.piece, std::memory_order_relaxed);
+      if (begin < share.end)
+        pool.body(pool.data, begin, std::min(begin + share.piece, share.end), worker);
+    }
+  }
   current_pool = outer_pool;
   current_worker = outer_worker;
 }
@@ -125,9 +168,8 @@ void* worker_main(void* argument) {
   Worker& self = *static_cast<Worker*>(argument);
   gradc_pool& pool = *self.pool;
   gradc::set_float_mode(gradc::kStrictMode);
-  while (receive(self) == work) {
-    self.signal.store(idle, std::memory_order_relaxed);
-    run_part(pool, self.index);
+  while (receive(self)) {
+    run_shares(pool, self.index);
     if (pool.pending.fetch_sub(1, std::memory_order_acq_rel) == (kWaiting | 1))
       futex_wake(pool.pending);
   }
@@ -160,12 +202,15 @@ void parallel_for(gradc_pool* pool, int32_t threads, int64_t count, gradc_body b
 
   pool->body = body;
   pool->data = data;
-  pool->count = count;
   pool->parts = parts;
+  set_shares(*pool, count);
   pool->pending.store(static_cast<uint32_t>(parts - 1), std::memory_order_relaxed);
   for (int32_t i = 1; i < parts; ++i)
     post(pool->workers[i - 1], work);
-  run_part(*pool, 0);
+  run_shares(*pool, 0);
+  for (int32_t i = 1; i < parts; ++i)
+    if (take(pool->workers[i - 1]))
+      pool->pending.fetch_sub(1, std::memory_order_relaxed);
   wait_for_workers(*pool);
   pool->busy.store(false, std::memory_order_release);
 }
@@ -179,7 +224,8 @@ gradc_pool* gradc_pool_create(int32_t threads) {
   if (threads <= 0)
     threads = available_cores();
   pool->workers.reset(new (std::nothrow) Worker[threads - 1]);
-  if (!pool->workers) {
+  pool->shares.reset(new (std::nothrow) Share[threads]);
+  if (!pool->workers || !pool->shares) {
     delete pool;
     return nullptr;
   }

@@ -41,7 +41,7 @@ std::vector<Range> ranges_of(gradc_pool* pool, int32_t threads, int64_t count) {
       },
       &log);
   std::sort(log.ranges.begin(), log.ranges.end(),
-            [](const Range& a, const Range& b) { return a.worker < b.worker; });
+            [](const Range& a, const Range& b) { return a.begin < b.begin; });
   return log.ranges;
 }
 
@@ -53,24 +53,54 @@ void increment(void* data, int64_t begin, int64_t end, int32_t) {
 
 }  // namespace
 
-TEST_CASE("a loop is cut into even contiguous ranges, one per worker", "[pool]") {
+TEST_CASE("the ranges of a loop cover it once, by workers below their number", "[pool]") {
   Pool pool = make_pool(4);
   REQUIRE(gradc_pool_threads(pool.get()) == 4);
   for (int32_t threads : {1, 2, 3, 4, 9})
     for (int64_t count : {0, 1, 2, 3, 4, 5, 7, 8, 1000, 1003}) {
       std::vector<Range> ranges = ranges_of(pool.get(), threads, count);
-      REQUIRE(static_cast<int64_t>(ranges.size()) == std::min<int64_t>({threads, 4, count}));
       int64_t next = 0;
-      for (size_t i = 0; i < ranges.size(); ++i) {
-        CHECK(ranges[i].worker == static_cast<int32_t>(i));
-        CHECK(ranges[i].begin == next);
-        int64_t size = ranges[i].end - ranges[i].begin;
-        CHECK(size >= count / static_cast<int64_t>(ranges.size()));
-        CHECK(size <= count / static_cast<int64_t>(ranges.size()) + 1);
-        next = ranges[i].end;
+      for (const Range& range : ranges) {
+        CHECK(range.begin == next);
+        CHECK(range.end > range.begin);
+        CHECK(range.worker >= 0);
+        CHECK(range.worker < std::min(threads, 4));
+        next = range.end;
       }
       CHECK(next == count);
     }
+}
+
+TEST_CASE("who has finished takes over what a slow worker has not begun", "[pool]") {
+  Pool pool = make_pool(2);
+  struct Loop {
+    std::atomic<bool> worker_began{false};
+    std::atomic<int> by_caller{0}, by_worker{0};
+  } loop;
+  gradc_pool_parallel_for(
+      pool.get(), 16,
+      [](void* data, int64_t begin, int64_t end, int32_t worker) {
+        auto& of = *static_cast<Loop*>(data);
+        (worker == 0 ? of.by_caller : of.by_worker) += static_cast<int>(end - begin);
+        if (worker == 1) {
+          of.worker_began = true;
+          while (of.by_caller + of.by_worker < 16)
+            std::this_thread::yield();
+        }
+        while (!of.worker_began)
+          std::this_thread::yield();
+      },
+      &loop);
+  CHECK(loop.by_worker == 1);
+  CHECK(loop.by_caller == 15);
+}
+
+TEST_CASE("a worker that does not come is not waited for", "[pool]") {
+  Pool pool = make_pool(8);  // more than there are cores: some sleep through these loops
+  std::vector<int32_t> values(64);
+  for (int loop = 0; loop < 3000; ++loop)
+    gradc_pool_parallel_for(pool.get(), 64, increment, values.data());
+  CHECK(std::all_of(values.begin(), values.end(), [](int32_t value) { return value == 3000; }));
 }
 
 TEST_CASE("range bounds do not overflow", "[pool]") {
@@ -102,16 +132,24 @@ TEST_CASE("many short loops in a row, hot and after sleeping", "[pool]") {
 
 TEST_CASE("a caller that finishes first sleeps until a slow worker is done", "[pool]") {
   Pool pool = make_pool(2);
-  std::atomic<int> finished{0};
+  struct Loop {
+    std::atomic<bool> worker_began{false};
+    std::atomic<int> finished{0};
+  } loop;
   gradc_pool_parallel_for(
       pool.get(), 2,
       [](void* data, int64_t, int64_t, int32_t worker) {
-        if (worker == 1)
+        auto& of = *static_cast<Loop*>(data);
+        if (worker == 1) {
+          of.worker_began = true;
           std::this_thread::sleep_for(std::chrono::milliseconds(5));
-        ++*static_cast<std::atomic<int>*>(data);
+        }
+        while (!of.worker_began)
+          std::this_thread::yield();
+        ++of.finished;
       },
-      &finished);
-  CHECK(finished == 2);
+      &loop);
+  CHECK(loop.finished == 2);
 }
 
 TEST_CASE("nested loops run inside of their worker", "[pool]") {
