@@ -9,7 +9,7 @@ namespace {
 
 class Emitter {
  public:
-  Emitter(const Problem& problem, const Function& entry)
+  Emitter(const EntryProblem& problem, const Function& entry)
       : problem_(problem),
         entry_(entry),
         definitions_(defining_ops(entry)),
@@ -22,8 +22,7 @@ class Emitter {
   }
 
   void run_kernel(int number, const Buffers::Step& step, const Offsets& offsets) {
-    const PlanKernel& kernel = problem_.kernels[number];
-    const Op& op = entry_.ops[kernel.op.index];
+    const Op& op = entry_.ops[problem_.op_of[number].index];
     for (ValueId operand : op.operands)
       show_view(operand);
     rewrite_.copy(op);
@@ -76,7 +75,7 @@ class Emitter {
     }
   }
 
-  const Problem& problem_;
+  const EntryProblem& problem_;
   const Function& entry_;
   std::vector<std::optional<OpId>> definitions_;
   std::vector<std::vector<ValueId>> views_;  // by what they view
@@ -86,7 +85,7 @@ class Emitter {
 
 }  // namespace
 
-Function emit_plan(const Problem& problem, const Function& entry, const Schedule& schedule,
+Function emit_plan(const EntryProblem& problem, const Function& entry, const Schedule& schedule,
                    const Buffers& buffers, const Offsets& offsets) {
   Emitter emitter(problem, entry);
   for (size_t step = 0; step < schedule.size(); ++step)

@@ -1,13 +1,13 @@
 #pragma once
 // Writes a plan into the entry: ops in the order of the schedule, recomputed copies named `x.re`,
 // offsets, scratch places and the size of the arena.
-#include "compiler/plan/offsets.h"
-#include "compiler/plan/problem.h"
-#include "compiler/plan/schedule.h"
+#include "compiler/plan/core/offsets.h"
+#include "compiler/plan/core/schedule.h"
+#include "compiler/plan/entry_problem.h"
 
 namespace gradc {
 
-Function emit_plan(const Problem& problem, const Function& entry, const Schedule& schedule,
+Function emit_plan(const EntryProblem& problem, const Function& entry, const Schedule& schedule,
                    const Buffers& buffers, const Offsets& offsets);
 
 }  // namespace gradc

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <cstdlib>
 
+#include "compiler/plan/core/random.h"
 #include "compiler/plan/peak_cutter.h"
-#include "compiler/plan/random.h"
 
 namespace gradc {
 namespace {

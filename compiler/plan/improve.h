@@ -1,6 +1,6 @@
 #pragma once
 // Makes a schedule with recomputations cheaper, by large-neighbourhood search.
-#include "compiler/plan/schedule.h"
+#include "compiler/plan/core/schedule.h"
 
 namespace gradc {
 

@@ -111,11 +111,10 @@ class Cut {
 
   // Appends what makes `value` again in front of step `before`.
   bool add(int value, int before, double most, Rebuild& result) {
-    int number = problem_.values[value].producer;
+    int number = problem_.values[value].producers[0];
     const PlanKernel& kernel = problem_.kernels[number];
     result.cost += kernel.cost;
-    if (kernel.overwrites_own_state || overwritten_at_[number] < before ||
-        weighed(result.cost) > most)
+    if (kernel.once || overwritten_at_[number] < before || weighed(result.cost) > most)
       return false;
     for (int written : kernel.writes)
       rebuilt_[written] = stamp_;

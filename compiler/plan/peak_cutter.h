@@ -3,8 +3,8 @@
 #include <cstdint>
 #include <optional>
 
-#include "compiler/plan/random.h"
-#include "compiler/plan/schedule.h"
+#include "compiler/plan/core/random.h"
+#include "compiler/plan/core/schedule.h"
 
 namespace gradc {
 

@@ -3,9 +3,10 @@
 #include <algorithm>
 
 #include "compiler/plan/checker.h"
+#include "compiler/plan/core/order.h"
 #include "compiler/plan/emit.h"
+#include "compiler/plan/entry_problem.h"
 #include "compiler/plan/improve.h"
-#include "compiler/plan/order.h"
 #include "compiler/plan/recompute.h"
 #include "compiler/plan/report.h"
 #include "compiler/plan/storage.h"
@@ -119,7 +120,7 @@ class EntryPlanner {
                                     "recomputation adds {:.1f} % to its time",
                                     needed, 100 * report.overhead()));
     if (KernelFloor floor = kernel_floor(problem_); floor.kernel >= 0) {
-      const Op& op = entry_.ops[problem_.kernels[floor.kernel].op.index];
+      const Op& op = entry_.ops[problem_.op_of[floor.kernel].index];
       error = error.with_note(
           fmt::format("no plan can do with less than {}, which @{} giving %{} needs alone",
                       floor.bytes, op.callee, entry_[op.result()].name));
@@ -143,7 +144,7 @@ class EntryPlanner {
   const Module& module_;
   const Function& entry_;
   const Options& options_;
-  Problem problem_;
+  EntryProblem problem_;
   Schedule order_;
 };
 

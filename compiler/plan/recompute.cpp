@@ -2,7 +2,7 @@
 
 #include <vector>
 
-#include "compiler/plan/order.h"
+#include "compiler/plan/core/order.h"
 #include "compiler/plan/peak_cutter.h"
 #include "compiler/plan/segments.h"
 

@@ -3,7 +3,7 @@
 #include <cstdint>
 #include <optional>
 
-#include "compiler/plan/schedule.h"
+#include "compiler/plan/core/schedule.h"
 
 namespace gradc {
 

@@ -7,7 +7,7 @@
 
 #include "compiler/kernel.h"
 #include "compiler/plan/cost.h"
-#include "compiler/plan/problem.h"
+#include "compiler/plan/entry_problem.h"
 #include "ir/op_def.h"
 #include "ir/print.h"
 

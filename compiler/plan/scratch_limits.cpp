@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <set>
 
-#include "compiler/plan/order.h"
+#include "compiler/plan/core/order.h"
+#include "compiler/plan/entry_problem.h"
 #include "compiler/plan/plan.h"
-#include "compiler/plan/problem.h"
 #include "compiler/plan/storage.h"
 #include "ir/op_def.h"
 
@@ -40,7 +40,8 @@ int64_t most_demanding_call(const Module& module, const Function& entry) {
   return most;
 }
 
-int64_t own_bytes(const Problem& problem, const PlanKernel& kernel) {
+// Of what it reads and writes in the arena, each value once.
+int64_t own_values(const Problem& problem, const PlanKernel& kernel) {
   std::set<int> values(kernel.reads.begin(), kernel.reads.end());
   values.insert(kernel.writes.begin(), kernel.writes.end());
   int64_t bytes = 0;
@@ -57,7 +58,7 @@ std::unordered_map<std::string, int64_t> scratch_limits(const Module& module,
   for (const Function& entry : module.functions) {
     if (entry.kind != FunctionKind::entry)
       continue;
-    Problem problem = make_problem(module, entry, options);
+    EntryProblem problem = make_problem(module, entry, options);
     for (PlanKernel& kernel : problem.kernels)
       kernel.workspace = 0;
     Schedule order = order_kernels(problem);
@@ -66,11 +67,12 @@ std::unordered_map<std::string, int64_t> scratch_limits(const Module& module,
     int64_t free = std::max(with_a_sixteenth(usage.peak), call);
     bool fits = free <= budget_of(module, entry, options);
     for (size_t step = 0; step < order.size(); ++step) {
-      const PlanKernel& kernel = problem.kernels[static_cast<size_t>(order[step])];
+      auto number = static_cast<size_t>(order[step]);
+      const PlanKernel& kernel = problem.kernels[number];
       int64_t limit = free - usage.bytes[step];
       if (!fits)
-        limit = std::min(limit, call - own_bytes(problem, kernel));
-      auto [known, is_new] = limits.emplace(entry.ops[kernel.op.index].callee, limit);
+        limit = std::min(limit, call - own_values(problem, kernel));
+      auto [known, is_new] = limits.emplace(entry.ops[problem.op_of[number].index].callee, limit);
       known->second = std::min(known->second, limit);
     }
   }

@@ -8,20 +8,18 @@ namespace {
 class Segmenter {
  public:
   Segmenter(const Problem& problem, const Schedule& order) : problem_(problem), order_(order) {
-    auto is_forward = [&](int kernel) { return problem.kernels[kernel].phase == Phase::forward; };
+    auto is_forward = [&](int kernel) { return problem.kernels[kernel].forward; };
     forward_ =
         static_cast<int>(std::find_if_not(order.begin(), order.end(), is_forward) - order.begin());
     std::vector<int> step_of(problem.kernels.size());
     for (int step = 0; step < static_cast<int>(order.size()); ++step)
       step_of[order[step]] = step;
-    for (const PlanValue& value : problem.values) {
-      made_.push_back(step_of[value.producer]);
-      int last = -1;
-      for (int reader : value.readers)
-        if (step_of[reader] < forward_)
-          last = std::max(last, step_of[reader]);
-      last_forward_read_.push_back(last);
-    }
+    for (const PlanValue& value : problem.values)
+      made_.push_back(step_of[value.producers[0]]);
+    last_forward_read_.assign(problem.values.size(), -1);
+    for (int step = 0; step < forward_; ++step)
+      for (int value : problem.kernels[order[step]].reads)
+        last_forward_read_[value] = step;
   }
 
   std::optional<Schedule> run(int segments) {
@@ -87,11 +85,11 @@ class Segmenter {
     if (ran_[number]) {
       bool overwritten = std::any_of(kernel.overwriters.begin(), kernel.overwriters.end(),
                                      [&](int writer) { return ran_[writer]; });
-      if (kernel.overwrites_own_state || overwritten)
+      if (kernel.once || overwritten)
         return false;
     }
     for (int value : kernel.reads)
-      if (!available_[value] && !run_with_inputs(problem_.values[value].producer))
+      if (!available_[value] && !run_with_inputs(problem_.values[value].producers[0]))
         return false;
     execute(number);
     return true;

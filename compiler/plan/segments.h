@@ -3,7 +3,7 @@
 // segment to the next is kept; the backward kernels have each segment run again when they reach it.
 #include <optional>
 
-#include "compiler/plan/schedule.h"
+#include "compiler/plan/core/schedule.h"
 
 namespace gradc {
 

@@ -62,7 +62,7 @@ class ExactSearch {
       if (state.ran >> writer & 1)
         return;
     bool rerun = state.ran >> k & 1;
-    if (rerun && kernel.overwrites_own_state)
+    if (rerun && kernel.once)
       return;
     int64_t bytes = kernel.workspace + (rerun ? kernel.rerun_bytes : 0);
     for (size_t v = 0; v < problem_.values.size(); ++v)
@@ -106,7 +106,7 @@ Problem random_problem(uint32_t seed, int kernels) {
   int forward = kernels / 2;
   for (int k = 0; k < kernels; ++k) {
     PlanKernel kernel;
-    kernel.phase = k < forward ? Phase::forward : Phase::backward;
+    kernel.forward = k < forward;
     kernel.cost = 10 + below(90);
     kernel.workspace = below(4) == 0 ? 64 * (1 + below(4)) : 0;
     if (k > 0)
@@ -116,12 +116,9 @@ Problem random_problem(uint32_t seed, int kernels) {
     int other = k < forward ? below(k + 1) - 1 : mirror - below(2);
     if (other >= 0 && other < k - 1)
       kernel.reads.push_back(other);
-    for (int read : kernel.reads) {
-      problem.values[read].readers.push_back(k);
-      kernel.after.push_back(read);
-    }
+    kernel.after = kernel.reads;
     kernel.writes = {k};
-    problem.values.push_back({ValueId{}, 64 * (1 + below(5)), k, {}});
+    problem.values.push_back({64 * (1 + below(5)), {k}});
     if (k > 0 && below(2) == 0) {
       problem.values[k].bytes = problem.values[k - 1].bytes;
       kernel.inplace.emplace_back(k - 1, k);

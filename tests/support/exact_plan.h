@@ -3,7 +3,7 @@
 #include <cstdint>
 #include <optional>
 
-#include "compiler/plan/problem.h"
+#include "compiler/plan/core/problem.h"
 
 namespace gradc_test {
 

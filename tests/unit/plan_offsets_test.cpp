@@ -2,8 +2,8 @@
 #include <random>
 
 #include "compiler/kernel.h"
-#include "compiler/plan/offset_search.h"
-#include "compiler/plan/offsets.h"
+#include "compiler/plan/core/offset_search.h"
+#include "compiler/plan/core/offsets.h"
 
 using namespace gradc;
 

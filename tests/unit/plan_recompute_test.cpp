@@ -4,8 +4,9 @@
 
 #include "../support/exact_plan.h"
 #include "../support/planning_entries.h"
+#include "compiler/plan/core/order.h"
+#include "compiler/plan/entry_problem.h"
 #include "compiler/plan/improve.h"
-#include "compiler/plan/order.h"
 #include "compiler/plan/plan.h"
 #include "compiler/plan/recompute.h"
 #include "compiler/plan/report.h"

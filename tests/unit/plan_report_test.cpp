@@ -1,7 +1,8 @@
 #include <catch2/catch.hpp>
 
 #include "../support/planning_entries.h"
-#include "compiler/plan/order.h"
+#include "compiler/plan/core/order.h"
+#include "compiler/plan/entry_problem.h"
 #include "compiler/plan/plan.h"
 #include "compiler/plan/report.h"
 #include "ir/parse.h"

@@ -1,10 +1,10 @@
 #include <catch2/catch.hpp>
 
 #include "compiler/plan/accesses.h"
-#include "compiler/plan/order.h"
+#include "compiler/plan/core/order.h"
+#include "compiler/plan/core/schedule.h"
 #include "compiler/plan/peak_cutter.h"
 #include "compiler/plan/recompute.h"
-#include "compiler/plan/schedule.h"
 #include "compiler/plan/segments.h"
 #include "ir/diagnostic.h"
 
@@ -12,20 +12,20 @@ using namespace gradc;
 
 namespace {
 
+constexpr bool kBackward = false;  // forward is what it is not
+
 // Builds problems kernel by kernel; kernel k writes value k of the given bytes.
 struct ProblemBuilder {
   Problem problem;
 
-  int kernel(std::vector<int> reads, int64_t bytes, Phase phase = Phase::forward) {
+  int kernel(std::vector<int> reads, int64_t bytes, bool forward = true) {
     auto number = static_cast<int>(problem.kernels.size());
-    PlanKernel kernel{.phase = phase, .cost = 10};
-    for (int read : reads)
-      problem.values[read].readers.push_back(number);
+    PlanKernel kernel{.forward = forward, .cost = 10};
     kernel.after = reads;
     kernel.reads = std::move(reads);
     kernel.writes = {number};
     problem.kernels.push_back(std::move(kernel));
-    problem.values.push_back({ValueId{}, bytes, number, {}});
+    problem.values.push_back({bytes, {number}});
     return number;
   }
 };
@@ -36,8 +36,8 @@ Problem chain() {
   b.kernel({}, 100);
   b.kernel({0}, 200);
   b.kernel({1}, 300);
-  b.kernel({2, 1}, 64, Phase::backward);
-  b.kernel({3, 0}, 64, Phase::backward);
+  b.kernel({2, 1}, 64, kBackward);
+  b.kernel({3, 0}, 64, kBackward);
   return b.problem;
 }
 
@@ -125,21 +125,19 @@ TEST_CASE("segments keep what crosses their borders", "[schedule]") {
 TEST_CASE("backward kernels that free what they take run at once", "[order]") {
   ProblemBuilder b;
   int h1 = b.kernel({}, 100), h2 = b.kernel({h1}, 100);
-  int d2 = b.kernel({h2}, 100, Phase::backward), d1 = b.kernel({d2, h1}, 100, Phase::backward);
-  int dw = b.kernel({d2}, 50, Phase::backward), update = b.kernel({dw}, 0, Phase::update);
+  int d2 = b.kernel({h2}, 100, kBackward), d1 = b.kernel({d2, h1}, 100, kBackward);
+  int dw = b.kernel({d2}, 50, kBackward), update = b.kernel({dw}, 0, kBackward);
   b.problem.kernels[update].writes = {};
   b.problem.values.pop_back();
   CHECK(order_kernels(b.problem) == Schedule{h1, h2, d2, d1, dw, update});
   // Once d2 dies with it, the weight gradient frees more than it takes.
   b.problem.kernels[d1].reads = {};
-  b.problem.values[h1].readers = {h2};
-  b.problem.values[d2].readers = {dw};
   CHECK(order_kernels(b.problem) == Schedule{h1, h2, d2, dw, update, d1});
 }
 
 TEST_CASE("an overwriting kernel waits for the readers of the state", "[order]") {
   ProblemBuilder b;
-  int update = b.kernel({}, 0, Phase::update), reader = b.kernel({}, 100, Phase::backward);
+  int update = b.kernel({}, 0, kBackward), reader = b.kernel({}, 100, kBackward);
   b.problem.kernels[reader].overwriters = {update};
   CHECK(order_kernels(b.problem) == Schedule{reader, update});
   b.problem.kernels[update].overwriters = {reader};
@@ -172,9 +170,9 @@ TEST_CASE("a budget may need the given order", "[order]") {
   std::vector<int> gradient, sum;  // one kernel each, or none yet
   for (int i = kSteps; i-- > 0;) {
     gradient.push_back(slopes[i]);
-    gradient = {b.kernel(gradient, 80, Phase::backward)};
+    gradient = {b.kernel(gradient, 80, kBackward)};
     sum.insert(sum.end(), {gradient[0], states[i]});
-    sum = {b.kernel(sum, 150, Phase::backward)};
+    sum = {b.kernel(sum, 150, kBackward)};
   }
   for (int kernel = 0; kernel < static_cast<int>(b.problem.kernels.size()); ++kernel)
     as_given.push_back(kernel);

@@ -4,8 +4,9 @@
 
 #include "../support/planning_entries.h"
 #include "compiler/plan/checker.h"
-#include "compiler/plan/offsets.h"
-#include "compiler/plan/order.h"
+#include "compiler/plan/core/offsets.h"
+#include "compiler/plan/core/order.h"
+#include "compiler/plan/entry_problem.h"
 #include "ir/diagnostic.h"
 #include "ir/parse.h"
 #include "ir/print.h"

@@ -1,4 +1,4 @@
-#include "compiler/plan/order.h"
+#include "compiler/plan/core/order.h"
 
 #include <optional>
 #include <set>
@@ -12,31 +12,39 @@ namespace {
 struct EagerRule {
   bool never = false;
   bool forward = false;  // forward kernels too, else only those of the other phases
+  bool unless_forward = false;  // not while a forward kernel would free more
   bool always = false;  // the one that grows memory least, even if none frees what it takes
   bool look_ahead = false;  // a result whose only reader gets ready by it counts as freed at once
 };
 
 class ListScheduler {
  public:
-  ListScheduler(const Problem& problem, EagerRule rule) : problem_(problem), rule_(rule) {
-    size_t count = problem.kernels.size();
-    waits_for_.resize(count);
-    followers_.resize(count);
-    for (int k = 0; k < static_cast<int>(count); ++k) {
+  ListScheduler(const Problem& problem, EagerRule rule)
+      : problem_(problem),
+        rule_(rule),
+        waits_for_(problem.kernels.size()),
+        followers_(problem.kernels.size()),
+        readers_(problem.values.size()) {
+    for (int k = 0; k < problem.kernel_count(); ++k) {
+      if (!problem.kernels[k].required)
+        continue;
+      ++required_;
       for (int before : problem.kernels[k].after)
         precede(before, k);
       for (int writer : problem.kernels[k].overwriters)
         precede(k, writer);
+      for (int value : problem.kernels[k].reads)
+        readers_[value].push_back(k);
     }
-    for (const PlanValue& value : problem.values)
-      unread_.push_back(static_cast<int>(value.readers.size()));
+    for (const std::vector<int>& readers : readers_)
+      unread_.push_back(static_cast<int>(readers.size()));
   }
 
   Schedule run() {
     Schedule order;
     std::set<int> ready;
-    for (int k = 0; k < static_cast<int>(waits_for_.size()); ++k)
-      if (waits_for_[k] == 0)
+    for (int k = 0; k < problem_.kernel_count(); ++k)
+      if (waits_for_[k] == 0 && problem_.kernels[k].required)
         ready.insert(k);
     while (!ready.empty()) {
       int kernel = eager(ready).value_or(*ready.begin());
@@ -48,7 +56,7 @@ class ListScheduler {
         if (--waits_for_[follower] == 0)
           ready.insert(follower);
     }
-    if (order.size() != problem_.kernels.size())
+    if (order.size() != required_)
       fail("kernels that overwrite state wait for one another; no order is possible");
     return order;
   }
@@ -66,7 +74,8 @@ class ListScheduler {
       return best;
     int64_t best_growth = 0;
     for (int k : ready) {
-      if (problem_.kernels[k].phase == Phase::forward && !rule_.forward)
+      bool forward = problem_.kernels[k].forward;
+      if (forward && !rule_.forward && !rule_.unless_forward)
         continue;
       int64_t bytes = growth(k);
       if (best ? bytes < best_growth : bytes <= 0 || rule_.always) {
@@ -74,6 +83,8 @@ class ListScheduler {
         best_growth = bytes;
       }
     }
+    if (best && rule_.unless_forward && problem_.kernels[*best].forward)
+      best.reset();
     return best;
   }
 
@@ -90,16 +101,18 @@ class ListScheduler {
   }
 
   bool consumed_next(int value) const {
-    const PlanValue& made = problem_.values[value];
-    return made.readers.size() == 1 && waits_for_[made.readers[0]] == 1 &&
-           problem_.kernels[made.readers[0]].writes.empty();
+    const std::vector<int>& readers = readers_[value];
+    return readers.size() == 1 && waits_for_[readers[0]] == 1 &&
+           problem_.kernels[readers[0]].writes.empty();
   }
 
   const Problem& problem_;
   EagerRule rule_;
   std::vector<int> waits_for_;  // by kernel: how many others must still run before it
   std::vector<std::vector<int>> followers_;
+  std::vector<std::vector<int>> readers_;  // by value: required kernels
   std::vector<int> unread_;  // by value: readers that have not run yet
+  size_t required_ = 0;
 };
 
 }  // namespace
@@ -118,6 +131,10 @@ Schedule order_kernels(const Problem& problem) {
     }
   }
   return best;
+}
+
+Schedule plain_order(const Problem& problem) {
+  return ListScheduler(problem, {.unless_forward = true}).run();
 }
 
 Schedule given_order(const Problem& problem) {

@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "compiler/plan/problem.h"
+#include "compiler/plan/core/problem.h"
 
 namespace gradc {
 
@@ -20,7 +20,7 @@ struct Usage {
 // One scan from the end.
 Usage evaluate(const Problem& problem, const Schedule& schedule);
 
-// The steps that run a kernel again.
+// The steps that run a kernel again, or one that is not required.
 std::vector<int> recomputing_steps(const Problem& problem, const Schedule& schedule);
 
 // Without recomputations that nothing reads.

@@ -1,4 +1,4 @@
-#include "compiler/plan/offset_search.h"
+#include "compiler/plan/core/offset_search.h"
 
 #include <algorithm>
 #include <limits>

@@ -1,11 +1,11 @@
-#include "compiler/plan/offsets.h"
+#include "compiler/plan/core/offsets.h"
 
 #include <algorithm>
 #include <functional>
 #include <numeric>
 
-#include "compiler/plan/offset_search.h"
-#include "compiler/plan/random.h"
+#include "compiler/plan/core/offset_search.h"
+#include "compiler/plan/core/random.h"
 
 namespace gradc {
 namespace {

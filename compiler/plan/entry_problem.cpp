@@ -1,4 +1,4 @@
-#include "compiler/plan/problem.h"
+#include "compiler/plan/entry_problem.h"
 
 #include <algorithm>
 
@@ -28,19 +28,16 @@ class ProblemMaker {
     problem_.value_of.assign(entry.values.size(), -1);
   }
 
-  Problem run() {
+  EntryProblem run() {
     find_values();
-    for (PlanKernel& kernel : problem_.kernels)
-      find_uses(kernel);
+    for (int k = 0; k < problem_.kernel_count(); ++k)
+      find_uses(k);
     return std::move(problem_);
   }
 
  private:
   const Storage& storage(ValueId id) const { return storage_[id.index]; }
   int& value_of(ValueId id) { return problem_.value_of[id.index]; }
-  int number_of(const PlanKernel& kernel) const {
-    return static_cast<int>(&kernel - problem_.kernels.data());
-  }
 
   void find_values() {
     for (uint32_t i = 0; i < entry_.ops.size(); ++i) {
@@ -51,14 +48,14 @@ class ProblemMaker {
         continue;
       }
       PlanKernel kernel;
-      kernel.op = {i};
-      kernel.phase = op.phase;
+      kernel.forward = op.phase == Phase::forward;
       kernel.cost = cost_of_call(module_, entry_, op, costs_);
       kernel.workspace = scratch_bytes(module_.function(op.callee), threads_);
-      auto number = static_cast<int>(problem_.kernels.size());
+      int number = problem_.kernel_count();
       for (ValueId result : op.results)
         define(result, number, kernel);
       problem_.kernels.push_back(std::move(kernel));
+      problem_.op_of.push_back({i});
     }
   }
 
@@ -66,9 +63,9 @@ class ProblemMaker {
     maker_[result.index] = number;
     int64_t bytes = aligned(entry_.type(result).bytes());
     if (storage(result).region == Region::arena) {
-      value_of(result) = static_cast<int>(problem_.values.size());
+      value_of(result) = problem_.value_count();
       kernel.writes.push_back(value_of(result));
-      problem_.values.push_back({result, bytes, number, {}});
+      problem_.values.push_back({bytes, {number}});
       return;
     }
     kernel.rerun_bytes += bytes;
@@ -76,18 +73,16 @@ class ProblemMaker {
       state_writer_[storage(result).index] = number;
   }
 
-  void find_uses(PlanKernel& kernel) {
-    const Op& op = entry_.ops[kernel.op.index];
-    int number = number_of(kernel);
+  void find_uses(int number) {
+    PlanKernel& kernel = problem_.kernels[number];
+    const Op& op = entry_.ops[problem_.op_of[number].index];
     for (ValueId operand : op.operands) {
-      if (int value = value_of(operand); value >= 0) {
+      if (int value = value_of(operand); value >= 0)
         add_once(kernel.reads, value);
-        add_once(problem_.values[value].readers, number);
-      }
       if (int maker = maker_[operand.index]; maker >= 0)
         add_once(kernel.after, maker);
       else if (storage(operand).region == Region::state)
-        read_old_state(kernel, op, storage(operand));
+        read_old_state(number, op, storage(operand));
     }
     for (ValueId result : op.results)
       if (storage(result).region == Region::arena)
@@ -104,15 +99,16 @@ class ProblemMaker {
       kernel.inplace.push_back(pair);
   }
 
-  void read_old_state(PlanKernel& kernel, const Op& op, const Storage& state) {
+  void read_old_state(int number, const Op& op, const Storage& state) {
+    PlanKernel& kernel = problem_.kernels[number];
     int writer = state_writer_[state.index];
     if (writer < 0)
       return;
-    if (writer != number_of(kernel)) {
+    if (writer != number) {
       add_once(kernel.overwriters, writer);
       return;
     }
-    kernel.overwrites_own_state = true;
+    kernel.once = true;
     for (ValueId result : op.results)
       for (ValueId operand : op.operands)
         if (storage(result) == state && storage(operand) == state &&
@@ -151,31 +147,13 @@ class ProblemMaker {
   std::vector<Storage> storage_;
   std::vector<int> maker_;  // by ValueId: the kernel that made it or what it views, or -1
   std::vector<int> state_writer_;  // by state tensor: the kernel that overwrites it, or -1
-  Problem problem_;
+  EntryProblem problem_;
 };
 
 }  // namespace
 
-Problem make_problem(const Module& module, const Function& entry, const Options& options) {
+EntryProblem make_problem(const Module& module, const Function& entry, const Options& options) {
   return ProblemMaker(module, entry, options).run();
-}
-
-KernelFloor kernel_floor(const Problem& problem) {
-  KernelFloor floor;
-  for (size_t k = 0; k < problem.kernels.size(); ++k) {
-    const PlanKernel& kernel = problem.kernels[k];
-    int64_t bytes = kernel.workspace;
-    for (int value : kernel.reads)
-      bytes += problem.values[value].bytes;
-    for (int value : kernel.writes) {
-      auto shares = [&](const std::pair<int, int>& pair) { return pair.second == value; };
-      if (std::none_of(kernel.inplace.begin(), kernel.inplace.end(), shares))
-        bytes += problem.values[value].bytes;
-    }
-    if (bytes > floor.bytes || floor.kernel < 0)
-      floor = {bytes, static_cast<int>(k)};
-  }
-  return floor;
 }
 
 }  // namespace gradc

@@ -1,4 +1,4 @@
-#include "compiler/plan/schedule.h"
+#include "compiler/plan/core/schedule.h"
 
 #include <algorithm>
 
@@ -10,24 +10,6 @@ std::vector<int> run_counts(const Problem& problem, const Schedule& schedule) {
   for (int kernel : schedule)
     ++counts[kernel];
   return counts;
-}
-
-// Calls share(read, written) for the pairs of a step that share bytes: the operand is read for the
-// last time, and neither has another partner yet.
-template <typename Dies, typename Share>
-void for_each_shared_pair(const PlanKernel& kernel, Dies dies, Share share) {
-  const auto& pairs = kernel.inplace;
-  uint64_t shared = 0;
-  for (size_t i = 0; i < std::min<size_t>(pairs.size(), 64); ++i) {
-    bool taken = false;
-    for (size_t j = 0; j < i; ++j)
-      taken |= (shared >> j & 1) &&
-               (pairs[j].first == pairs[i].first || pairs[j].second == pairs[i].second);
-    if (taken || !dies(pairs[i].first))
-      continue;
-    shared |= uint64_t{1} << i;
-    share(pairs[i].first, pairs[i].second);
-  }
 }
 
 }  // namespace
@@ -51,7 +33,7 @@ Usage evaluate(const Problem& problem, const Schedule& schedule) {
         live_bytes += problem.values[value].bytes;
       }
     for_each_shared_pair(
-        kernel, [&](int read) { return dying[read]; },
+        problem, kernel, [&](int read) { return dying[read]; },
         [&](int, int written) { beside -= problem.values[written].bytes; });
     usage.bytes[step] = live_bytes + beside;
     usage.cost += kernel.cost;
@@ -75,7 +57,8 @@ std::vector<int> recomputing_steps(const Problem& problem, const Schedule& sched
   std::vector<char> ran(problem.kernels.size());
   std::vector<int> steps;
   for (int step = 0; step < static_cast<int>(schedule.size()); ++step) {
-    if (ran[schedule[step]])
+    const PlanKernel& kernel = problem.kernels[schedule[step]];
+    if (ran[schedule[step]] || !kernel.required)
       steps.push_back(step);
     ran[schedule[step]] = true;
   }
@@ -88,10 +71,10 @@ Schedule without_dead_runs(const Problem& problem, const Schedule& schedule) {
   Schedule kept;
   for (size_t step = schedule.size(); step-- > 0;) {
     const PlanKernel& kernel = problem.kernels[schedule[step]];
-    bool rerun = --earlier_runs[schedule[step]] > 0;
+    bool needless = --earlier_runs[schedule[step]] > 0 || !kernel.required;
     bool read = std::any_of(kernel.writes.begin(), kernel.writes.end(),
                             [&](int value) { return needed[value]; });
-    if (rerun && !read)
+    if (needless && !read)
       continue;
     kept.push_back(schedule[step]);
     for (int value : kernel.writes)
@@ -146,7 +129,7 @@ class BufferMaker {
     const PlanKernel& kernel = problem_.kernels[schedule_[step]];
     std::vector<int> shared(kernel.writes.size(), Buffers::kNone);
     for_each_shared_pair(
-        kernel, [&](int read) { return instances_[current_[read]].last == step; },
+        problem_, kernel, [&](int read) { return instances_[current_[read]].last == step; },
         [&](int read, int written) {
           auto at = std::find(kernel.writes.begin(), kernel.writes.end(), written);
           shared[at - kernel.writes.begin()] = instances_[current_[read]].buffer;

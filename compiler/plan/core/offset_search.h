@@ -5,7 +5,7 @@
 #include <span>
 #include <vector>
 
-#include "compiler/plan/schedule.h"
+#include "compiler/plan/core/schedule.h"
 
 namespace gradc {
 
