@@ -1,6 +1,7 @@
 gradc_test(plan_test LIBS gradc_plan SOURCES
   support/exact_plan.cpp
   support/planning_entries.cpp
+  support/random_problems.cpp
   unit/plan_checker_test.cpp
   unit/plan_floor_test.cpp
   unit/plan_offsets_test.cpp
@@ -9,4 +10,5 @@ gradc_test(plan_test LIBS gradc_plan SOURCES
   unit/plan_schedule_test.cpp
   unit/plan_scratch_limits_test.cpp
   unit/plan_storage_test.cpp
-  unit/plan_test.cpp)
+  unit/plan_test.cpp
+  unit/plan_timeline_test.cpp)

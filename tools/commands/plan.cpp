@@ -12,6 +12,7 @@
 #include "ir/diagnostic.h"
 #include "tools/commands/commands.h"
 #include "tools/commands/flags.h"
+#include "tools/commands/plan_graph.h"
 #include "tools/progress.h"
 
 namespace gradc {
@@ -20,6 +21,7 @@ namespace {
 struct PlanFlags {
   ModelFlags model;
   bool infer = false;
+  PlanGraphFlags graph;
 };
 
 struct Row {
@@ -68,6 +70,10 @@ void print_timeline(const MemoryReport& report) {
 }
 
 void plan(PlanFlags& flags) {
+  if (!flags.graph.graph.empty()) {
+    flags.graph.json = flags.model.json;
+    return plan_graph(flags.graph);
+  }
   finish(flags.model);
   flags.model.options.train = !flags.infer;
   std::string entry(flags.infer ? kInfer : kTrainStep);
@@ -123,7 +129,40 @@ void add_plan(CLI::App& app) {
   add_model_flags(*command, flags->model);
   add_optimizer_flags(*command, flags->model);
   command->add_flag("--infer", flags->infer, "Inference instead of the training step");
-  command->callback([flags] { plan(*flags); });
+  CLI::Option* graph =
+      command
+          ->add_option("--graph", flags->graph.graph,
+                       "Instead of a model: a graph of kernels with costs and bytes, as JSON")
+          ->type_name("FILE");
+  command
+      ->add_option("--budget", flags->graph.budget,
+                   "Of a graph: bytes, e.g. 8MiB, or a share of the peak without recomputation, "
+                   "e.g. 0.5x")
+      ->needs(graph);
+  command
+      ->add_option("--plan-out", flags->graph.plan_out,
+                   "Of a graph: write the kernels' ids in the order in which they run, as JSON")
+      ->needs(graph)
+      ->type_name("FILE");
+  CLI::Option* effort =
+      command
+          ->add_option("--plan-effort", flags->graph.effort,
+                       "Of a graph: how many times the usual steps of the search, e.g. 10")
+          ->needs(graph)
+          ->check(finite_number());
+  command
+      ->add_option("--plan-time", flags->graph.seconds,
+                   "Of a graph: search for so many seconds instead of a number of steps")
+      ->needs(graph)
+      ->excludes(effort)
+      ->check(finite_number());
+  CLI::Option* model = command->get_option("model")->required(false)->excludes(graph);
+  command->callback([flags, graph, model] {
+    if (graph->count() + model->count() == 0)
+      throw UserError("", "neither a model nor a --graph is given", Fault::command_line)
+          .with_help("gradc plan --help");
+    plan(*flags);
+  });
 }
 
 }  // namespace gradc

@@ -8,6 +8,7 @@ namespace gradc {
 // Knuth's 64-bit linear congruential generator.
 class Random {
  public:
+  explicit Random(uint64_t seed = 1) : state_(seed) {}
   size_t below(size_t bound) {
     state_ = state_ * 6364136223846793005u + 1442695040888963407u;
     return static_cast<size_t>((state_ >> 33) % bound);
@@ -17,7 +18,7 @@ class Random {
   }
 
  private:
-  uint64_t state_ = 1;
+  uint64_t state_;
 };
 
 }  // namespace gradc

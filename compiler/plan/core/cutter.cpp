@@ -1,0 +1,299 @@
+#include "compiler/plan/core/cutter.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace gradc {
+
+Cutter::Cutter(Timeline& timeline, int64_t budget, Random& random)
+    : timeline_(timeline),
+      problem_(timeline.problem()),
+      budget_(budget),
+      random_(random),
+      least_cost_(problem_.values.size(), INT64_MAX),
+      rebuilt_(problem_.values.size()),
+      busy_(problem_.values.size()) {
+  for (int value = 0; value < problem_.value_count(); ++value) {
+    for (int producer : problem_.values[value].producers)
+      if (!problem_.kernels[producer].once)
+        least_cost_[value] = std::min(least_cost_[value], problem_.kernels[producer].cost);
+    if (problem_.values[value].bytes > 0 && least_cost_[value] < INT64_MAX)
+      droppable_.push_back(value);
+  }
+}
+
+void Cutter::find_excess() {
+  over_labels_.clear();
+  over_runs_.clear();
+  over_sums_.assign(1, 0);
+  timeline_.runs().for_each_above(budget_, [&](int run, int64_t bytes) {
+    over_labels_.push_back(timeline_.runs().label(run));
+    over_runs_.push_back(run);
+    over_sums_.push_back(over_sums_.back() + bytes - budget_);
+  });
+  work_ += static_cast<int64_t>(over_runs_.size());
+}
+
+// Bytes over the budget, summed over steps, that dropping the value over the gap takes off; exact
+// over short stretches.
+double Cutter::gain(int value, const Timeline::Gap& gap) const {
+  constexpr size_t kExactRuns = 64;
+  const RunList& runs = timeline_.runs();
+  auto first = static_cast<size_t>(
+      std::upper_bound(over_labels_.begin(), over_labels_.end(), runs.label(gap.before)) -
+      over_labels_.begin());
+  auto last = static_cast<size_t>(
+      std::lower_bound(over_labels_.begin() + first, over_labels_.end(), runs.label(gap.after)) -
+      over_labels_.begin());
+  int64_t bytes = problem_.values[value].bytes;
+  if (last - first > kExactRuns)
+    return std::min(static_cast<double>(over_sums_[last] - over_sums_[first]),
+                    static_cast<double>(bytes) * static_cast<double>(last - first));
+  int64_t sum = 0;
+  for (size_t i = first; i < last; ++i)
+    sum += std::min(bytes, over_sums_[i + 1] - over_sums_[i]);
+  return static_cast<double>(sum);
+}
+
+double Cutter::weighed(int64_t cost, CostWeight weight) const {
+  double linear = static_cast<double>(cost) + 1;
+  if (weight == CostWeight::linear)
+    return linear;
+  return weight == CostWeight::root ? std::sqrt(linear) : linear * std::sqrt(linear);
+}
+
+int Cutter::run_to_relieve(const CutSettings& settings) {
+  if (settings.noise > 0 && random_.below(3) == 0)
+    return over_runs_[random_.below(over_runs_.size())];
+  return timeline_.runs().peak();
+}
+
+Cutter::Choice Cutter::best_drop(int run, const CutSettings& settings) {
+  settings_ = &settings;
+  int64_t label = peak_label_ = timeline_.runs().label(run);
+  candidates_.clear();
+  auto consider = [&](int value, const Timeline::Gap& gap, double worth) {
+    if (settings.noise > 0) {
+      double factor = random_.between(1, 1 + settings.noise);
+      worth = random_.below(2) == 0 ? worth * factor : worth / factor;
+    }
+    candidates_.push_back(
+        {worth / weighed(least_cost_[value], settings.cost_weight), worth, value, gap});
+  };
+  for (int value : droppable_) {
+    const std::vector<Timeline::Access>& accesses = timeline_.accesses(value);
+    if (accesses.empty() || accesses.front().label >= label || accesses.back().label <= label)
+      continue;
+    Timeline::Gap gap = timeline_.around(value, run);
+    if (!gap.held || gap.after == run)
+      continue;
+    consider(value, gap,
+             over_labels_.empty() ? static_cast<double>(problem_.values[value].bytes)
+                                  : gain(value, gap));
+  }
+  // A value that the run reads and that is read again later keeps a result from its bytes.
+  for (auto [read, written] : timeline_.kernel(run).inplace) {
+    int64_t bytes = problem_.values[written].bytes;
+    if (bytes == 0 || bytes > problem_.values[read].bytes || least_cost_[read] == INT64_MAX ||
+        !timeline_.is_read(read, run))
+      continue;
+    Timeline::Gap gap = timeline_.around(read, timeline_.runs().next(run));
+    int64_t excess = std::max<int64_t>(timeline_.runs().bytes(run) - budget_, 1);
+    consider(read, gap, gain(read, gap) + static_cast<double>(std::min(bytes, excess)));
+  }
+  work_ += static_cast<int64_t>(droppable_.size() + 40 * candidates_.size());
+  std::make_heap(candidates_.begin(), candidates_.end());
+  Choice best;
+  while (!candidates_.empty() && candidates_.front().most > best.score) {
+    std::pop_heap(candidates_.begin(), candidates_.end());
+    Candidate candidate = candidates_.back();
+    candidates_.pop_back();
+    ++stamp_;
+    depth_ = 0;
+    Rebuild made;
+    double most = best.score > 0 ? candidate.gain / best.score : 1e300;
+    if (!rebuild(candidate.value, candidate.gap.after, most, made))
+      continue;
+    double score = candidate.gain / weighed(made.cost, settings.cost_weight);
+    if (score > best.score)
+      best = {score, std::move(made.kernels), candidate.gap.after};
+  }
+  return best;
+}
+
+bool Cutter::can_run_before(int kernel, int before) const {
+  const PlanKernel& made = problem_.kernels[kernel];
+  if (made.once)
+    return false;
+  for (int writer : made.overwriters) {
+    int first = timeline_.first_run(writer);
+    if (first != Timeline::kNone && timeline_.runs().precedes(first, before))
+      return false;
+  }
+  return true;
+}
+
+// Appends what makes `value` again in front of `before`; false if that cannot be, or weighs more
+// than `most`.
+bool Cutter::rebuild(int value, int before, double most, Rebuild& result) {
+  constexpr int kDeepest = 400, kMostLooks = 2000;  // producers that fail multiply
+  const std::vector<int>& producers = problem_.values[value].producers;
+  if (busy_[value] == stamp_ || depth_ > kDeepest || ++result.looks > kMostLooks)
+    return false;
+  if (producers.size() == 1) {
+    busy_[value] = stamp_;
+    bool made = rebuild_by(producers[0], before, most, result);
+    busy_[value] = 0;
+    return made;
+  }
+  // What a producer costs with what it lacks, at one remove.
+  std::vector<std::pair<int64_t, int>> by_cost;
+  for (int producer : producers) {
+    int64_t cost = problem_.kernels[producer].cost;
+    for (int read : problem_.kernels[producer].reads)
+      if (busy_[read] == stamp_)
+        cost += INT64_MAX / 1024;
+      else if (rebuilt_[read] != stamp_ && !timeline_.around(read, before).held)
+        cost += std::min(least_cost_[read], INT64_MAX / 1024);
+    if (settings_->noise > 0 && random_.below(8) == 0)
+      cost /= 4;
+    by_cost.emplace_back(cost, producer);
+  }
+  std::sort(by_cost.begin(), by_cost.end());
+  busy_[value] = stamp_;
+  bool made = false;
+  for (auto [unused, producer] : by_cost) {
+    size_t kernels = result.kernels.size();
+    int64_t cost = result.cost;
+    made = rebuild_by(producer, before, most, result);
+    if (made)
+      break;
+    for (size_t i = kernels; i < result.kernels.size(); ++i)
+      for (int written : problem_.kernels[result.kernels[i]].writes)
+        rebuilt_[written] = 0;
+    result.kernels.resize(kernels);
+    result.cost = cost;
+  }
+  busy_[value] = 0;
+  return made;
+}
+
+bool Cutter::rebuild_by(int number, int before, double most, Rebuild& result) {
+  const PlanKernel& kernel = problem_.kernels[number];
+  work_ += 60;
+  result.cost += kernel.cost;
+  if (weighed(result.cost, settings_->cost_weight) > most || !can_run_before(number, before))
+    return false;
+  ++depth_;
+  for (int read : kernel.reads) {
+    if (rebuilt_[read] == stamp_)
+      continue;
+    if (busy_[read] == stamp_) {  // it may still be there, but is what is dropped
+      --depth_;
+      return false;
+    }
+    Timeline::Gap gap = timeline_.around(read, before);
+    if (gap.held)
+      continue;
+    bool kept = gap.before != Timeline::kNone && can_be_kept(read, gap.before, before);
+    if (!kept && !rebuild(read, before, most, result)) {
+      --depth_;
+      return false;
+    }
+  }
+  --depth_;
+  for (int written : kernel.writes)
+    rebuilt_[written] = stamp_;
+  result.kernels.push_back(number);
+  return true;
+}
+
+// Whether the value, last used by `from`, fits the budget until `to`.
+bool Cutter::can_be_kept(int value, int from, int to) {
+  const RunList& runs = timeline_.runs();
+  work_ += 40;
+  if (settings_->noise > 0 && random_.below(10) == 0)
+    return random_.below(2) == 0;
+  if (runs.label(from) < peak_label_ && peak_label_ < runs.label(to))
+    return false;
+  int64_t most = runs.most_between(from, to);
+  return most == INT64_MIN || most + problem_.values[value].bytes <= budget_;
+}
+
+bool Cutter::cut(const CutSettings& settings) {
+  int64_t lowest = INT64_MAX;
+  int stalled = 0, most_stalled = 60 + problem_.kernel_count() / 4;
+  for (int cuts = 0; cuts < 6 * problem_.kernel_count() + 60; ++cuts) {
+    int64_t peak = timeline_.peak();
+    if (peak <= budget_)
+      return true;
+    if (timeline_.cost() > settings.cost_limit)
+      return false;
+    stalled = peak < lowest ? 0 : stalled + 1;
+    lowest = std::min(lowest, peak);
+    if (stalled > most_stalled)
+      return false;
+    find_excess();
+    Choice choice = best_drop(run_to_relieve(settings), settings);
+    if (choice.before == Timeline::kNone)
+      return false;
+    for (int kernel : choice.kernels)
+      timeline_.insert(kernel, choice.before);
+    work_ += 400 * static_cast<int64_t>(choice.kernels.size());
+  }
+  return false;
+}
+
+bool Cutter::drop_at(int run, const CutSettings& settings) {
+  over_labels_.clear();
+  Choice choice = best_drop(run, settings);
+  for (int kernel : choice.kernels)
+    timeline_.insert(kernel, choice.before);
+  work_ += 400 * static_cast<int64_t>(choice.kernels.size());
+  return choice.before != Timeline::kNone;
+}
+
+// A quick look: whether each value that the run makes fits from its last use before until the run.
+bool Cutter::may_be_kept(int run) {
+  const RunList& runs = timeline_.runs();
+  for (int value : timeline_.kernel(run).writes) {
+    if (!timeline_.is_read(value, run))
+      continue;
+    work_ += 40;
+    Timeline::Gap gap = timeline_.around(value, run);
+    int64_t most = runs.most_between(gap.before, run);
+    if (most != INT64_MIN && most + problem_.values[value].bytes > budget_)
+      return false;
+  }
+  return true;
+}
+
+void Cutter::undo_needless() {
+  const RunList& runs = timeline_.runs();
+  for (bool undone = true; undone;) {
+    undone = false;
+    std::vector<std::pair<int64_t, int>> removable;
+    for (int run = runs.front(); run != Timeline::kNone; run = runs.next(run)) {
+      const PlanKernel& kernel = timeline_.kernel(run);
+      if ((!kernel.required || timeline_.count_of(timeline_.kernel_of(run)) > 1) &&
+          timeline_.removable(run))
+        removable.emplace_back(-kernel.cost, run);
+      work_ += 2;
+    }
+    std::sort(removable.begin(), removable.end());
+    for (auto [cost, run] : removable) {
+      // Others may have gone with an earlier one.
+      if (timeline_.kernel_of(run) < 0 || !timeline_.removable(run) || !may_be_kept(run))
+        continue;
+      size_t mark = timeline_.mark();
+      timeline_.remove(run);
+      work_ += 400;
+      if (timeline_.peak() <= budget_)
+        undone = true;
+      else
+        timeline_.undo_to(mark);
+    }
+  }
+}
+
+}  // namespace gradc

@@ -1,0 +1,91 @@
+#pragma once
+// Fits a timeline into a budget by dropping values where most bytes are live and making them again.
+#include <cstdint>
+#include <vector>
+
+#include "compiler/plan/core/random.h"
+#include "compiler/plan/core/timeline.h"
+
+namespace gradc {
+
+// How much the cost of making a value again counts against the bytes that its gap takes off: its
+// square root, itself, or its power of 1.5. (No std::pow, which differs between machines.)
+enum class CostWeight : uint8_t { root, linear, steep };
+
+struct CutSettings {
+  int64_t cost_limit = INT64_MAX;  // gives up on a dearer timeline
+  CostWeight cost_weight = CostWeight::linear;
+  // 0: no chance. Else worths are multiplied or divided by up to 1 + noise, some other over-full
+  // run than the peak is relieved, and some values are kept or rebuilt against the rule.
+  double noise = 0;
+};
+
+class Cutter {
+ public:
+  Cutter(Timeline& timeline, int64_t budget, Random& random);
+
+  void set_budget(int64_t budget) { budget_ = budget; }
+  // While the peak is over the budget: of all values that are held over the peak without being used
+  // there, the one whose gap takes most bytes off runs over the budget per cost of making it again
+  // is dropped for that gap. What its kernel reads is rebuilt in turn, by the cheapest producer,
+  // unless it can be kept longer within the budget. False when it gives up; the timeline is then
+  // left as it is.
+  bool cut(const CutSettings& settings);
+  // Drops a value over its gap around `run` whether that is needed or not; false if none can be.
+  bool drop_at(int run, const CutSettings& settings);
+  // Takes out recomputations, dearest first, where keeping the value instead fits the budget.
+  void undo_needless();
+  // Counts what was looked at, as a clock that is the same on every machine: about a nanosecond.
+  int64_t work() const { return work_; }
+
+ private:
+  struct Choice {
+    double score = 0;
+    std::vector<int> kernels;
+    int before = Timeline::kNone;
+  };
+  struct Candidate {
+    double most = 0;  // no score can be above
+    double gain = 0;
+    int value = 0;
+    Timeline::Gap gap;
+    bool operator<(const Candidate& other) const {
+      return most != other.most ? most < other.most : value > other.value;
+    }
+  };
+  struct Rebuild {
+    std::vector<int> kernels;
+    int64_t cost = 0;
+    int looks = 0;  // at values
+  };
+
+  void find_excess();
+  int run_to_relieve(const CutSettings& settings);
+  double gain(int value, const Timeline::Gap& gap) const;
+  Choice best_drop(int run, const CutSettings& settings);
+  double weighed(int64_t cost, CostWeight weight) const;
+  bool rebuild(int value, int before, double most, Rebuild& result);
+  bool rebuild_by(int kernel, int before, double most, Rebuild& result);
+  bool can_run_before(int kernel, int before) const;
+  bool can_be_kept(int value, int from, int to);
+  bool may_be_kept(int run);
+
+  Timeline& timeline_;
+  const Problem& problem_;
+  int64_t budget_;
+  Random& random_;
+  std::vector<int> droppable_;  // values
+  std::vector<int64_t> least_cost_;  // by value: of its producers
+  // Runs over the budget, in order: labels and the bytes above it, summed over the ones before.
+  std::vector<int64_t> over_labels_, over_sums_;
+  std::vector<int> over_runs_;
+  std::vector<Candidate> candidates_;
+  std::vector<int> rebuilt_;  // by value: the stamp of the rebuild that makes it
+  std::vector<int> busy_;  // by value: the stamp of the rebuild that is at it
+  int stamp_ = 0, depth_ = 0;
+  int64_t peak_label_ = 0;
+  const CutSettings* settings_ = nullptr;
+  int64_t work_ = 0;
+};
+
+}  // namespace gradc

@@ -1,0 +1,166 @@
+#include "compiler/plan/core/planner.h"
+
+#include <algorithm>
+
+#include "compiler/plan/core/cutter.h"
+#include "compiler/plan/core/keep_plan.h"
+#include "compiler/plan/core/order.h"
+#include "compiler/plan/core/search.h"
+
+namespace gradc {
+
+namespace {
+
+struct Candidate {
+  Schedule schedule;
+  int64_t cost = 0, peak = 0;
+};
+
+}  // namespace
+
+// Schedules within a budget, or as near to it as was found.
+class Planner::Pool {
+ public:
+  Pool(const Problem& problem, int64_t budget, const PlanEffort& effort)
+      : problem_(problem), budget_(budget), effort_(effort) {}
+
+  // Cuts the schedule to the budget and keeps what comes out.
+  void add(const Schedule& start, CostWeight weight = CostWeight::linear) {
+    if (best() && effort_.spent && effort_.spent() > 0.3)
+      return;
+    Timeline timeline(problem_, start);
+    Random random;
+    Cutter cutter(timeline, budget_, random);
+    CutSettings settings{.cost_weight = weight};
+    if (best())
+      settings.cost_limit = best()->cost + (best()->cost - problem_.base_cost()) / 2;
+    if (cutter.cut(settings))
+      cutter.undo_needless();
+    keep(timeline);
+  }
+
+  const Candidate* best() const {
+    return candidates_.empty() || candidates_[0].peak > budget_ ? nullptr : &candidates_[0];
+  }
+  std::vector<Candidate>& candidates() { return candidates_; }
+
+ private:
+  static constexpr size_t kMost = 6;
+
+  void keep(const Timeline& timeline) {
+    Candidate candidate{timeline.schedule(), timeline.cost(), timeline.peak()};
+    auto rank = [&](const Candidate& c) { return std::pair(std::max(c.peak, budget_), c.cost); };
+    auto at =
+        std::lower_bound(candidates_.begin(), candidates_.end(), candidate,
+                         [&](const Candidate& a, const Candidate& b) { return rank(a) < rank(b); });
+    if (at != candidates_.end() && rank(*at) == rank(candidate))
+      return;
+    candidates_.insert(at, std::move(candidate));
+    if (candidates_.size() > kMost)
+      candidates_.pop_back();
+  }
+
+  const Problem& problem_;
+  int64_t budget_;
+  const PlanEffort& effort_;
+  std::vector<Candidate> candidates_;  // the best first
+};
+
+namespace {
+
+// Steps of the search at effort 1, about nanoseconds.
+int64_t search_work(const Problem& problem, const PlanEffort& effort) {
+  double work = 3e8 + 7e5 * static_cast<double>(problem.kernels.size());
+  return static_cast<int64_t>(std::min(1e18, work * effort.steps));
+}
+
+}  // namespace
+
+Planner::Planner(const Problem& problem, Schedule order)
+    : problem_(problem), order_(std::move(order)), bounds_(problem, order_) {
+  orders_ = {order_};
+  for (Schedule other : {order_kernels(problem_), given_order(problem_)})
+    if (std::find(orders_.begin(), orders_.end(), other) == orders_.end())
+      orders_.push_back(std::move(other));
+}
+
+void Planner::fill(Pool& pool, const Bound& bound) {
+  for (const Schedule& order : orders_)
+    for (CostWeight weight : {CostWeight::linear, CostWeight::root, CostWeight::steep})
+      pool.add(order, weight);
+  if (bound.kernel >= 0)
+    for (const std::vector<int>& kept : bounds_.keep_sets(bound.kernel, bound.price))
+      for (const Schedule& order : orders_)
+        if (auto schedule = keep_over(problem_, order, bound.kernel, kept))
+          pool.add(*schedule);
+}
+
+PlanOutcome Planner::plan(int64_t budget, const PlanEffort& effort) {
+  PlanOutcome outcome;
+  for (const Schedule& order : orders_)
+    if (evaluate(problem_, order).peak <= budget) {
+      outcome.schedule = order;
+      return outcome;
+    }
+  outcome.bound = bounds_.bound(budget);
+  if (outcome.bound.impossible)
+    return outcome;
+  Pool pool(problem_, budget, effort);
+  fill(pool, outcome.bound);
+  int64_t work = search_work(problem_, effort);
+  SearchSettings settings;
+  settings.budget = budget;
+  settings.good_enough = problem_.base_cost() + outcome.bound.overhead;
+  settings.spent = effort.spent;
+  if (!pool.best()) {
+    settings.work = work / 2;
+    Schedule lower = squeeze(problem_, pool.candidates()[0].schedule, settings);
+    if (evaluate(problem_, lower).peak > budget)
+      return outcome;
+    pool.add(lower);
+  }
+  // A look at each start, the rest of the time for the best.
+  Candidate best = *pool.best();
+  std::vector<Candidate> starts;
+  for (Candidate& candidate : pool.candidates())
+    if (candidate.peak <= budget && starts.size() < 3)
+      starts.push_back(std::move(candidate));
+  for (const Candidate& start : starts) {
+    settings.work = work / 10;
+    Schedule schedule = improve(problem_, start.schedule, settings);
+    Usage usage = evaluate(problem_, schedule);
+    if (usage.cost < best.cost)
+      best = {std::move(schedule), usage.cost, usage.peak};
+  }
+  settings.work = work - work / 10 * static_cast<int64_t>(starts.size());
+  if (effort.spent)
+    settings.work = INT64_MAX;
+  settings.seed = 2;
+  outcome.schedule = improve(problem_, best.schedule, settings);
+  return outcome;
+}
+
+// Ever smaller budgets while each is met, then step by step.
+Schedule Planner::smallest(const PlanEffort& effort) {
+  Schedule smallest = order_;
+  int64_t peak = evaluate(problem_, smallest).peak, least = floor().bytes;
+  for (double share : {0.5, 0.25, 0.1, 0.0}) {
+    auto budget = least + static_cast<int64_t>(static_cast<double>(peak - least) * share);
+    Pool pool(problem_, budget, effort);
+    fill(pool, bounds_.bound(budget));
+    const Candidate& candidate = pool.candidates()[0];
+    if (candidate.peak < peak) {
+      peak = candidate.peak;
+      smallest = candidate.schedule;
+    }
+    if (!pool.best())
+      break;
+  }
+  SearchSettings settings;
+  settings.budget = least;
+  settings.work = search_work(problem_, effort) / 2;
+  settings.spent = effort.spent;
+  return squeeze(problem_, smallest, settings);
+}
+
+}  // namespace gradc

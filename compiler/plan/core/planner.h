@@ -1,0 +1,48 @@
+#pragma once
+// Plans within a budget: the cheapest schedule that is found, and how much better one could be.
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <vector>
+
+#include "compiler/plan/core/bound.h"
+#include "compiler/plan/core/schedule.h"
+
+namespace gradc {
+
+struct PlanEffort {
+  // Multiplies the steps of the search. They are counted, not timed: the same problem and effort
+  // give the same schedule on every machine.
+  double steps = 1;
+  // Instead: the share of the time that is gone, asked now and then.
+  std::function<double()> spent;
+};
+
+struct PlanOutcome {
+  std::optional<Schedule> schedule;  // nullopt: none was found within the budget
+  Bound bound;
+};
+
+class Planner {
+ public:
+  // `order` runs every required kernel once; others are tried as well.
+  Planner(const Problem& problem, Schedule order);
+
+  PlanOutcome plan(int64_t budget, const PlanEffort& effort);
+  // A schedule with as low a peak as is found.
+  Schedule smallest(const PlanEffort& effort);
+  // No schedule has a lower peak.
+  BoundSearch::Floor floor() { return bounds_.floor(); }
+
+ private:
+  class Pool;
+  // With what is cut from the orders and from keeping the bound's choice of values.
+  void fill(Pool& pool, const Bound& bound);
+
+  const Problem& problem_;
+  Schedule order_;
+  std::vector<Schedule> orders_;  // order_ first
+  BoundSearch bounds_;
+};
+
+}  // namespace gradc

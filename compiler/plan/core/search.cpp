@@ -1,0 +1,188 @@
+#include "compiler/plan/core/search.h"
+
+#include <algorithm>
+#include <array>
+#include <cstdlib>
+
+#include "compiler/plan/core/cutter.h"
+
+namespace gradc {
+namespace {
+
+class Search {
+ public:
+  Search(const Problem& problem, const Schedule& schedule, const SearchSettings& settings)
+      : settings_(settings),
+        random_(settings.seed),
+        timeline_(problem, schedule),
+        cutter_(timeline_, settings.budget, random_),
+        best_(schedule),
+        best_cost_(timeline_.cost()),
+        least_cost_(std::max(problem.base_cost(), settings.good_enough)) {}
+
+  Schedule improve() {
+    cutter_.undo_needless();
+    timeline_.forget_history();
+    keep_if_best();
+    for (int64_t tries = 0; cutter_.work() < settings_.work && best_cost_ > least_cost_; ++tries) {
+      if (tries % 16 == 0)
+        update_progress();
+      if (progress_ >= 1)
+        break;
+      try_once();
+    }
+    return std::move(best_);
+  }
+
+  Schedule squeeze() {
+    constexpr int kPatience = 12;
+    int failed = 0;
+    for (double step = 0.08; cutter_.work() < settings_.work && step > 0.001;) {
+      int64_t peak = timeline_.peak();
+      update_progress();
+      if (peak <= settings_.budget || progress_ >= 1)
+        break;
+      auto lower = static_cast<int64_t>(static_cast<double>(peak) * (1 - step));
+      size_t mark = timeline_.mark();
+      cutter_.set_budget(std::max(lower, settings_.budget));
+      find_recomputations();
+      if (failed > 0 && !recomputations_.empty())
+        take_some_out();
+      cutter_.cut({.noise = failed > 0 ? kNoises[random_.below(kNoises.size())] : 0});
+      if (timeline_.peak() < peak) {
+        timeline_.forget_history();
+        failed = 0;
+        continue;
+      }
+      timeline_.undo_to(mark);
+      if (++failed >= kPatience) {
+        failed = 0;
+        step /= 2;
+      }
+    }
+    return timeline_.schedule();
+  }
+
+ private:
+  // Which of the runs that recompute are taken out together.
+  enum class Neighbourhood { anywhere, consecutive, related, two_places, drop };
+
+  void update_progress() {
+    progress_ = static_cast<double>(cutter_.work()) / static_cast<double>(settings_.work);
+    if (settings_.spent)
+      progress_ = std::max(progress_, settings_.spent());
+  }
+
+  void try_once() {
+    find_recomputations();
+    if (recomputations_.empty())
+      return;
+    int64_t before = timeline_.cost();
+    int64_t above = before - least_cost_;
+    // What is tolerated falls to nothing.
+    double left = 1 - progress_;
+    auto tolerated = static_cast<int64_t>(static_cast<double>(above) * 0.02 * left * left);
+    size_t mark = timeline_.mark();
+    CutSettings cut;
+    cut.noise = kNoises[random_.below(kNoises.size())];
+    cut.cost_limit = before + tolerated + above / 20;
+    bool fits = true;
+    if (static_cast<Neighbourhood>(random_.below(5)) == Neighbourhood::drop)
+      fits = drop_some(cut);
+    else
+      take_some_out();
+    fits = fits && cutter_.cut(cut);
+    if (fits) {
+      cutter_.undo_needless();
+      fits = timeline_.cost() <= before + tolerated;
+    }
+    if (!fits) {
+      timeline_.undo_to(mark);
+      return;
+    }
+    timeline_.forget_history();
+    keep_if_best();
+  }
+
+  void keep_if_best() {
+    if (timeline_.cost() >= best_cost_)
+      return;
+    best_ = timeline_.schedule();
+    best_cost_ = timeline_.cost();
+  }
+
+  void find_recomputations() {
+    recomputations_.clear();
+    const RunList& runs = timeline_.runs();
+    for (int run = runs.front(); run != Timeline::kNone; run = runs.next(run))
+      if (!timeline_.kernel(run).required || timeline_.count_of(timeline_.kernel_of(run)) > 1)
+        if (timeline_.removable(run))
+          recomputations_.push_back(run);
+  }
+
+  void take_some_out() {
+    size_t all = recomputations_.size();
+    size_t most = std::min<size_t>(all, 16);
+    size_t count = 1 + random_.below(most), start = random_.below(all);
+    auto how = static_cast<Neighbourhood>(random_.below(4));
+    int center = timeline_.kernel_of(recomputations_[start]);
+    int width = 1 + static_cast<int>(random_.below(6));
+    std::vector<int> chosen = {recomputations_[start]};
+    auto consecutive = [&](size_t from, size_t length) {
+      for (size_t i = from; i < std::min(all, from + length); ++i)
+        chosen.push_back(recomputations_[i]);
+    };
+    switch (how) {
+      case Neighbourhood::anywhere:
+        for (size_t i = 1; i < count; ++i)
+          chosen.push_back(recomputations_[random_.below(all)]);
+        break;
+      case Neighbourhood::consecutive:
+        consecutive(start, count);
+        break;
+      case Neighbourhood::two_places:
+        consecutive(start, 1 + count / 4);
+        consecutive(random_.below(all), 1 + count / 4);
+        break;
+      default:
+        for (int run : recomputations_)
+          if (std::abs(timeline_.kernel_of(run) - center) <= width)
+            chosen.push_back(run);
+    }
+    for (int run : chosen)
+      if (timeline_.kernel_of(run) != Timeline::kNone && timeline_.removable(run))
+        timeline_.remove(run);
+  }
+
+  bool drop_some(const CutSettings& settings) {
+    int run = recomputations_[random_.below(recomputations_.size())];
+    for (size_t moves = random_.below(40); moves > 0; --moves)
+      if (int next = timeline_.runs().next(run); next != Timeline::kNone)
+        run = next;
+    return cutter_.drop_at(run, settings);
+  }
+
+  static constexpr std::array kNoises = {0.15, 0.4, 1.0};
+
+  const SearchSettings& settings_;
+  Random random_;
+  Timeline timeline_;
+  Cutter cutter_;
+  Schedule best_;
+  int64_t best_cost_ = 0;
+  int64_t least_cost_ = 0;
+  double progress_ = 0;
+  std::vector<int> recomputations_;
+};
+
+}  // namespace
+
+Schedule improve(const Problem& problem, const Schedule& schedule, const SearchSettings& settings) {
+  return Search(problem, schedule, settings).improve();
+}
+
+Schedule squeeze(const Problem& problem, const Schedule& schedule, const SearchSettings& settings) {
+  return Search(problem, schedule, settings).squeeze();
+}
+
+}  // namespace gradc

@@ -1,0 +1,243 @@
+#include "compiler/plan/core/timeline.h"
+
+#include "ir/diagnostic.h"
+
+namespace gradc {
+
+Timeline::Timeline(const Problem& problem, const Schedule& schedule) : problem_(problem) {
+  assign(schedule);
+}
+
+void Timeline::assign(const Schedule& schedule) {
+  runs_.clear();
+  kernel_of_.clear();
+  beside_.clear();
+  unused_.clear();
+  removed_.clear();
+  history_.clear();
+  accesses_.resize(problem_.values.size());
+  for (std::vector<Access>& accesses : accesses_)
+    accesses.clear();
+  count_.assign(problem_.kernels.size(), 0);
+  first_.assign(problem_.kernels.size(), kNone);
+  cost_ = 0;
+  for (int kernel : schedule)
+    insert(kernel, kNone);
+  forget_history();
+}
+
+Schedule Timeline::schedule() const {
+  Schedule schedule;
+  for (int run = runs_.front(); run != kNone; run = runs_.next(run))
+    schedule.push_back(kernel_of_[run]);
+  return schedule;
+}
+
+// The first access of the value at or behind the label.
+size_t Timeline::position(int value, int64_t label) const {
+  const std::vector<Access>& accesses = accesses_[value];
+  size_t low = 0, high = accesses.size();
+  while (low < high) {
+    size_t middle = (low + high) / 2;
+    if (accesses[middle].label < label)
+      low = middle + 1;
+    else
+      high = middle;
+  }
+  return low;
+}
+
+Timeline::Gap Timeline::around(int value, int run) const {
+  const std::vector<Access>& accesses = accesses_[value];
+  size_t at = position(value, runs_.label(run));
+  Gap gap;
+  if (at > 0)
+    gap.before = accesses[at - 1].run;
+  if (at < accesses.size()) {
+    gap.after = accesses[at].run;
+    gap.held = !accesses[at].write;
+  }
+  return gap;
+}
+
+bool Timeline::is_read(int value, int run) const {
+  const std::vector<Access>& accesses = accesses_[value];
+  size_t next = position(value, runs_.label(run)) + 1;
+  return next < accesses.size() && !accesses[next].write;
+}
+
+void Timeline::refresh(int run) {
+  const PlanKernel& made = kernel(run);
+  int64_t beside = made.workspace;
+  if (made.rerun_bytes > 0 && first_[kernel_of_[run]] != run)
+    beside += made.rerun_bytes;
+  if (!made.inplace.empty())
+    for_each_shared_pair(
+        problem_, made, [&](int read) { return !is_read(read, run); },
+        [&](int, int written) { beside -= problem_.values[written].bytes; });
+  if (beside != beside_[run]) {
+    runs_.add(run, beside - beside_[run]);
+    beside_[run] = beside;
+  }
+}
+
+void Timeline::update_labels() {
+  renumberings_ = runs_.renumberings();
+  for (std::vector<Access>& accesses : accesses_)
+    for (Access& access : accesses)
+      access.label = runs_.label(access.run);
+}
+
+void Timeline::link(int run, int number, int before) {
+  const PlanKernel& made = problem_.kernels[number];
+  int64_t held = 0;  // over the boundary in front of `before`
+  if (before != kNone) {
+    held = runs_.bytes(before) - beside_[before];
+    for (int value : kernel(before).writes)
+      held -= problem_.values[value].bytes;
+  }
+  kernel_of_[run] = number;
+  beside_[run] = 0;
+  runs_.insert(run, before, held);
+  if (runs_.renumberings() != renumberings_)
+    update_labels();
+  if (count_[number]++ == 0)
+    first_[number] = run;
+  cost_ += made.cost;
+  int64_t label = runs_.label(run), own = 0;
+  auto insert_access = [&](int value, bool write) {
+    std::vector<Access>& accesses = accesses_[value];
+    size_t at = position(value, label);
+    bool read_next = at < accesses.size() && !accesses[at].write;
+    GRADC_CHECK(at > 0 || (write && !read_next), "a value is read before it is made");
+    accesses.insert(accesses.begin() + static_cast<std::ptrdiff_t>(at), {label, run, write});
+    int64_t bytes = problem_.values[value].bytes;
+    own += read_next ? 0 : bytes;
+    // A read behind all others holds the value until here; a write before others no longer does.
+    if (read_next != write)
+      return;
+    int last = accesses[at - 1].run;
+    runs_.add_between(last, run, write ? -bytes : bytes);
+    refresh(last);
+  };
+  for (int value : made.reads)
+    insert_access(value, false);
+  for (int value : made.writes)
+    insert_access(value, true);
+  runs_.add(run, own);
+  refresh(run);
+}
+
+void Timeline::unlink(int run) {
+  const PlanKernel& made = kernel(run);
+  int64_t label = runs_.label(run);
+  auto erase_access = [&](int value, bool write) {
+    std::vector<Access>& accesses = accesses_[value];
+    size_t at = position(value, label);
+    accesses.erase(accesses.begin() + static_cast<std::ptrdiff_t>(at));
+    bool read_next = at < accesses.size() && !accesses[at].write;
+    if (read_next != write)
+      return;
+    GRADC_CHECK(at > 0, "a value is read that nothing makes");
+    int last = accesses[at - 1].run;
+    int64_t bytes = problem_.values[value].bytes;
+    runs_.add_between(last, run, write ? bytes : -bytes);
+    refresh(last);
+  };
+  for (int value : made.writes)
+    erase_access(value, true);
+  for (int value : made.reads)
+    erase_access(value, false);
+  runs_.erase(run);
+  int number = kernel_of_[run];
+  cost_ -= made.cost;
+  --count_[number];
+  if (first_[number] == run)
+    first_[number] = kNone;
+  kernel_of_[run] = kNone;
+}
+
+int Timeline::insert(int kernel, int before) {
+  int run = static_cast<int>(kernel_of_.size());
+  if (unused_.empty()) {
+    kernel_of_.push_back(kernel);
+    beside_.push_back(0);
+  } else {
+    run = unused_.back();
+    unused_.pop_back();
+  }
+  link(run, kernel, before);
+  history_.push_back({run, kernel, before, true});
+  return run;
+}
+
+bool Timeline::removable(int run) const {
+  const PlanKernel& made = kernel(run);
+  int number = kernel_of_[run];
+  if (made.once || (made.required && count_[number] == 1) ||
+      (made.rerun_bytes > 0 && first_[number] == run))
+    return false;
+  for (int value : made.writes)
+    if (is_read(value, run) && accesses_[value].front().run == run)
+      return false;
+  return true;
+}
+
+// Whether nothing reads what the run makes, and it may go.
+bool Timeline::is_needless(int run) const {
+  for (int value : kernel(run).writes)
+    if (is_read(value, run))
+      return false;
+  return removable(run);
+}
+
+void Timeline::take_out(int run) {
+  history_.push_back({run, kernel_of_[run], runs_.next(run), false});
+  unlink(run);
+  removed_.push_back(run);
+}
+
+void Timeline::remove(int first) {
+  std::vector<int> needless = {first};
+  while (!needless.empty()) {
+    int run = needless.back();
+    needless.pop_back();
+    if (run != first && !is_needless(run))
+      continue;
+    std::vector<int> makers;
+    for (int value : kernel(run).reads) {
+      const std::vector<Access>& accesses = accesses_[value];
+      size_t at = position(value, runs_.label(run));
+      while (!accesses[at].write)
+        --at;
+      makers.push_back(accesses[at].run);
+    }
+    take_out(run);
+    for (int maker : makers)
+      if (std::find(needless.begin(), needless.end(), maker) == needless.end() &&
+          is_needless(maker))
+        needless.push_back(maker);
+  }
+}
+
+void Timeline::undo_to(size_t mark) {
+  while (history_.size() > mark) {
+    Change change = history_.back();
+    history_.pop_back();
+    if (change.inserted) {
+      unlink(change.run);
+      unused_.push_back(change.run);
+    } else {
+      link(change.run, change.kernel, change.next);
+      removed_.pop_back();
+    }
+  }
+}
+
+void Timeline::forget_history() {
+  history_.clear();
+  unused_.insert(unused_.end(), removed_.begin(), removed_.end());
+  removed_.clear();
+}
+
+}  // namespace gradc

@@ -1,0 +1,87 @@
+#pragma once
+// A schedule that is being changed: exact bytes and cost after each insertion or removal of a run,
+// at a price that hardly depends on its length, and a history to take changes back.
+#include <cstdint>
+#include <vector>
+
+#include "compiler/plan/core/run_list.h"
+#include "compiler/plan/core/schedule.h"
+
+namespace gradc {
+
+class Timeline {
+ public:
+  static constexpr int kNone = -1;
+
+  Timeline(const Problem& problem, const Schedule& schedule);
+  Schedule schedule() const;
+  // Starts again from another schedule, without a history.
+  void assign(const Schedule& schedule);
+
+  const Problem& problem() const { return problem_; }
+  const RunList& runs() const { return runs_; }
+  // kNone for a run that was removed.
+  int kernel_of(int run) const { return kernel_of_[run]; }
+  const PlanKernel& kernel(int run) const { return problem_.kernels[kernel_of_[run]]; }
+  int count_of(int kernel) const { return count_[kernel]; }
+  // The first run of a kernel that the timeline was given; kNone when there is none any more.
+  int first_run(int kernel) const { return first_[kernel]; }
+  int64_t cost() const { return cost_; }
+  int64_t peak() const { return runs_.peak_bytes(); }
+
+  // Runs that read or write a value, in order.
+  struct Access {
+    int64_t label = 0;
+    int run = 0;
+    bool write = false;
+  };
+  const std::vector<Access>& accesses(int value) const { return accesses_[value]; }
+  // The last access before a run, and the first at it or after it; kNone if there is none.
+  struct Gap {
+    int before = kNone, after = kNone;
+    bool held = false;  // the one after is a read: the value is there when the run begins
+  };
+  Gap around(int value, int run) const;
+  // Whether something reads what the run makes of the value.
+  bool is_read(int value, int run) const;
+
+  // What the kernel reads must have been made before.
+  int insert(int kernel, int before);
+  // Whether all that reads what the run makes could read what an earlier run made, and all required
+  // kernels would still run.
+  bool removable(int run) const;
+  // Also removes runs whose results nobody reads any more.
+  void remove(int run);
+
+  size_t mark() const { return history_.size(); }
+  void undo_to(size_t mark);
+  // What was done cannot be undone any more.
+  void forget_history();
+
+ private:
+  struct Change {
+    int run = 0, kernel = 0, next = 0;
+    bool inserted = false;
+  };
+
+  void link(int run, int kernel, int before);
+  void unlink(int run);
+  void take_out(int run);
+  bool is_needless(int run) const;
+  void refresh(int run);
+  void update_labels();
+  size_t position(int value, int64_t label) const;
+
+  const Problem& problem_;
+  RunList runs_;
+  std::vector<int> kernel_of_;  // by run
+  std::vector<int64_t> beside_;  // by run: workspace and the like, less what is shared in place
+  std::vector<std::vector<Access>> accesses_;  // by value
+  std::vector<int> count_, first_;  // by kernel
+  std::vector<int> unused_, removed_;  // runs; the latter are still in the history
+  std::vector<Change> history_;
+  int64_t cost_ = 0;
+  int renumberings_ = 0;
+};
+
+}  // namespace gradc
