@@ -24,8 +24,10 @@
 #include "compiler/passes/schedule.h"
 #include "compiler/plan/plan.h"
 #include "ir/builder.h"
+#include "ir/diagnostic.h"
 #include "ir/op_def.h"
 #include "ir/parse.h"
+#include "runtime/cpu.h"
 #include "tools/machine_peak.h"
 
 using namespace gradc;
@@ -244,6 +246,8 @@ void measure_all(const std::vector<std::string>& cases, const Target& target) {
   double all_flops = 0, all_seconds = 0, all_ideal = 0;
   for (const std::string& text : cases) {
     Compiled compiled = compile(text, target);
+    std::string_view missing = missing_cpu_feature(compiled.code->get()->cpu_features);
+    GRADC_CHECK(missing.empty(), "this CPU has no {}", missing);
     Measured best = measure(compiled.code->get()->entries[0]);
     double ideal = compiled.flops / best.peak;
     fmt::print("{:>9.1f} us {:>6.1f} GFLOP/s {:>5.1f} % of {:.0f}, compiled in {:>4.0f} ms: {}{}\n",

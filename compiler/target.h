@@ -11,6 +11,7 @@ struct Target {
   std::string features;  // LLVM's feature string, "+avx2,+fma,..."
   int vector_bytes = 32;  // of the widest vector register to use
   int vector_registers = 16;
+  bool matrix_bf16 = false;  // has a unit that multiplies tiles of bf16 (AMX)
   int64_t l1_bytes = 32 << 10;
   int64_t l2_bytes = 512 << 10;
   int lanes_f32() const { return vector_bytes / 4; }

@@ -58,7 +58,12 @@ int64_t space_bytes(const Kernel& kernel, Space space) {
 
 bool has_effect(const Instr& instr) {
   return instr.code == Code::store || instr.code == Code::loop || instr.code == Code::yield ||
-         instr.code == Code::tile || instr.code == Code::transpose;
+         is_block(instr.code);
+}
+
+bool is_block(Code code) {
+  return code == Code::tile || code == Code::transpose || code == Code::pair_rows ||
+         code == Code::matrix;
 }
 
 namespace {
@@ -72,7 +77,7 @@ bool remove_unused(std::vector<Instr>& body, std::vector<bool>& used) {
   bool any_store = false;
   for (size_t i = body.size(); i-- > 0;) {
     Instr& instr = body[i];
-    bool stores = instr.code == Code::store || instr.code == Code::transpose;
+    bool stores = instr.code == Code::store || (is_block(instr.code) && instr.code != Code::tile);
     bool needed = stores || instr.code == Code::yield || is_used(instr);
     any_store |= stores;
     if (!instr.body.empty() && remove_unused(instr.body, used))

@@ -76,10 +76,37 @@ struct Tile {
 
 // A block moved with its axes exchanged, by shuffles of whole vectors:
 //   to[to_start + c * to_step + r] = from[from_start + r * from_step + c], r < rows, c < columns
+// With `pairs`, what moves are pairs of neighbouring two-byte elements: columns, r, c and steps
+// count pairs, starts count elements.
 struct Transpose {
   int64_t rows = 0, columns = 0;
   uint32_t from_buffer = 0, to_buffer = 0;
   int64_t from_step = 0, to_step = 0;
+  bool pairs = false;
+};
+
+// Rows of two-byte elements, two side by side, for r < rows, c < columns; the row behind an odd
+// last one reads as zeros:
+//   to[to_start + r / 2 * to_step + 2 * c + r % 2] = from[from_start + r * from_step + c]
+struct PairRows {
+  int64_t rows = 0, columns = 0;
+  uint32_t from_buffer = 0, to_buffer = 0;
+  int64_t from_step = 0, to_step = 0;
+};
+
+// The columns of a panel of b, and the depth that one instruction of a matrix unit covers.
+inline constexpr int64_t kMatrixColumns = 16, kMatrixDepth = 32;
+
+// A product of bf16 matrices with f32 sums, by units that multiply whole tiles. With r < rows, n <
+// columns, k < depth, columns a multiple of kMatrixColumns and depth of kMatrixDepth:
+//   c[c_start + r * c_step + n] = sum over k of a[a_start + r * a_step + k] * b[b_start + at(k, n)]
+//   at(k, n) = n / 16 * 16 * depth + k / 2 * 32 + n % 16 * 2 + k % 2
+// For each 32 values of k the products of even k are summed in order, and those of odd k; the sum
+// of the two is added to c (Intel's TDPBF16PS, without denormals).
+struct Matrix {
+  int64_t rows = 0, columns = 0, depth = 0;
+  uint32_t a_buffer = 0, b_buffer = 0, c_buffer = 0;
+  int64_t a_step = 0, c_step = 0;
 };
 
 struct Instr {
@@ -103,11 +130,15 @@ struct Instr {
   // tile: operands are a_start, b_start and, if it accumulates, acc_start. The body runs once for
   // each sum, with params row, group, column, sum; columns are lanes, as in a vector loop.
   std::optional<Tile> tile;
-  // transpose: operands are from_start, to_start.
+  // transpose and pair_rows: operands are from_start, to_start.
   std::optional<Transpose> transpose;
+  std::optional<PairRows> pair_rows;
+  // matrix: operands are a_start, b_start, c_start.
+  std::optional<Matrix> matrix;
 };
 
 bool has_effect(const Instr& instr);  // stores, or contains other instructions
+bool is_block(Code code);  // tile, transpose, pair_rows, matrix: never inside of a vector loop
 
 // A kernel as loops. Constants are instructions of the outermost body, which may stand anywhere
 // before their first use; the text form writes them where they are used.

@@ -415,6 +415,26 @@ void Builder::transpose(const Transpose& transpose, Scalar from_start, Scalar to
           .transpose = transpose});
 }
 
+void Builder::pair_rows(const PairRows& pairs, Scalar from_start, Scalar to_start) {
+  DType dtype = kernel_.buffers[pairs.from_buffer].dtype;
+  GRADC_CHECK(kernel_.buffers[pairs.to_buffer].dtype == dtype && byte_size(dtype) == 2);
+  append({.code = Code::pair_rows,
+          .dtype = dtype,
+          .operands = {from_start.reg, to_start.reg},
+          .pair_rows = pairs});
+}
+
+void Builder::matrix(const Matrix& matrix, Scalar a_start, Scalar b_start, Scalar c_start) {
+  GRADC_CHECK(kernel_.buffers[matrix.a_buffer].dtype == DType::bf16);
+  GRADC_CHECK(kernel_.buffers[matrix.b_buffer].dtype == DType::bf16);
+  GRADC_CHECK(kernel_.buffers[matrix.c_buffer].dtype == DType::f32);
+  GRADC_CHECK(matrix.columns % kMatrixColumns == 0 && matrix.depth % kMatrixDepth == 0);
+  append({.code = Code::matrix,
+          .dtype = DType::f32,
+          .operands = {a_start.reg, b_start.reg, c_start.reg},
+          .matrix = matrix});
+}
+
 uint32_t Builder::add_buffer(Buffer buffer) {
   kernel_.buffers.push_back(std::move(buffer));
   return static_cast<uint32_t>(kernel_.buffers.size() - 1);

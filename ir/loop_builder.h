@@ -65,6 +65,8 @@ class Builder {
   std::array<Scalar, 4> begin_tile(Tile tile, std::span<const Scalar> starts);
   void end_tile() { end_for(); }
   void transpose(const Transpose& transpose, Scalar from_start, Scalar to_start);
+  void pair_rows(const PairRows& pairs, Scalar from_start, Scalar to_start);
+  void matrix(const Matrix& matrix, Scalar a_start, Scalar b_start, Scalar c_start);
 
   uint32_t add_buffer(Buffer buffer);
   Kernel& kernel() { return kernel_; }

@@ -187,7 +187,12 @@ class Parser {
     } else if (instr.code == Code::tile) {
       tile(instr);
     } else if (instr.code == Code::transpose) {
-      transpose(instr);
+      instr.transpose = moved<Transpose>(instr);
+      instr.transpose->pairs = lex_.try_keyword("pairs");
+    } else if (instr.code == Code::pair_rows) {
+      instr.pair_rows = moved<PairRows>(instr);
+    } else if (instr.code == Code::matrix) {
+      matrix(instr);
     } else if (instr.code == Code::store) {
       element(instr, instr.buffer);
       lex_.take("=");
@@ -266,18 +271,45 @@ class Parser {
     instr.tile = std::move(tile);
   }
 
-  void transpose(Instr& instr) {
-    Transpose t;
-    element(instr, t.to_buffer);
-    t.to_step = setting("step");
+  // What transpose and pair_rows have in common.
+  template <typename Move>
+  Move moved(Instr& instr) {
+    Move move;
+    element(instr, move.to_buffer);
+    move.to_step = setting("step");
     lex_.take("=");
-    element(instr, t.from_buffer);
-    t.from_step = setting("step");
-    t.rows = setting("rows");
-    t.columns = setting("columns");
+    element(instr, move.from_buffer);
+    move.from_step = setting("step");
+    move.rows = setting("rows");
+    move.columns = setting("columns");
     std::swap(instr.operands[0], instr.operands[1]);
-    instr.dtype = kernel_.buffers[t.from_buffer].dtype;
-    instr.transpose = t;
+    instr.dtype = kernel_.buffers[move.from_buffer].dtype;
+    return move;
+  }
+
+  void matrix(Instr& instr) {
+    size_t begin = lex_.position();
+    Matrix m;
+    element(instr, m.c_buffer);
+    m.c_step = setting("step");
+    lex_.take("=");
+    element(instr, m.a_buffer);
+    m.a_step = setting("step");
+    lex_.take("*");
+    element(instr, m.b_buffer);
+    m.rows = setting("rows");
+    m.columns = setting("columns");
+    m.depth = setting("depth");
+    auto type = [&](uint32_t buffer) { return kernel_.buffers[buffer].dtype; };
+    if (type(m.a_buffer) != DType::bf16 || type(m.b_buffer) != DType::bf16 ||
+        type(m.c_buffer) != DType::f32)
+      lex_.error_at(begin, "a matrix product reads bf16 and writes f32");
+    if (m.columns % kMatrixColumns != 0 || m.depth % kMatrixDepth != 0)
+      lex_.error_at(begin, fmt::format("columns are a multiple of {} and depth of {}",
+                                       kMatrixColumns, kMatrixDepth));
+    std::rotate(instr.operands.begin(), instr.operands.begin() + 1, instr.operands.end());
+    instr.dtype = DType::f32;
+    instr.matrix = m;
   }
 
   // The initial value is read before the carry's name is known.

@@ -120,10 +120,24 @@ class Printer {
 
   std::string transposed(const Instr& instr) const {
     const Transpose& t = *instr.transpose;
-    return fmt::format("transpose %{}[{}] step {} = %{}[{}] step {} rows {} columns {}",
-                       buffers_[t.to_buffer], values_[instr.operands[1]], t.to_step,
-                       buffers_[t.from_buffer], values_[instr.operands[0]], t.from_step, t.rows,
-                       t.columns);
+    return moved("transpose", t, instr) + (t.pairs ? " pairs" : "");
+  }
+
+  template <typename Move>
+  std::string moved(std::string_view word, const Move& move, const Instr& instr) const {
+    return fmt::format("{} %{}[{}] step {} = %{}[{}] step {} rows {} columns {}", word,
+                       buffers_[move.to_buffer], values_[instr.operands[1]], move.to_step,
+                       buffers_[move.from_buffer], values_[instr.operands[0]], move.from_step,
+                       move.rows, move.columns);
+  }
+
+  std::string matrix(const Instr& instr) const {
+    const Matrix& m = *instr.matrix;
+    return fmt::format(
+        "matrix %{}[{}] step {} = %{}[{}] step {} * %{}[{}] rows {} columns {} depth {}",
+        buffers_[m.c_buffer], values_[instr.operands[2]], m.c_step, buffers_[m.a_buffer],
+        values_[instr.operands[0]], m.a_step, buffers_[m.b_buffer], values_[instr.operands[1]],
+        m.rows, m.columns, m.depth);
   }
 
   void body(const std::vector<Instr>& instrs, int depth) {
@@ -137,6 +151,10 @@ class Printer {
         tile(instr, indent, depth);
       else if (instr.code == Code::transpose)
         text_ += indent + transposed(instr) + "\n";
+      else if (instr.code == Code::pair_rows)
+        text_ += indent + moved("pair_rows", *instr.pair_rows, instr) + "\n";
+      else if (instr.code == Code::matrix)
+        text_ += indent + matrix(instr) + "\n";
       else if (instr.results.empty())
         text_ += indent + right_side(instr) + "\n";
       else

@@ -1,4 +1,4 @@
-// The instructions that move whole blocks of vectors: tiles and transposes.
+// The instructions that work on whole blocks of vectors.
 #include "compiler/codegen/arithmetic.h"
 #include "compiler/codegen/emit_tile.h"
 #include "compiler/codegen/kernel_emitter.h"
@@ -43,10 +43,27 @@ void KernelEmitter::emit_tile(const Instr& instr) {
 void KernelEmitter::emit_transpose(const Instr& instr) {
   GRADC_CHECK(block_.number == 0, "a transpose of @{} is inside of a vector loop", kernel_.name);
   const loop::Transpose& transpose = *instr.transpose;
-  codegen::emit_transpose(b_, transpose, memory_type(b_.getContext(), instr.dtype),
-                          static_cast<int>(lanes_),
+  llvm::Type* element =
+      transpose.pairs ? b_.getInt32Ty() : memory_type(b_.getContext(), instr.dtype);
+  codegen::emit_transpose(b_, transpose, element, static_cast<int>(lanes_),
                           address(transpose.from_buffer, scalar(instr.operands[0])),
                           address(transpose.to_buffer, scalar(instr.operands[1])));
+}
+
+void KernelEmitter::emit_pair_rows(const Instr& instr) {
+  const loop::PairRows& pairs = *instr.pair_rows;
+  codegen::emit_pair_rows(b_, pairs, address(pairs.from_buffer, scalar(instr.operands[0])),
+                          address(pairs.to_buffer, scalar(instr.operands[1])));
+}
+
+void KernelEmitter::emit_matrix(const Instr& instr) {
+  GRADC_CHECK(target_.matrix_bf16, "@{} multiplies matrices, which {} cannot", kernel_.name,
+              target_.cpu);
+  const loop::Matrix& matrix = *instr.matrix;
+  codegen::emit_matrix(b_, matrix,
+                       {address(matrix.a_buffer, scalar(instr.operands[0])),
+                        address(matrix.b_buffer, scalar(instr.operands[1])),
+                        address(matrix.c_buffer, scalar(instr.operands[2]))});
 }
 
 }  // namespace gradc::codegen

@@ -1,5 +1,5 @@
 #pragma once
-// The two structured instructions of the loop IR in LLVM IR: register tiles and transposes.
+// The block instructions of the loop IR in LLVM IR: register tiles, transposes, matrix products.
 // Vectors are explicit, so that what LLVM's register allocator sees is what was scheduled.
 #include <llvm/IR/IRBuilder.h>
 
@@ -30,6 +30,21 @@ void emit_tile(llvm::IRBuilder<>& builder, const loop::Tile& tile, llvm::Type* e
                int registers, const TilePointers& pointers,
                const std::function<void(const TileVector&)>& sink);
 
+// The first element of each matrix.
+struct MatrixPointers {
+  llvm::Value* a = nullptr;
+  llvm::Value* b = nullptr;
+  llvm::Value* c = nullptr;
+};
+
+// Needs AMX (Target::matrix_bf16).
+void emit_matrix(llvm::IRBuilder<>& builder, const loop::Matrix& matrix,
+                 const MatrixPointers& pointers);
+
+void emit_pair_rows(llvm::IRBuilder<>& builder, const loop::PairRows& pairs, llvm::Value* from,
+                    llvm::Value* to);
+
+// `element` is what moves: for pairs, a type as wide as two elements.
 void emit_transpose(llvm::IRBuilder<>& builder, const loop::Transpose& transpose,
                     llvm::Type* element, int lanes, llvm::Value* from, llvm::Value* to);
 

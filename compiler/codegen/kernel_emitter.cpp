@@ -72,8 +72,7 @@ void KernelEmitter::emit_body(const std::vector<Instr>& body) {
   std::span<const Instr> rest(body);
   while (!rest.empty()) {
     auto structured = std::find_if(rest.begin(), rest.end(), [](const Instr& instr) {
-      return instr.code == Code::loop || instr.code == Code::tile ||
-             instr.code == Code::transpose || instr.code == Code::yield;
+      return instr.code == Code::loop || instr.code == Code::yield || loop::is_block(instr.code);
     });
     auto length = static_cast<size_t>(structured - rest.begin());
     emit_run(rest.first(length));
@@ -103,6 +102,10 @@ void KernelEmitter::emit_structured(const Instr& instr) {
     return emit_tile(instr);
   if (instr.code == Code::transpose)
     return emit_transpose(instr);
+  if (instr.code == Code::pair_rows)
+    return emit_pair_rows(instr);
+  if (instr.code == Code::matrix)
+    return emit_matrix(instr);
   switch (instr.kind) {
     case LoopKind::serial:
       return emit_serial(instr);

@@ -59,6 +59,8 @@ class KernelEmitter {
   // emit_blocks.cpp
   void emit_tile(const loop::Instr& instr);
   void emit_transpose(const loop::Instr& instr);
+  void emit_pair_rows(const loop::Instr& instr);
+  void emit_matrix(const loop::Instr& instr);
 
   // emit_vector_loop.cpp
   void emit_vector_loop(const loop::Instr& instr);

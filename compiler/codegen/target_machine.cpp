@@ -109,6 +109,7 @@ Target target_for(const std::string& cpu) {
     target.features += (target.features.empty() ? "+" : ",+") + name;
   bool wide = has("avx512f") && has("avx512vl") && has("avx512bw") && has("avx512dq");
   target.vector_bytes = wide ? 64 : has("avx2") ? 32 : 16;
+  target.matrix_bf16 = wide && has("amx-tile") && has("amx-bf16");
   if (const CacheSizes* sizes = cache_sizes_of(target.cpu)) {
     target.l1_bytes = sizes->l1_kib << 10;
     target.l2_bytes = sizes->l2_kib << 10;

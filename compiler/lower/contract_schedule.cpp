@@ -23,7 +23,10 @@ constexpr int64_t kSumRows = 1024;  // whose sums a task holds
 constexpr int64_t kStagedRows = 256;  // where a is staged row by row, without windows
 constexpr int64_t kFewRows = 24;  // too few for staging b to pay off
 
-constexpr std::array<std::string_view, 4> kMethodNames = {"tile", "panels", "direct", "lanes"};
+constexpr int64_t kMatrixBlock = 128;  // rows and columns of a task of a matrix unit
+
+constexpr std::array<std::string_view, 5> kMethodNames = {"tile", "panels", "direct", "matrix",
+                                                          "lanes"};
 
 int64_t ceil_div(int64_t x, int64_t y) {
   return (x + y - 1) / y;
@@ -49,6 +52,8 @@ class Chooser {
   }
 
   ContractSchedule choose() {
+    if (choose_matrix())
+      return s_;
     choose_method();
     if (s_.method != ContractMethod::tile)
       return s_;
@@ -120,6 +125,51 @@ class Chooser {
         s_.vector_loop = static_cast<int64_t>(l);
       }
     }
+  }
+
+  // Where both operands are bf16 matrices, large enough to be worth bringing into order.
+  bool choose_matrix() {
+    if (!target_.matrix_bf16 || !is_matrix(0) || !is_matrix(1))
+      return false;
+    ContractSchedule before = s_;
+    if (!choose_matrix_loops()) {
+      s_ = before;
+      return false;
+    }
+    s_.method = ContractMethod::matrix;
+    s_.blocks = nest_.extents();
+    std::fill_n(s_.blocks.begin(), nest_.result_loops, 1);
+    for (size_t l : {vector_loop(), static_cast<size_t>(s_.row_loop)})
+      s_.blocks[l] = std::min(nest_.loops[l].extent, kMatrixBlock);
+    return true;
+  }
+
+  bool is_matrix(size_t operand) const {
+    return nest_.types[operand].dtype == DType::bf16 && !nest_.has_windows(operand) &&
+           !nest_.has_padding(operand);
+  }
+
+  // One loop over columns, that along the result's rows, at least one over rows and none over both.
+  bool choose_matrix_loops() {
+    constexpr int64_t kFewest = 8, kProducts = 1 << 15;
+    for (size_t l = 0; l < nest_.result_loops; ++l)
+      if (nest_.loops[l].extent > 1 && nest_.loops[l].result_step == 1)
+        s_.vector_loop = static_cast<int64_t>(l);
+    if (s_.vector_loop < 0)
+      return false;
+    s_.vector_operand = nest_.loops[vector_loop()].moves[1] ? 1 : 0;
+    int64_t rows = 1, columns = nest_.loops[vector_loop()].extent;
+    for (size_t l = 0; l < nest_.result_loops; ++l) {
+      const ContractionLoop& loop = nest_.loops[l];
+      if (loop.extent == 1 || l == vector_loop())
+        continue;
+      if (!is_row(l))
+        return false;
+      rows *= loop.extent;
+      s_.row_loop = static_cast<int64_t>(l);
+    }
+    return std::min({rows, columns, summed_elements()}) >= kFewest &&
+           rows * columns * summed_elements() >= kProducts;
   }
 
   // The method and the vector loop. Which operands are computed in the kernel, and what limits its
@@ -370,16 +420,18 @@ ContractSchedule choose_contract_schedule(const Function& kernel, const Target& 
 
 void set_attributes(Function& kernel, const ContractSchedule& s) {
   kernel.attrs.set("method", std::string(name_of(s.method)));
-  if (s.method != ContractMethod::tile && s.method != ContractMethod::panels)
+  if (s.method == ContractMethod::direct || s.method == ContractMethod::lanes)
     return;
   if (s.method == ContractMethod::panels)
     kernel.attrs.set("row_group", s.row_group);
   kernel.attrs.set("vector_operand", s.vector_operand);
   kernel.attrs.set("vector_loop", s.vector_loop);
   kernel.attrs.set("row_loop", s.row_loop);
+  kernel.attrs.set("blocks", s.blocks);
+  if (s.method == ContractMethod::matrix)
+    return;
   kernel.attrs.set("tile", std::vector<int64_t>{s.rows, s.vectors});
   kernel.attrs.set("row_parts", s.row_parts);
-  kernel.attrs.set("blocks", s.blocks);
   kernel.attrs.set("stage_a", s.stage_a);
   kernel.attrs.set("stage_b", s.stage_b);
   kernel.attrs.set("staged_from", s.staged_from);
@@ -394,16 +446,18 @@ ContractSchedule contract_schedule_of(const Function& kernel) {
   if (method == kMethodNames.end())
     fail("unknown method `{}` of contract kernel @{}", attrs.string("method"), kernel.name);
   s.method = static_cast<ContractMethod>(method - kMethodNames.begin());
-  if (s.method != ContractMethod::tile && s.method != ContractMethod::panels)
+  if (s.method == ContractMethod::direct || s.method == ContractMethod::lanes)
     return s;
   s.row_group = attrs.integer_or("row_group", 0);
   s.vector_operand = attrs.integer("vector_operand");
   s.vector_loop = attrs.integer("vector_loop");
   s.row_loop = attrs.integer("row_loop");
+  s.blocks = attrs.integers("blocks");
+  if (s.method == ContractMethod::matrix)
+    return s;
   s.rows = attrs.integers("tile").at(0);
   s.vectors = attrs.integers("tile").at(1);
   s.row_parts = attrs.integer("row_parts");
-  s.blocks = attrs.integers("blocks");
   s.stage_a = attrs.flag("stage_a");
   s.stage_b = attrs.flag("stage_b");
   s.staged_from = attrs.integer("staged_from");

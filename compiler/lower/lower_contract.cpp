@@ -323,6 +323,8 @@ loop::Kernel lower_contract(const Function& kernel, const Target& target, int th
       return lower_contract_tile(kernel, target, threads);
     case ContractMethod::panels:
       return lower_contract_panels(kernel, target, threads);
+    case ContractMethod::matrix:
+      return lower_contract_matrix(kernel, threads);
     case ContractMethod::direct:
       return lower_contract_direct(kernel, target, threads);
     case ContractMethod::lanes:

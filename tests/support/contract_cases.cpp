@@ -89,6 +89,29 @@ std::vector<std::string> op_examples() {
   return found;
 }
 
+std::vector<std::string> matrix_cases() {
+  std::vector<std::string> cases;
+  for (auto [m, n, k] : {std::array<int64_t, 3>{40, 48, 64},
+                         {33, 70, 45},
+                         {130, 143, 32},
+                         {8, 300, 40},
+                         {200, 17, 96},
+                         {49, 16, 67}})
+    for (bool ta : {false, true})
+      for (bool tb : {false, true})
+        cases.push_back(dot({DType::bf16, ta ? Dims{k, m} : Dims{m, k}},
+                            {DType::bf16, tb ? Dims{n, k} : Dims{k, n}}, ta ? 0 : 1, tb ? 1 : 0));
+  cases.insert(
+      cases.end(),
+      {
+          "dot(bf16[3,40,64], bf16[64,48]) {batch_a=[], batch_b=[], sum_a=[2], sum_b=[0]}",
+          "dot(bf16[3,64,40], bf16[48,64]) {batch_a=[], batch_b=[], sum_a=[1], sum_b=[1]}",
+          "dot(bf16[5,9,40], bf16[5,9,38]) {batch_a=[], batch_b=[], sum_a=[0,1], sum_b=[0,1]}",
+          "dot(bf16[40,5,10], bf16[10,38,5]) {batch_a=[], batch_b=[], sum_a=[1,2], sum_b=[2,0]}",
+      });
+  return cases;
+}
+
 std::vector<std::string> dot_cases() {
   std::vector<std::string> cases;
   std::mt19937 random(7);

@@ -12,6 +12,7 @@
 #include "compiler/plan/plan.h"
 #include "ir/half.h"
 #include "ir/verify.h"
+#include "runtime/cpu.h"
 #include "runtime/float_environment.h"
 #include "runtime/gradc_runtime.h"
 #include "runtime/guarded.h"
@@ -121,6 +122,7 @@ Module planned_module(const Function& function, const CodegenOptions& codegen) {
 
 std::vector<Tensor> run_entry(const gradc_module& module, std::span<const Tensor> arguments,
                               int threads) {
+  REQUIRE(missing_cpu_feature(module.cpu_features).empty());  // asks for matrix units, too
   const gradc_entry& entry = module.entries[0];
   REQUIRE(entry.input_count == arguments.size());
   Regions inputs, outputs;

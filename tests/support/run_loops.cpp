@@ -219,12 +219,42 @@ class Machine {
       case Code::transpose:
         run_transpose(*instr.transpose, x[0], x[1]);
         break;
+      case Code::pair_rows:
+        run_pair_rows(*instr.pair_rows, x[0], x[1]);
+        break;
+      case Code::matrix:
+        run_matrix(*instr.matrix, x[0], x[1], x[2]);
+        break;
       case Code::yield:
         yielded_ = std::move(x);
         break;
       default:
         regs_[instr.results[0]] = apply(instr.code, instr.dtype, x);
     }
+  }
+
+  void run_pair_rows(const loop::PairRows& pairs, double from, double to) {
+    for (int64_t r = 0; r < (pairs.rows + 1) / 2 * 2; ++r)
+      for (int64_t c = 0; c < pairs.columns; ++c) {
+        double x = r < pairs.rows ? element(pairs.from_buffer,
+                                            from + static_cast<double>(r * pairs.from_step + c))
+                                  : 0;
+        element(pairs.to_buffer, to + static_cast<double>(r / 2 * pairs.to_step + 2 * c + r % 2)) =
+            x;
+      }
+  }
+
+  void run_matrix(const loop::Matrix& m, double a, double b, double c) {
+    for (int64_t r = 0; r < m.rows; ++r)
+      for (int64_t n = 0; n < m.columns; ++n) {
+        double sum = 0;
+        for (int64_t k = 0; k < m.depth; ++k) {
+          int64_t at = n / 16 * 16 * m.depth + k / 2 * 32 + n % 16 * 2 + k % 2;
+          sum += element(m.a_buffer, a + static_cast<double>(r * m.a_step + k)) *
+                 element(m.b_buffer, b + static_cast<double>(at));
+        }
+        element(m.c_buffer, c + static_cast<double>(r * m.c_step + n)) = sum;
+      }
   }
 
   void run_loop(const Instr& instr, std::vector<double> carries) {
@@ -271,10 +301,12 @@ class Machine {
   }
 
   void run_transpose(const loop::Transpose& t, double from, double to) {
+    int64_t width = t.pairs ? 2 : 1;
     for (int64_t r = 0; r < t.rows; ++r)
       for (int64_t c = 0; c < t.columns; ++c)
-        element(t.to_buffer, to + static_cast<double>(c * t.to_step + r)) =
-            element(t.from_buffer, from + static_cast<double>(r * t.from_step + c));
+        for (int64_t i = 0; i < width; ++i)
+          element(t.to_buffer, to + static_cast<double>(width * (c * t.to_step + r) + i)) =
+              element(t.from_buffer, from + static_cast<double>(width * (r * t.from_step + c) + i));
   }
 
   const loop::Kernel& kernel_;

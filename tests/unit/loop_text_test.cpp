@@ -45,6 +45,16 @@ const std::string kTile =
 }
 )";
 
+const std::string kMatrix =
+    R"(loops @dot(operand %a: bf16[512], operand %b: bf16[512], result %y: f32[256], scratch %p: bf16[512], scratch %q: bf16[512]) {
+  serial %i in 0..2 {
+    pair_rows %p[%i] step 32 = %b[0] step 16 rows 32 columns 16
+    transpose %q[0] step 16 = %a[%i] step 16 rows 16 columns 16 pairs
+    matrix %y[%i] step 16 = %a[0] step 32 * %p[%i] rows 16 columns 16 depth 32
+  }
+}
+)";
+
 // The text of a kernel with a loop of 12 iterations that stores f(builder, iteration).
 template <typename F>
 std::string text_of(F f) {
@@ -73,6 +83,14 @@ std::string error_of(const std::string& body) {
 TEST_CASE("the loops of a kernel print as they were written", "[loop]") {
   CHECK(print(parse_loops(kRowSum, "k.loops")) == kRowSum);
   CHECK(print(parse_loops(kTile, "k.loops")) == kTile);
+  CHECK(print(parse_loops(kMatrix, "k.loops")) == kMatrix);
+  for (auto [from, to] : {std::pair("depth 32", "depth 40"),
+                          {"columns 16 depth", "columns 8 depth"},
+                          {"%y: f32", "%y: bf16"}}) {
+    std::string text = kMatrix;
+    text.replace(text.find(from), std::string_view(from).size(), to);
+    CHECK_THROWS_AS(parse_loops(text, "k.loops"), UserError);
+  }
 }
 
 TEST_CASE("a file of several kernels reads back", "[loop]") {

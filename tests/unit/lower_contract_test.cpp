@@ -89,6 +89,38 @@ TEST_CASE("loops over panels of rows compute what eval does", "[contract]") {
     }
 }
 
+TEST_CASE("loops over blocks of a matrix unit compute what eval does", "[contract]") {
+  Target target = kWide;
+  target.matrix_bf16 = true;
+  for (const std::string& example : test::matrix_cases())
+    for (test::Fused fused : {test::Fused::nothing, test::Fused::both}) {
+      CAPTURE(example);
+      Function kernel = test::contract_kernel(example, fused);
+      std::vector<Tensor> arguments = test::random_arguments(kernel, 1);
+      std::vector<Tensor> expected = eval_closed({}, kernel, arguments);
+      CHECK(choose_contract_schedule(kernel, target, 1).method == ContractMethod::matrix);
+      CHECK(choose_contract_schedule(kernel, kWide, 1).method != ContractMethod::matrix);
+      for (int threads : {1, 3})
+        check_loops(kernel, target, threads, arguments, expected, {});
+    }
+}
+
+TEST_CASE("a matrix unit takes bf16 matrices that are worth it", "[contract]") {
+  Target target = kWide;
+  target.matrix_bf16 = true;
+  for (const char* example :
+       {"dot(f32[40,64], f32[64,48]) {batch_a=[], batch_b=[], sum_a=[1], sum_b=[0]}",
+        "dot(f16[40,64], f16[64,48]) {batch_a=[], batch_b=[], sum_a=[1], sum_b=[0]}",
+        "dot(bf16[4,64], bf16[64,48]) {batch_a=[], batch_b=[], sum_a=[1], sum_b=[0]}",
+        "dot(bf16[16,16], bf16[16,16]) {batch_a=[], batch_b=[], sum_a=[1], sum_b=[0]}",
+        "dot(bf16[2,40,64], bf16[2,64,48]) {batch_a=[0], batch_b=[0], sum_a=[2], sum_b=[1]}",
+        "dot(bf16[40,64], bf16[64,6,8]) {batch_a=[], batch_b=[], sum_a=[1], sum_b=[0]}"}) {
+    CAPTURE(example);
+    Function kernel = test::contract_kernel(example, test::Fused::nothing);
+    CHECK(choose_contract_schedule(kernel, target, 1).method != ContractMethod::matrix);
+  }
+}
+
 TEST_CASE("loops with little scratch compute what eval does", "[contract]") {
   ContractLimits limits{.pass_elements = 7, .rows = 16, .result_rows = true, .panels = false};
   check_all(test::dot_cases(), test::Fused::both, limits);

@@ -128,6 +128,54 @@ TEST_CASE("contractions compute natively what they evaluate to", "[native][contr
     }
 }
 
+// On a CPU with a matrix unit by that, else by tiles.
+TEST_CASE("products of bf16 are those of f32, rounded once", "[native][contract]") {
+  for (const std::string& example : test::matrix_cases()) {
+    CAPTURE(example);
+    Function entry = entry_of(example, Fused::nothing);
+    std::vector<Tensor> arguments = test::random_arguments(entry, 1);
+    Tensor expected = test::as_stored(eval_closed({}, entry, arguments).at(0));
+    for (int threads : {1, 2})
+      CHECK(test::run_native(entry, arguments, "native", threads).at(0).data == expected.data);
+    CHECK(test::run_native(entry, arguments, "x86-64-v3").at(0).data == expected.data);
+
+    // What is computed in the kernel is rounded before and behind the product.
+    entry = entry_of(example, Fused::both);
+    arguments = test::random_arguments(entry, 2);
+    Tensor result = test::run_native(entry, arguments).at(0);
+    expected = eval_closed({}, entry, arguments).at(0);
+    double error = 0, size = 0;
+    for (size_t i = 0; i < result.data.size(); ++i) {
+      error += std::pow(result.data[i] - expected.data[i], 2);
+      size += std::pow(expected.data[i], 2);
+    }
+    CHECK(std::sqrt(error) < 0.01 * std::sqrt(size));
+    CHECK(test::run_native(entry, arguments, "native", 2).at(0).data == result.data);
+  }
+}
+
+TEST_CASE("blocks of a matrix unit never change a bit", "[native][contract]") {
+  Function entry =
+      entry_of("dot(bf16[150,300], bf16[300,90]) {batch_a=[], batch_b=[], sum_a=[1], sum_b=[0]}",
+               Fused::epilogue);
+  std::vector<Tensor> arguments = rough_arguments(entry);
+  for (Tensor& argument : arguments)
+    argument = test::as_stored(argument);
+  if (!test::codegen_options().target.matrix_bf16) {
+    WARN("this CPU multiplies no matrices");
+    return;
+  }
+  std::vector<double> bits = run_with(
+      entry, arguments, 1, [](ContractSchedule& s) { CHECK(s.method == ContractMethod::matrix); });
+  for (int threads : {1, 2})
+    for (int64_t rows : {1, 16, 33, 150})
+      for (int64_t columns : {16, 48, 90})
+        CHECK(run_with(entry, arguments, threads, [&](ContractSchedule& s) {
+                s.blocks[0] = rows;
+                s.blocks[1] = columns;
+              }) == bits);
+}
+
 TEST_CASE("threads, tiles and blocks never change a bit of a contraction", "[native][contract]") {
   for (const char* example : {kProduct, kConv, kDataGradient, kWeightGradient}) {
     CAPTURE(example);
