@@ -133,17 +133,10 @@ class PanelLowering {
   void lower_pass() {
     NestBlock task = block_;
     std::vector<Segment> panels = vector_panels(task.size[vector_], lanes_, s_.vectors);
-    for (const Segment& panel : panels) {
-      Scalar i = begin_serial(panel.count);
-      enter_columns(task, panel, i);
-      stage_vectors(
-          values_, nest_, b_, vector_, block_, padded_columns(),
-          [this](const std::string& name, int64_t elements) {
-            return name == "b" ? b_buffer_ : scratch_named(name, elements);
-          },
-          panel_base(panel, i));
-      end_serial(panel.count);
-    }
+    if (nest_.step(b_, vector_) == 1)
+      stage_columns(task, panels);
+    else
+      stage_transposed(task, panels);
     block_ = task;
     int64_t rows = task.size[row_];
     for (const Segment& part : segments(rows, ceil_div(rows, s_.rows))) {
@@ -155,6 +148,42 @@ class PanelLowering {
                      rest);
     }
     block_ = task;
+  }
+
+  // Whole rows of b at a time: what lies in order is read faster.
+  void stage_columns(const NestBlock& task, const std::vector<Segment>& panels) {
+    Scalar k = builder_.index(0);
+    size_t opened = 0;
+    for (size_t l = nest_.result_loops; l < nest_.loops.size(); ++l)
+      if (task.size[l] > 1) {
+        Scalar i = builder_.begin_for(LoopKind::serial, task.size[l])[0];
+        block_.start[l] = builder_.add(block_.start[l], i);
+        k = builder_.add(scaled(k, task.size[l]), i);
+        ++opened;
+      }
+    for (const Segment& panel : panels) {
+      Scalar i = begin_serial(panel.count);
+      enter_columns(task, panel, i);
+      Scalar to = builder_.add(panel_base(panel, i), scaled(k, padded_columns()));
+      stage_row(values_, nest_, b_, vector_, block_, b_buffer_, to);
+      end_serial(panel.count);
+    }
+    for (; opened > 0; --opened)
+      builder_.end_for();
+  }
+
+  void stage_transposed(const NestBlock& task, const std::vector<Segment>& panels) {
+    for (const Segment& panel : panels) {
+      Scalar i = begin_serial(panel.count);
+      enter_columns(task, panel, i);
+      stage_vectors(
+          values_, nest_, b_, vector_, block_, padded_columns(),
+          [this](const std::string& name, int64_t elements) {
+            return name == "b" ? b_buffer_ : scratch_named(name, elements);
+          },
+          panel_base(panel, i));
+      end_serial(panel.count);
+    }
   }
 
   uint32_t scratch_named(const std::string& name, int64_t elements) {

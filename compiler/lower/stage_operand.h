@@ -48,6 +48,10 @@ OperandAccess stage_vectors(KernelValues& values, const ContractionNest& nest, s
                             const ScratchBuffers& scratch,
                             std::optional<loop::Scalar> to = std::nullopt);
 
+// Copies the row of `vector_loop` that begins at the block's start to `to`.
+void stage_row(KernelValues& values, const ContractionNest& nest, size_t operand,
+               size_t vector_loop, const NestBlock& block, uint32_t buffer, loop::Scalar to);
+
 // Copies what the block reads as [panel of `rows` rows][summed loops][rows of the panel]. The
 // operand is as for stage_vectors, its rows are contiguous, and the block has whole panels.
 void stage_rows(KernelValues& values, const ContractionNest& nest, size_t operand, size_t row_loop,

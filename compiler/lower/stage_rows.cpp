@@ -5,6 +5,17 @@ namespace gradc {
 using loop::LoopKind;
 using loop::Scalar;
 
+void stage_row(KernelValues& values, const ContractionNest& nest, size_t operand,
+               size_t vector_loop, const NestBlock& block, uint32_t buffer, Scalar to) {
+  loop::Builder& b = values.builder();
+  std::vector<Scalar> at = block.start;
+  Scalar column = b.begin_for(LoopKind::vector, block.size[vector_loop])[0];
+  at[vector_loop] = b.add(at[vector_loop], column);
+  Scalar x = values.element(nest.operands[operand], operand_indices(b, nest, operand, at));
+  b.store(buffer, b.add(to, column), b.convert(x, nest.sum_dtype()));
+  b.end_for();
+}
+
 // Row by row of the summed loops, so that the operand is read by whole cache lines.
 void stage_rows(KernelValues& values, const ContractionNest& nest, size_t operand, size_t row_loop,
                 const NestBlock& block, int64_t rows, uint32_t buffer) {
