@@ -125,6 +125,8 @@ struct Instr {
   int64_t extent = 0;
   std::vector<uint32_t> params;
   std::vector<Code> folds;  // vector loops: how each carry is combined over lanes
+  // Vector loops with carries: how many vectors of each are kept apart; 0: by the extent.
+  int64_t in_flight = 0;
   std::vector<Instr> body;
 
   // tile: operands are a_start, b_start and, if it accumulates, acc_start. The body runs once for

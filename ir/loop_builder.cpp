@@ -349,10 +349,14 @@ void Builder::store(uint32_t buffer, Scalar at, Scalar value) {
 
 std::vector<Scalar> Builder::begin_for(LoopKind kind, int64_t extent,
                                        std::span<const Scalar> carries, std::vector<Code> folds,
-                                       std::string hint) {
+                                       std::string hint, int64_t in_flight) {
   GRADC_CHECK(extent > 0);
   GRADC_CHECK(kind == LoopKind::vector ? folds.size() == carries.size() : folds.empty());
-  Instr instr{.code = Code::loop, .kind = kind, .extent = extent, .folds = std::move(folds)};
+  Instr instr{.code = Code::loop,
+              .kind = kind,
+              .extent = extent,
+              .folds = std::move(folds),
+              .in_flight = in_flight};
   open_body();
   std::vector<Scalar> params = {new_index(extent, std::move(hint))};
   for (Scalar carry : carries) {

@@ -57,7 +57,8 @@ class Builder {
   // number, then the carried values. end_for takes the carries of the next iteration and returns
   // the final ones.
   std::vector<Scalar> begin_for(LoopKind kind, int64_t extent, std::span<const Scalar> carries = {},
-                                std::vector<Code> folds = {}, std::string hint = "i");
+                                std::vector<Code> folds = {}, std::string hint = "i",
+                                int64_t in_flight = 0);
   std::vector<Scalar> end_for(std::span<const Scalar> next = {});
 
   // Opens a tile; what is appended until end_tile is its body. Returns row, group, column, sum.

@@ -216,6 +216,8 @@ class Parser {
     keyword("in");
     lex_.take("0..");
     instr.extent = lex_.integer();
+    if (lex_.try_keyword("in_flight"))
+      instr.in_flight = lex_.integer();
     if (lex_.try_take("("))
       while (!lex_.try_take(")"))
         carry(instr);

@@ -74,6 +74,8 @@ class Printer {
     std::string head = fmt::format("{} ", name_of(instr.kind));
     define(instr.params[0]);
     head += fmt::format("{} in 0..{}", values_[instr.params[0]], instr.extent);
+    if (instr.in_flight > 0)
+      head += fmt::format(" in_flight {}", instr.in_flight);
     for (size_t i = 0; i < instr.operands.size(); ++i) {
       std::string initial = values_[instr.operands[i]];
       head += fmt::format("{}{} = {}", i ? ", " : " (", define(instr.params[i + 1]), initial);

@@ -1,7 +1,8 @@
 // Vector loops. Iteration i of a loop with L lanes and U vectors in flight runs in lane i % L of
 // vector (i / L) % U. A carry has one value per lane and vector, which starts as the fold's neutral
 // element (the initial value joins at the end). They are folded by halves: vector u with vector u +
-// ceil(U / 2) until one is left, then lane l with lane l + L / 2, and so on.
+// ceil(U / 2) until one is left, then lane l with lane l + L / 2, and so on: for several carries of
+// one fold at once, as long as more than one lane of each is left.
 #include <algorithm>
 
 #include "compiler/codegen/arithmetic.h"
@@ -24,8 +25,23 @@ size_t vectors_in_flight(const Instr& instr, int64_t lanes) {
   bool is_short = instr.body.size() <= kShortBody;
   bool has_loops = std::any_of(instr.body.begin(), instr.body.end(),
                                [](const Instr& inner) { return inner.code == Code::loop; });
-  int64_t most = !instr.folds.empty() || is_short ? 4 : has_loops ? 2 : 1;
+  int64_t most = instr.in_flight > 0                ? instr.in_flight
+                 : !instr.folds.empty() || is_short ? 4
+                 : has_loops                        ? 2
+                                                    : 1;
   return static_cast<size_t>(std::min(vectors, most));
+}
+
+// Several carries of one vector, one fold and one type.
+bool can_fold_together(const loop::Kernel& kernel, const Instr& instr) {
+  auto same = [&](size_t c) {
+    return instr.folds[c] == instr.folds[0] &&
+           kernel.regs[instr.params[c + 1]] == kernel.regs[instr.params[1]];
+  };
+  for (size_t c = 0; c < instr.folds.size(); ++c)
+    if (!same(c))
+      return false;
+  return instr.in_flight == 1 && instr.folds.size() > 1;
 }
 
 }  // namespace
@@ -51,6 +67,39 @@ Value* KernelEmitter::folded(Code fold, DType dtype, std::vector<Value*> vectors
     x = combine(fold, dtype, b_.CreateShuffleVector(x, low), b_.CreateShuffleVector(x, high));
   }
   return lanes_ == 1 ? x : b_.CreateExtractElement(x, uint64_t{0});
+}
+
+// One vector of each value, folded over its lanes. A round makes one vector of two, x and y: lanes
+// without bit `width` fold two of x, the others two of y. So value i ends in the lane whose bits
+// are those of i in reverse.
+std::vector<Value*> KernelEmitter::folded_together(Code fold, DType dtype,
+                                                   const std::vector<Value*>& vectors) {
+  auto lanes = static_cast<int>(lanes_);
+  std::vector<Value*> left = vectors;
+  for (int width = lanes / 2; width > 0; width /= 2) {
+    std::vector<int> kept, moved;
+    for (int lane = 0; lane < lanes; ++lane) {
+      int from = (lane & width) != 0 ? lanes : 0;
+      kept.push_back(from + lane);
+      moved.push_back(from + (lane ^ width));
+    }
+    std::vector<Value*> next;
+    for (size_t i = 0; i < left.size(); i += 2) {
+      Value* x = left[i];
+      Value* y = i + 1 < left.size() ? left[i + 1] : llvm::PoisonValue::get(x->getType());
+      next.push_back(combine(fold, dtype, b_.CreateShuffleVector(x, y, kept),
+                             b_.CreateShuffleVector(x, y, moved)));
+    }
+    left = std::move(next);
+  }
+  std::vector<Value*> results;
+  for (size_t i = 0; i < vectors.size(); ++i) {
+    size_t number = i % static_cast<size_t>(lanes), lane = 0;
+    for (int width = lanes / 2; width > 0; width /= 2, number /= 2)
+      lane += number % 2 * static_cast<size_t>(width);
+    results.push_back(b_.CreateExtractElement(left[i / static_cast<size_t>(lanes)], lane));
+  }
+  return results;
 }
 
 // One pass over the body for `vectors` vectors from iteration `first` on. carries[c][u] is the
@@ -113,9 +162,16 @@ void KernelEmitter::emit_vector_loop(const Instr& instr) {
     values_[reg].splat = nullptr;
   splats_.clear();
 
+  std::vector<Value*> together;
+  if (can_fold_together(kernel_, instr)) {
+    for (const auto& carry : carries)
+      together.push_back(carry[0]);
+    together = folded_together(instr.folds[0], kernel_.regs[instr.params[1]], together);
+  }
   for (size_t c = 0; c < carries.size(); ++c) {
     DType dtype = kernel_.regs[instr.params[c + 1]];
-    Value* result = folded(instr.folds[c], dtype, std::move(carries[c]));
+    Value* result =
+        together.empty() ? folded(instr.folds[c], dtype, std::move(carries[c])) : together[c];
     Value* initial = scalar(instr.operands[c]);
     if (initial != identity_of(instr.folds[c], dtype, initial->getType()))
       result = combine(instr.folds[c], dtype, initial, result);

@@ -68,6 +68,8 @@ class KernelEmitter {
       const loop::Instr& instr, llvm::Value* first, size_t vectors, int64_t last_lanes,
       std::vector<std::vector<llvm::Value*>> carries);
   llvm::Value* folded(loop::Code fold, DType dtype, std::vector<llvm::Value*> vectors);
+  std::vector<llvm::Value*> folded_together(loop::Code fold, DType dtype,
+                                            const std::vector<llvm::Value*>& vectors);
   llvm::Value* combine(loop::Code fold, DType dtype, llvm::Value* x, llvm::Value* y);
 
   // emit_element.cpp: instructions on one element or one vector of them

@@ -109,6 +109,13 @@ class Chooser {
            storing / static_cast<double>(summed_elements());
   }
 
+  // The same of vectors along the summed loop: folding a sum over its lanes and storing it, and
+  // reading both operands in vectors for products of few of them.
+  double lanes_cost(int64_t extent) const {
+    double folding = 7 * static_cast<double>(lanes_) / static_cast<double>(extent);
+    return std::max(extent < 4 * lanes_ ? 2.0 : 0.0, 1.15 / utilization(extent) + folding);
+  }
+
   // The vector loop of a tile that costs less than `best`, which becomes its cost.
   void choose_vector_loop(double& best, bool result_rows) {
     for (size_t side : {0, 1}) {
@@ -183,8 +190,10 @@ class Chooser {
                       nest_.step(1, nest_.loops.size() - 1) == 1;
     int64_t columns = nest_.result_loops ? nest_.loops[nest_.result_loops - 1].extent : 1;
     double direct = 4 / utilization(columns);
+    bool is_short = summed && summed->extent < 4 * lanes_;
     if (contiguous && summed->extent >= lanes_ / 2 &&
-        (best >= 4 ? direct > 8 : best > 2 && summed->extent >= 2 * lanes_))
+        (best >= 4 ? direct > (is_short ? 8 : lanes_cost(summed->extent))
+                   : best > lanes_cost(summed->extent)))
       s_.method = ContractMethod::lanes;
     if (double cost = 1.25 * best; s_.method == ContractMethod::tile && limits_.result_rows)
       choose_vector_loop(cost, true);

@@ -4,7 +4,9 @@
 // direct: parallel task over the outer result loops {
 //           vector along the last one { serial summed loops { sum = fma(x, y, sum) } store } }
 // lanes:  parallel task { serial outer summed loops {
-//           vector along the innermost summed loop { sums = fma(x, y, sums) } folded over lanes } }
+//           vector along the innermost summed loop { sums = fma(x, y, sums) } folded over lanes }
+//           },
+//         for some rows and columns at once
 #include "compiler/lower/contract_results.h"
 #include "compiler/lower/contract_schedule.h"
 #include "compiler/lower/lower_contract.h"
@@ -19,7 +21,7 @@ using loop::Scalar;
 
 constexpr int64_t kTasks = 64;  // enough for a fair share for each of many threads
 constexpr int64_t kParallelProducts = 20000;  // a fork and a join cost about as much
-constexpr int64_t kMaxSums = 20;  // folded over lanes at once: they stay in registers
+constexpr double kLatency = 8;  // of an fma, in issued ones
 
 class DirectLowering {
  public:
@@ -28,7 +30,8 @@ class DirectLowering {
         b_(kernel_),
         values_(function, b_),
         nest_(contraction_nest(function)),
-        loops_(nest_.loops.size(), b_.index(0)) {
+        loops_(nest_.loops.size(), b_.index(0)),
+        most_sums_(target.vector_registers >= 32 ? 20 : 10) {
     int64_t products =
         element_count(nest_.contraction.result_dims) * element_count(nest_.contraction.summed_dims);
     parallel_ = threads > 1 && products / (target.vector_bytes / 4) > kParallelProducts;
@@ -45,15 +48,14 @@ class DirectLowering {
   }
 
   loop::Kernel run_lanes() {
-    unrolled_ = last_longer_loop(0, nest_.result_loops);
-    open_tasks(unrolled_);
-    if (unrolled_ == nest_.result_loops) {
-      store_sums({b_.index(0)});
-    } else {
-      int64_t extent = nest_.loops[unrolled_].extent;
-      for (const Segment& part : segments(extent, (extent + kMaxSums - 1) / kMaxSums))
-        lower_part(part);
-    }
+    columns_ = last_longer_loop(0, nest_.result_loops);
+    rows_ = row_loop();
+    choose_block();
+    open_tasks(std::min(rows_, columns_));
+    for_parts(rows_, most_rows_, [&](std::vector<Scalar> rows) {
+      for_parts(columns_, most_columns_,
+                [&](const std::vector<Scalar>& columns) { store_sums(rows, columns); });
+    });
     close_all();
     return std::move(kernel_);
   }
@@ -155,53 +157,94 @@ class DirectLowering {
     return {first, run};
   }
 
-  // Neighbours along the last result loop, `part.size` of them at once.
-  void lower_part(const Segment& part) {
-    bool is_task = parallel_ && b_.depth() == 0;
-    Scalar i = b_.index(0);
-    if (part.count > 1)
-      i = b_.begin_for(is_task ? LoopKind::parallel : LoopKind::serial, part.count)[0];
-    Scalar start = b_.add(b_.index(part.start), b_.mul(i, b_.index(part.size)));
-    std::vector<Scalar> columns;
-    for (int64_t j = 0; j < part.size; ++j)
-      columns.push_back(b_.add(start, b_.index(j)));
-    store_sums(columns);
-    if (part.count > 1)
-      b_.end_for();
+  int64_t extent(size_t l) const { return l < nest_.result_loops ? nest_.loops[l].extent : 1; }
+
+  // The loop before the columns' that moves the operand which that one leaves alone; none:
+  // result_loops.
+  size_t row_loop() const {
+    size_t row = columns_ < nest_.result_loops ? last_longer_loop(0, columns_) : columns_;
+    if (row == columns_)
+      return nest_.result_loops;
+    const auto &r = nest_.loops[row].moves, &c = nest_.loops[columns_].moves;
+    return r[0] != r[1] && r[0] == c[1] && r[1] == c[0] ? row : nest_.result_loops;
   }
 
-  void store_sums(const std::vector<Scalar>& columns) {
-    std::vector<Scalar> sums(columns.size(), zero());
-    sums = sums_over(nest_.result_loops, columns, std::move(sums));
-    for (size_t i = 0; i < columns.size(); ++i) {
-      select_column(columns[i]);
+  // Rows and columns that are summed at once: what they load beside their products is least.
+  void choose_block() {
+    double best = 1e9;
+    for (int64_t columns = 1; columns <= std::min(extent(columns_), most_sums_); ++columns)
+      for (int64_t rows = 1; rows <= std::min(extent(rows_), most_sums_ / columns); ++rows) {
+        auto size = [](int64_t all, int64_t part) {
+          return static_cast<double>(all) / static_cast<double>((all + part - 1) / part);
+        };
+        double r = size(extent(rows_), rows), c = size(extent(columns_), columns);
+        double cost = (std::max(r * c, kLatency) + 0.15 * (r + c)) / (r * c);
+        if (cost < best) {
+          best = cost;
+          most_rows_ = rows;
+          most_columns_ = columns;
+        }
+      }
+  }
+
+  // Runs f on the indices of each part of loop l, of `most` at once; parts are tasks if no loop is
+  // open.
+  template <typename F>
+  void for_parts(size_t l, int64_t most, F f) {
+    for (const Segment& part : segments(extent(l), (extent(l) + most - 1) / most)) {
+      bool is_task = parallel_ && b_.depth() == 0;
+      Scalar i = b_.index(0);
+      if (part.count > 1)
+        i = b_.begin_for(is_task ? LoopKind::parallel : LoopKind::serial, part.count)[0];
+      Scalar start = b_.add(b_.index(part.start), b_.mul(i, b_.index(part.size)));
+      std::vector<Scalar> indices;
+      for (int64_t j = 0; j < part.size; ++j)
+        indices.push_back(b_.add(start, b_.index(j)));
+      f(std::move(indices));
+      if (part.count > 1)
+        b_.end_for();
+    }
+  }
+
+  using Places = std::vector<std::pair<Scalar, Scalar>>;  // row, column
+
+  void store_sums(const std::vector<Scalar>& rows, const std::vector<Scalar>& columns) {
+    Places places;
+    for (Scalar row : rows)
+      for (Scalar column : columns)
+        places.emplace_back(row, column);
+    std::vector<Scalar> sums(places.size(), zero());
+    sums = sums_over(nest_.result_loops, places, std::move(sums));
+    for (size_t i = 0; i < places.size(); ++i) {
+      select(places[i]);
       store_results(values_, nest_, result_loops(), sums[i]);
     }
   }
 
-  void select_column(Scalar column) {
-    if (unrolled_ < nest_.result_loops)
-      loops_[unrolled_] = column;
+  void select(const std::pair<Scalar, Scalar>& place) {
+    if (rows_ < nest_.result_loops)
+      loops_[rows_] = place.first;
+    if (columns_ < nest_.result_loops)
+      loops_[columns_] = place.second;
   }
 
-  std::vector<Scalar> sums_over(size_t l, const std::vector<Scalar>& columns,
-                                std::vector<Scalar> sums) {
+  std::vector<Scalar> sums_over(size_t l, const Places& places, std::vector<Scalar> sums) {
     auto [first, run] = vector_run();
     if (l == first)
-      return sums_of_lanes(first, run, columns, std::move(sums));
+      return sums_of_lanes(first, run, places, std::move(sums));
     if (nest_.loops[l].extent == 1)
-      return sums_over(l + 1, columns, std::move(sums));
+      return sums_over(l + 1, places, std::move(sums));
     std::vector<Scalar> inside = b_.begin_for(LoopKind::serial, nest_.loops[l].extent, sums);
     loops_[l] = inside[0];
-    std::vector<Scalar> next = sums_over(l + 1, columns, {inside.begin() + 1, inside.end()});
+    std::vector<Scalar> next = sums_over(l + 1, places, {inside.begin() + 1, inside.end()});
     return b_.end_for(next);
   }
 
-  std::vector<Scalar> sums_of_lanes(size_t first, int64_t run, const std::vector<Scalar>& columns,
+  std::vector<Scalar> sums_of_lanes(size_t first, int64_t run, const Places& places,
                                     std::vector<Scalar> sums) {
     std::vector<Scalar> zeros(sums.size(), zero());
-    std::vector<Scalar> inside =
-        b_.begin_for(LoopKind::vector, run, zeros, std::vector<Code>(sums.size(), Code::add));
+    std::vector<Scalar> inside = b_.begin_for(LoopKind::vector, run, zeros,
+                                              std::vector<Code>(sums.size(), Code::add), "i", 1);
     Dims dims;
     for (size_t l = first; l < nest_.loops.size(); ++l)
       dims.push_back(nest_.loops[l].extent);
@@ -209,7 +252,7 @@ class DirectLowering {
     std::copy(indices.begin(), indices.end(), loops_.begin() + static_cast<std::ptrdiff_t>(first));
     std::vector<Scalar> next;
     for (size_t i = 0; i < sums.size(); ++i) {
-      select_column(columns[i]);
+      select(places[i]);
       next.push_back(multiply_add(operand(0, loops_), operand(1, loops_), inside[i + 1]));
     }
     std::vector<Scalar> folded = b_.end_for(next);
@@ -224,7 +267,9 @@ class DirectLowering {
   ContractionNest nest_;
   std::vector<Scalar> loops_;  // the current index of each loop of the nest
   bool parallel_ = false;
-  size_t unrolled_ = 0;  // the result loop whose neighbours are summed at once
+  int64_t most_sums_;  // at once: they stay in registers
+  size_t rows_ = 0, columns_ = 0;  // the loops whose neighbours are summed at once
+  int64_t most_rows_ = 1, most_columns_ = 1;
 };
 
 }  // namespace

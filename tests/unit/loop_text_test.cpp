@@ -16,7 +16,7 @@ namespace {
 const std::string kRowSum = R"(loops @row_sum(operand %x: f32[24], result %y: f32[4]) {
   parallel %i in 0..4 {
     %t: i64 = mul(%i, 6)
-    %sum.1: f32 = vector %j in 0..6 (%sum: f32 = 0.0:f32 fold add) {
+    %sum.1: f32 = vector %j in 0..6 in_flight 1 (%sum: f32 = 0.0:f32 fold add) {
       %t.1: i64 = add(%t, %j)
       %x.1: f32 = load %x[%t.1]
       %inside: bool = less(%j, 5)

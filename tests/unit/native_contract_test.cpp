@@ -104,6 +104,8 @@ constexpr const char* kWideWeights =
     "dot(f32[300,1100], f32[300,159]) {batch_a=[], batch_b=[], sum_a=[0], sum_b=[0]}";
 constexpr const char* kManyRows =
     "dot(f32[1100,300], f32[159,300]) {batch_a=[], batch_b=[], sum_a=[1], sum_b=[1]}";
+constexpr const char* kFewColumns =
+    "dot(f32[64,512], f32[10,512]) {batch_a=[], batch_b=[], sum_a=[1], sum_b=[1]}";
 constexpr const char* kManyColumns =
     "dot(f32[32,200], f32[300,200]) {batch_a=[], batch_b=[], sum_a=[1], sum_b=[1]}";
 constexpr const char* kConv =
@@ -259,7 +261,7 @@ TEST_CASE("sums wait for the next pass in scratch or in the result", "[native][c
 TEST_CASE("no tile spills in a loop", "[native][contract]") {
   for (const char* cpu : {"x86-64-v4", "x86-64-v3"})
     for (const char* example :
-         {kProduct, kWideWeights, kManyColumns, kConv, kDataGradient, kWeightGradient}) {
+         {kProduct, kWideWeights, kManyColumns, kFewColumns, kConv, kDataGradient, kWeightGradient}) {
       CAPTURE(cpu, example);
       CodegenOptions options = test::codegen_options(cpu);
       Module module = test::planned_module(entry_of(example, Fused::nothing), options);

@@ -83,6 +83,9 @@ TEST_CASE("sums of several passes wait in a result that can hold them", "[schedu
 TEST_CASE("what has no vector along the result sums along lanes", "[schedule]") {
   CHECK(chosen(product(64, 1, 512)).method == ContractMethod::lanes);
   CHECK(chosen(product(1, 1, 512)).method == ContractMethod::lanes);
+  CHECK(chosen(product(64, 10, 512, true)).method == ContractMethod::lanes);
+  CHECK(chosen(product(1, 512, 512, true)).method == ContractMethod::lanes);
+  CHECK(chosen(product(64, 64, 512, true)).method == ContractMethod::tile);
 }
 
 TEST_CASE("neither threads nor fused ops choose the method", "[schedule]") {
