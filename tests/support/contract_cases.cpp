@@ -21,16 +21,23 @@ struct ConvolutionShape {
   int64_t batch, inputs, outputs, size, kernel, stride, pad, dilation, groups;
 };
 
-void append_convolutions(std::vector<std::string>& cases, const ConvolutionShape& c) {
+Type image(int64_t batch, int64_t channels, int64_t size, bool channels_last) {
+  return {DType::f32,
+          channels_last ? Dims{batch, size, size, channels} : Dims{batch, channels, size, size}};
+}
+
+void append_convolutions(std::vector<std::string>& cases, const ConvolutionShape& c,
+                         bool channels_last) {
   int64_t span = c.dilation * (c.kernel - 1) + 1;
   int64_t out = (c.size + 2 * c.pad - span) / c.stride + 1;
-  Type x{DType::f32, {c.batch, c.inputs, c.size, c.size}};
+  Type x = image(c.batch, c.inputs, c.size, channels_last);
   Type w{DType::f32, {c.outputs, c.inputs / c.groups, c.kernel, c.kernel}};
-  Type y{DType::f32, {c.batch, c.outputs, out, out}};
+  Type y = image(c.batch, c.outputs, out, channels_last);
   auto attrs = [&](const std::string& size) {
     return fmt::format(
-        "{{dilation=[{0},{0}], groups={1}, high=[{2},{2}], low=[{2},{2}], {3}stride=[{4},{4}]}}",
-        c.dilation, c.groups, c.pad, size, c.stride);
+        "{{{5}dilation=[{0},{0}], groups={1}, high=[{2},{2}], low=[{2},{2}], "
+        "{3}stride=[{4},{4}]}}",
+        c.dilation, c.groups, c.pad, size, c.stride, channels_last ? "channels_last=true, " : "");
   };
   auto sized = [](int64_t n) { return fmt::format("size=[{0},{0}], ", n); };
   cases.push_back(fmt::format("conv({}, {}) {}", to_string(x), to_string(w), attrs("")));
@@ -162,7 +169,22 @@ std::vector<std::string> convolution_cases() {
                                         {2, 6, 6, 7, 3, 1, 1, 1, 6},
                                         {1, 4, 2, 9, 3, 2, 1, 1, 1},
                                         {1, 2, 18, 8, 7, 3, 3, 1, 1}})
-    append_convolutions(cases, shape);
+    append_convolutions(cases, shape, false);
+  for (const ConvolutionShape& shape : {ConvolutionShape{2, 3, 18, 6, 3, 1, 1, 1, 1},
+                                        {5, 1, 17, 8, 5, 1, 2, 1, 1},
+                                        {5, 18, 17, 7, 3, 2, 1, 1, 1},
+                                        {9, 8, 16, 5, 1, 2, 0, 1, 1},
+                                        {4, 12, 20, 6, 3, 1, 2, 2, 1},
+                                        {6, 4, 9, 8, 3, 2, 1, 2, 1},
+                                        {4, 16, 18, 7, 3, 2, 2, 2, 1},
+                                        {5, 16, 18, 3, 3, 1, 1, 1, 1},
+                                        {4, 6, 17, 7, 2, 3, 0, 1, 1},
+                                        {4, 5, 19, 6, 3, 1, 2, 1, 1},
+                                        {4, 8, 32, 4, 3, 1, 1, 1, 2},
+                                        {4, 18, 18, 7, 3, 1, 1, 1, 18},
+                                        {2, 20, 40, 5, 3, 2, 1, 1, 20},
+                                        {1, 2, 18, 8, 7, 3, 3, 1, 1}})
+    append_convolutions(cases, shape, true);
   return cases;
 }
 
