@@ -51,9 +51,11 @@ enum class LoopKind : uint8_t {
 std::string_view name_of(LoopKind kind);
 
 // A loop over summed indices inside of a tile: how far an iteration moves in a and in b, in
-// elements.
+// elements. Where it is counted, an operand of the tile says how many iterations there are, from
+// none to `extent`.
 struct TileLoop {
   int64_t extent = 1, a_step = 0, b_step = 0;
+  bool counted = false;
 };
 
 // A block of a contraction that lives in registers. With r < rows, g < groups, c < columns:
@@ -129,7 +131,8 @@ struct Instr {
   int64_t in_flight = 0;
   std::vector<Instr> body;
 
-  // tile: operands are a_start, b_start and, if it accumulates, acc_start. The body runs once for
+  // tile: operands are a_start, b_start, if it accumulates acc_start, and for each counted loop its
+  // number of iterations. The body runs once for
   // each sum, with params row, group, column, sum; columns are lanes, as in a vector loop.
   std::optional<Tile> tile;
   // transpose and pair_rows: operands are from_start, to_start.

@@ -392,14 +392,16 @@ std::vector<Scalar> Builder::end_for(std::span<const Scalar> next) {
   return results;
 }
 
-std::array<Scalar, 4> Builder::begin_tile(Tile tile, std::span<const Scalar> starts) {
-  GRADC_CHECK(starts.size() == (tile.accumulate ? 3U : 2U));
+std::array<Scalar, 4> Builder::begin_tile(Tile tile, std::span<const Scalar> operands) {
+  auto counted = std::count_if(tile.loops.begin(), tile.loops.end(),
+                               [](const TileLoop& loop) { return loop.counted; });
+  GRADC_CHECK(operands.size() == (tile.accumulate ? 3U : 2U) + static_cast<size_t>(counted));
   GRADC_CHECK(tile.rows > 0 && tile.groups > 0 && tile.columns > 0);
   DType dtype = kernel_.buffers[tile.b_buffer].dtype;
   GRADC_CHECK(kernel_.buffers[tile.a_buffer].dtype == dtype);
   Instr instr{.code = Code::tile, .dtype = dtype};
-  for (Scalar start : starts)
-    instr.operands.push_back(start.reg);
+  for (Scalar operand : operands)
+    instr.operands.push_back(operand.reg);
   open_body();
   std::array params = {new_index(tile.rows, "row"), new_index(tile.groups, "group"),
                        new_index(tile.columns, "column"), new_register(dtype, "sum")};

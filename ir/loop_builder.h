@@ -62,8 +62,8 @@ class Builder {
   std::vector<Scalar> end_for(std::span<const Scalar> next = {});
 
   // Opens a tile; what is appended until end_tile is its body. Returns row, group, column, sum.
-  // `starts`: a, b and, if it accumulates, acc.
-  std::array<Scalar, 4> begin_tile(Tile tile, std::span<const Scalar> starts);
+  // `operands`: where it starts in a, b and, if it accumulates, acc; then what counted loops count.
+  std::array<Scalar, 4> begin_tile(Tile tile, std::span<const Scalar> operands);
   void end_tile() { end_for(); }
   void transpose(const Transpose& transpose, Scalar from_start, Scalar to_start);
   void pair_rows(const PairRows& pairs, Scalar from_start, Scalar to_start);

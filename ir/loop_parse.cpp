@@ -249,8 +249,13 @@ class Parser {
       tile.acc_group_step = lex_.integer();
     }
     while (lex_.try_keyword("over")) {
+      bool counted = lex_.peek() == '%';
+      if (counted) {
+        instr.operands.push_back(value());
+        keyword("of");
+      }
       int64_t extent = lex_.integer(), a_step = setting("a_step");
-      tile.loops.push_back({extent, a_step, setting("b_step")});
+      tile.loops.push_back({extent, a_step, setting("b_step"), counted});
     }
     tile.padded = lex_.try_keyword("padded");
     lex_.take("(");

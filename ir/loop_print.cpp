@@ -91,13 +91,17 @@ class Printer {
     text_ += indent + "}\n";
   }
 
-  std::string steps_of(const Tile& tile) const {
+  std::string steps_of(const Instr& instr) const {
+    const Tile& tile = *instr.tile;
+    size_t operand = tile.accumulate ? 3 : 2;
     std::string text =
         fmt::format(" row_step {} group_step {}", tile.a_row_step, tile.b_group_step);
     if (tile.accumulate)
       text += fmt::format(" acc_steps {} {}", tile.acc_row_step, tile.acc_group_step);
     for (const TileLoop& loop : tile.loops)
-      text += fmt::format(" over {} a_step {} b_step {}", loop.extent, loop.a_step, loop.b_step);
+      text += fmt::format(" over {}{} a_step {} b_step {}",
+                          loop.counted ? values_[instr.operands[operand++]] + " of " : "",
+                          loop.extent, loop.a_step, loop.b_step);
     return text + (tile.padded ? " padded" : "");
   }
 
@@ -110,7 +114,7 @@ class Printer {
     text_ += fmt::format("{}tile {} * {}", indent, at(tile.a_buffer, 0), at(tile.b_buffer, 1));
     if (tile.accumulate)
       text_ += " + " + at(tile.acc_buffer, 2);
-    text_ += steps_of(tile) + " (";
+    text_ += steps_of(instr) + " (";
     for (size_t i = 0; i < 3; ++i) {
       define(instr.params[i]);
       text_ += fmt::format("{} in 0..{}, ", values_[instr.params[i]], extents[i]);

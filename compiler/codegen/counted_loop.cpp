@@ -30,6 +30,27 @@ std::vector<Value*> emit_loop(llvm::IRBuilder<>& b, Value* begin, Value* end, in
   return carries;
 }
 
+std::vector<Value*> emit_loop_if_any(llvm::IRBuilder<>& b, Value* end, std::vector<Value*> carries,
+                                     const LoopBody& body) {
+  llvm::BasicBlock* before = b.GetInsertBlock();
+  llvm::Function* function = before->getParent();
+  auto* some = llvm::BasicBlock::Create(b.getContext(), "some", function);
+  auto* after = llvm::BasicBlock::Create(b.getContext(), "joined", function);
+  b.CreateCondBr(b.CreateICmpSGT(end, b.getInt64(0)), some, after);
+  b.SetInsertPoint(some);
+  std::vector<Value*> looped = emit_loop(b, b.getInt64(0), end, 1, carries, body);
+  llvm::BasicBlock* last = b.GetInsertBlock();
+  b.CreateBr(after);
+  b.SetInsertPoint(after);
+  for (size_t i = 0; i < carries.size(); ++i) {
+    llvm::PHINode* joined = b.CreatePHI(carries[i]->getType(), 2);
+    joined->addIncoming(carries[i], before);
+    joined->addIncoming(looped[i], last);
+    carries[i] = joined;
+  }
+  return carries;
+}
+
 std::vector<Value*> emit_counted_loop(llvm::IRBuilder<>& b, int64_t end, int64_t step,
                                       std::vector<Value*> carries, const LoopBody& body) {
   if (end <= 0)

@@ -1,5 +1,5 @@
 #pragma once
-// A loop with a constant number of iterations in LLVM IR.
+// Loops in LLVM IR.
 #include <llvm/IR/IRBuilder.h>
 
 #include <functional>
@@ -22,5 +22,9 @@ std::vector<llvm::Value*> emit_counted_loop(llvm::IRBuilder<>& builder, int64_t 
 std::vector<llvm::Value*> emit_loop(llvm::IRBuilder<>& builder, llvm::Value* begin,
                                     llvm::Value* end, int64_t step,
                                     std::vector<llvm::Value*> carries, const LoopBody& body);
+
+// The same over i = 0, 1, ... below `end`, which may be 0 at run time.
+std::vector<llvm::Value*> emit_loop_if_any(llvm::IRBuilder<>& builder, llvm::Value* end,
+                                           std::vector<llvm::Value*> carries, const LoopBody& body);
 
 }  // namespace gradc::codegen

@@ -15,10 +15,13 @@ void KernelEmitter::emit_tile(const Instr& instr) {
   GRADC_CHECK(block_.number == 0, "a tile of @{} is inside of a vector loop", kernel_.name);
   const loop::Tile& tile = *instr.tile;
   std::vector<LaneShape> shapes = lane_shapes(kernel_, instr);
-  TilePointers pointers{
+  TileOperands operands{
       address(tile.a_buffer, scalar(instr.operands[0])),
       address(tile.b_buffer, scalar(instr.operands[1])),
-      tile.accumulate ? address(tile.acc_buffer, scalar(instr.operands[2])) : nullptr};
+      tile.accumulate ? address(tile.acc_buffer, scalar(instr.operands[2])) : nullptr,
+      {}};
+  for (size_t i = tile.accumulate ? 3 : 2; i < instr.operands.size(); ++i)
+    operands.counts.push_back(scalar(instr.operands[i]));
   auto constant = [&](int64_t value) { return b_.getInt64(static_cast<uint64_t>(value)); };
   auto run_body = [&](const TileVector& at) {
     block_ = {.number = ++vector_blocks_,
@@ -34,7 +37,7 @@ void KernelEmitter::emit_tile(const Instr& instr) {
     block_ = {};
   };
   codegen::emit_tile(b_, tile, register_type(b_.getContext(), instr.dtype),
-                     static_cast<int>(lanes_), target_.vector_registers, pointers, run_body);
+                     static_cast<int>(lanes_), target_.vector_registers, operands, run_body);
   for (uint32_t reg : splats_)
     values_[reg].splat = nullptr;
   splats_.clear();

@@ -31,10 +31,11 @@ llvm::Constant* lane_mask(llvm::IRBuilder<>& b, int lanes, int64_t valid) {
 
 class TileEmitter {
  public:
-  TileEmitter(llvm::IRBuilder<>& builder, const loop::Tile& tile, llvm::Type* element, int lanes,
-              int registers)
+  TileEmitter(llvm::IRBuilder<>& builder, const loop::Tile& tile, const TileOperands& operands,
+              llvm::Type* element, int lanes, int registers)
       : b_(builder),
         tile_(tile),
+        operands_(operands),
         element_(element),
         vector_(llvm::FixedVectorType::get(element, static_cast<unsigned>(lanes))),
         align_(element->getScalarSizeInBits() / 8),
@@ -42,10 +43,10 @@ class TileEmitter {
         registers_(registers),
         vectors_per_group_((tile.columns + lanes - 1) / lanes) {}
 
-  void emit(const TilePointers& pointers, const std::function<void(const TileVector&)>& sink) {
-    std::vector<Value*> state = {pointers.a, pointers.b};
+  void emit(const std::function<void(const TileVector&)>& sink) {
+    std::vector<Value*> state = {operands_.a, operands_.b};
     for_each_vector([&](const TileVector& at) {
-      state.push_back(tile_.accumulate ? load(pointers.acc,
+      state.push_back(tile_.accumulate ? load(operands_.acc,
                                               at.row * tile_.acc_row_step +
                                                   at.group * tile_.acc_group_step + at.column,
                                               at.valid)
@@ -135,6 +136,13 @@ class TileEmitter {
     return steps(std::move(state), loop, loop.extent % unroll);
   }
 
+  Value* count_of(size_t depth) const {
+    auto counted =
+        std::count_if(tile_.loops.begin(), tile_.loops.begin() + static_cast<std::ptrdiff_t>(depth),
+                      [](const loop::TileLoop& loop) { return loop.counted; });
+    return operands_.counts[static_cast<size_t>(counted)];
+  }
+
   // The loops from `depth` on. The addresses come back as they went in.
   std::vector<Value*> nest(size_t depth, std::vector<Value*> state) {
     if (depth == tile_.loops.size()) {
@@ -143,16 +151,17 @@ class TileEmitter {
     }
     Value *a = state[0], *b = state[1];
     const loop::TileLoop& loop = tile_.loops[depth];
-    if (depth + 1 == tile_.loops.size()) {
+    auto body = [&](Value*, std::span<Value* const> carries) {
+      std::vector<Value*> next = nest(depth + 1, {carries.begin(), carries.end()});
+      advance(next, loop.a_step, loop.b_step);
+      return next;
+    };
+    if (loop.counted)
+      state = emit_loop_if_any(b_, count_of(depth), std::move(state), body);
+    else if (depth + 1 == tile_.loops.size())
       state = innermost(std::move(state), loop);
-    } else {
-      auto body = [&](Value*, std::span<Value* const> carries) {
-        std::vector<Value*> next = nest(depth + 1, {carries.begin(), carries.end()});
-        advance(next, loop.a_step, loop.b_step);
-        return next;
-      };
+    else
       state = emit_counted_loop(b_, loop.extent, 1, std::move(state), body);
-    }
     state[0] = a;
     state[1] = b;
     return state;
@@ -160,6 +169,7 @@ class TileEmitter {
 
   llvm::IRBuilder<>& b_;
   const loop::Tile& tile_;
+  const TileOperands& operands_;
   llvm::Type* element_;
   llvm::FixedVectorType* vector_;
   uint64_t align_;
@@ -171,9 +181,9 @@ class TileEmitter {
 }  // namespace
 
 void emit_tile(llvm::IRBuilder<>& builder, const loop::Tile& tile, llvm::Type* element, int lanes,
-               int registers, const TilePointers& pointers,
+               int registers, const TileOperands& operands,
                const std::function<void(const TileVector&)>& sink) {
-  TileEmitter(builder, tile, element, lanes, registers).emit(pointers, sink);
+  TileEmitter(builder, tile, operands, element, lanes, registers).emit(sink);
 }
 
 }  // namespace gradc::codegen

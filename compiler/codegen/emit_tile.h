@@ -4,16 +4,19 @@
 #include <llvm/IR/IRBuilder.h>
 
 #include <functional>
+#include <vector>
 
 #include "ir/loop.h"
 
 namespace gradc::codegen {
 
-// Addresses of the first element that a tile reads of each operand; `acc` may be null.
-struct TilePointers {
+// Addresses of the first element that a tile reads of each operand; `acc` may be null. What the
+// counted loops count, in their order.
+struct TileOperands {
   llvm::Value* a = nullptr;
   llvm::Value* b = nullptr;
   llvm::Value* acc = nullptr;
+  std::vector<llvm::Value*> counts;
 };
 
 // One finished vector of a tile: the sums of columns [column, column + valid) of a row.
@@ -27,7 +30,7 @@ struct TileVector {
 // appends the tile's body. `lanes` is a vector's number of elements of type `element`, `registers`
 // what the target has for vectors.
 void emit_tile(llvm::IRBuilder<>& builder, const loop::Tile& tile, llvm::Type* element, int lanes,
-               int registers, const TilePointers& pointers,
+               int registers, const TileOperands& operands,
                const std::function<void(const TileVector&)>& sink);
 
 // The first element of each matrix.

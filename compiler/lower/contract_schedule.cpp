@@ -4,6 +4,7 @@
 #include <array>
 #include <utility>
 
+#include "compiler/lower/present_taps.h"
 #include "ir/diagnostic.h"
 
 namespace gradc {
@@ -22,6 +23,7 @@ constexpr int64_t kStageBytes = 256 << 10;  // of a, staged at once
 constexpr int64_t kSumRows = 1024;  // whose sums a task holds
 constexpr int64_t kStagedRows = 256;  // where a is staged row by row, without windows
 constexpr int64_t kFewRows = 24;  // too few for staging b to pay off
+constexpr int64_t kFewestSharedRows = 4;  // of a tile that skips padding
 
 constexpr int64_t kMatrixBlock = 128;  // rows and columns of a task of a matrix unit
 
@@ -58,6 +60,7 @@ class Chooser {
     if (s_.method != ContractMethod::tile)
       return s_;
     choose_row_loop();
+    choose_padding();
     choose_tile();
     if (wants_panels()) {
       choose_panels();
@@ -66,7 +69,7 @@ class Chooser {
     bool strided =
         s_.row_loop >= 0 && !nest_.has_windows(a()) && nest_.step(a(), nest_.loops.size() - 1) != 1;
     choose_passes(strided ? kStridedPassElements : kPassElements);
-    s_.stage_a = nest_.has_padding(a()) || is_computed(a());
+    s_.stage_a = (nest_.has_padding(a()) && !s_.skip_padding) || is_computed(a());
     choose_sums();
     choose_tasks();
     choose_staging();
@@ -209,6 +212,28 @@ class Chooser {
       longest = nest_.loops[l].extent;
       s_.row_loop = static_cast<int64_t>(l);
     }
+  }
+
+  // Rows that share their taps, such as those of a pixel in many images, need no padding.
+  void choose_padding() {
+    if (!nest_.has_padding(a()) || is_computed(a()))
+      return;
+    std::optional<std::vector<TapAxis>> axes = tap_axes(nest_, a());
+    if (!axes)
+      return;
+    int64_t row_loop = -1, longest = kFewestSharedRows - 1;
+    for (size_t l = 0; l < nest_.result_loops; ++l) {
+      bool moves_window = std::any_of(axes->begin(), axes->end(),
+                                      [&](const TapAxis& axis) { return axis.result_loop == l; });
+      if (!is_row(l) || moves_window || nest_.loops[l].extent <= longest)
+        continue;
+      longest = nest_.loops[l].extent;
+      row_loop = static_cast<int64_t>(l);
+    }
+    if (row_loop < 0)
+      return;
+    s_.skip_padding = true;
+    s_.row_loop = row_loop;
   }
 
   // Rows and vectors of the tile that spends the least beside its rows * vectors multiplications:
@@ -443,6 +468,7 @@ void set_attributes(Function& kernel, const ContractSchedule& s) {
   kernel.attrs.set("row_parts", s.row_parts);
   kernel.attrs.set("stage_a", s.stage_a);
   kernel.attrs.set("stage_b", s.stage_b);
+  kernel.attrs.set("skip_padding", s.skip_padding);
   kernel.attrs.set("staged_from", s.staged_from);
   kernel.attrs.set("direct_store", s.direct_store);
   kernel.attrs.set("sums_in", s.sums_in);
@@ -469,6 +495,7 @@ ContractSchedule contract_schedule_of(const Function& kernel) {
   s.row_parts = attrs.integer("row_parts");
   s.stage_a = attrs.flag("stage_a");
   s.stage_b = attrs.flag("stage_b");
+  s.skip_padding = attrs.flag("skip_padding");
   s.staged_from = attrs.integer("staged_from");
   s.direct_store = attrs.flag("direct_store");
   s.sums_in = attrs.integer("sums_in");

@@ -7,7 +7,8 @@
 //
 //   parallel task over blocks of the result's loops
 //     serial pass over blocks of the summed loops
-//       stage what b reads, with the vector loop innermost; stage what a reads, with its padding
+//       stage what b reads, with the vector loop innermost; stage what a reads, with its padding,
+//         unless tiles skip it
 //       serial row loops, rows * vectors at a time: tile over the pass's summed loops
 //     store the sums, through the epilogue
 #include <vector>
@@ -40,6 +41,9 @@ struct ContractSchedule {
   // loops other than the vector and the row loop divide evenly.
   std::vector<int64_t> blocks;
   bool stage_a = false, stage_b = false;
+  // a has padding and is read where it lies all the same: each tile sums over the taps that meet
+  // an element only, which are the same for all of its rows.
+  bool skip_padding = false;
   // The last loops of the result that a task covers while a is staged once; those before are
   // staged one after the other.
   int64_t staged_from = 0;

@@ -108,9 +108,10 @@ std::vector<Segment> segments(int64_t extent, int64_t parts) {
 void join_loops(std::vector<loop::TileLoop>& loops) {
   std::vector<loop::TileLoop> joined;
   for (const loop::TileLoop& inner : loops) {
-    if (inner.extent == 1)
+    if (inner.extent == 1 && !inner.counted)
       continue;
-    if (!joined.empty() && joined.back().a_step == inner.extent * inner.a_step &&
+    bool fixed = !joined.empty() && !joined.back().counted && !inner.counted;
+    if (fixed && joined.back().a_step == inner.extent * inner.a_step &&
         joined.back().b_step == inner.extent * inner.b_step)
       joined.back() = {joined.back().extent * inner.extent, inner.a_step, inner.b_step};
     else

@@ -14,6 +14,7 @@
 #include "compiler/lower/contract_results.h"
 #include "compiler/lower/contract_schedule.h"
 #include "compiler/lower/lower.h"
+#include "compiler/lower/present_taps.h"
 #include "compiler/lower/stage_operand.h"
 #include "ir/diagnostic.h"
 
@@ -49,6 +50,8 @@ class TileLowering {
     parallel_ = threads > 1 && steps > kParallelSteps;
     for (size_t l = nest_.result_loops; l < nest_.loops.size(); ++l)
       passes_ *= ceil_div(nest_.loops[l].extent, s_.blocks[l]);
+    if (s_.skip_padding)
+      tap_axes_ = *tap_axes(nest_, a_);
   }
 
   loop::Kernel run() {
@@ -206,11 +209,18 @@ class TileLowering {
         }
     access_[a_] = s_.stage_a ? stage_padded(values_, nest_, a_, block_,
                                             scratch("a", padded_elements(nest_, a_, block_)))
-                             : access_in_place(values_, nest_, a_, block_);
+                             : access_in_place(values_, nest_, a_, block_, padded_axes());
     lower_rows();
     for (; opened > 0; --opened)
       builder_.end_for();
     block_ = task;
+  }
+
+  std::vector<size_t> padded_axes() const {
+    std::vector<size_t> axes;
+    for (const TapAxis& axis : tap_axes_)
+      axes.push_back(axis.axis);
+    return axes;
   }
 
   // All rows of what is staged, tile by tile. `at` counts from the block's start.
@@ -246,6 +256,28 @@ class TileLowering {
     return base;
   }
 
+  // Where summed loop l walks over taps of which some may be missing, walks over the others.
+  bool append_present_taps(size_t l, const std::vector<Scalar>& at, loop::Tile& tile,
+                           std::vector<Scalar>& starts, std::vector<Scalar>& counts) {
+    auto axis = std::find_if(tap_axes_.begin(), tap_axes_.end(),
+                             [&](const TapAxis& taps) { return taps.summed_loop == l; });
+    if (axis == tap_axes_.end())
+      return false;
+    Scalar position = builder_.index(0);
+    if (axis->result_loop)
+      position = builder_.add(block_.start[*axis->result_loop], at[*axis->result_loop]);
+    PresentTaps taps =
+        present_taps(builder_, nest_, a_, *axis, position, block_.start[l], block_.size[l]);
+    int64_t stride = row_major_strides(nest_.types[a_].dims)[axis->axis];
+    starts[0] = builder_.add(starts[0], builder_.mul(taps.index, builder_.index(stride)));
+    starts[1] =
+        builder_.add(starts[1], builder_.mul(taps.first, builder_.index(access_[b_].step[l])));
+    tile.loops.push_back({ceil_div(block_.size[l], taps.stride), taps.index_step * stride,
+                          taps.stride * access_[b_].step[l], true});
+    counts.push_back(taps.count);
+    return true;
+  }
+
   void lower_tile(const std::vector<Scalar>& at, int64_t rows) {
     const OperandAccess &a = access_[a_], &b = access_[b_];
     loop::Tile tile{.rows = rows,
@@ -257,10 +289,11 @@ class TileLowering {
       tile.columns = row_elements_;
     if (row_ < nest_.loops.size())
       tile.a_row_step = a.step[row_];
+    std::vector<Scalar> starts = {address(a.base, a.step, at), b.base}, counts;
     for (size_t l = nest_.result_loops; l < nest_.loops.size(); ++l)
-      tile.loops.push_back({block_.size[l], a.step[l], b.step[l]});
+      if (!append_present_taps(l, at, tile, starts, counts))
+        tile.loops.push_back({block_.size[l], a.step[l], b.step[l]});
     join_loops(tile.loops);
-    std::vector<Scalar> starts = {address(a.base, a.step, at), b.base};
     Scalar sums_start = address(sum_base_, sums_.step, at);
     int64_t sum_row_step = row_ < nest_.loops.size() ? sums_.step[row_] : 0;
     if (in_scratch() ? passes_ > 1 : !first_pass_) {
@@ -269,6 +302,7 @@ class TileLowering {
       tile.acc_row_step = sum_row_step;
       starts.push_back(sums_start);
     }
+    starts.insert(starts.end(), counts.begin(), counts.end());
     auto [row, group, column, sum] = builder_.begin_tile(tile, starts);
     if (last_pass_ && !in_scratch())
       store_row(at, row, column, sum);
@@ -305,6 +339,7 @@ class TileLowering {
   bool first_pass_ = true, last_pass_ = true;  // of the open one
 
   NestBlock block_;
+  std::vector<TapAxis> tap_axes_;  // of a, where its padding is skipped
   std::array<OperandAccess, 2> access_;
   OperandAccess sums_;  // those of a task
   Scalar sum_base_;  // where those of what is staged begin

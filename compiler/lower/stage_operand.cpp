@@ -296,14 +296,21 @@ std::vector<Scalar> operand_indices(loop::Builder& b, const ContractionNest& nes
 }
 
 OperandAccess access_in_place(KernelValues& values, const ContractionNest& nest, size_t operand,
-                              const NestBlock& block) {
+                              const NestBlock& block, std::span<const size_t> without) {
   loop::Builder& b = values.builder();
-  OperandAccess access{
-      *values.buffer_of(nest.operands[operand]), b.index(nest.offset(operand)), {}};
-  for (size_t l = 0; l < nest.loops.size(); ++l) {
-    access.step.push_back(nest.step(operand, l));
-    access.base = b.add(access.base, b.mul(block.start[l], b.index(access.step[l])));
+  OperandAccess access{*values.buffer_of(nest.operands[operand]), b.index(0),
+                       std::vector<int64_t>(nest.loops.size())};
+  Dims strides = row_major_strides(nest.types[operand].dims);
+  for (size_t axis = 0; axis < strides.size(); ++axis) {
+    if (std::find(without.begin(), without.end(), axis) != without.end())
+      continue;
+    const AffineIndex& index = nest.contraction.operand_indices[operand][axis];
+    access.base = b.add(access.base, b.index(index.offset * strides[axis]));
+    for (auto [l, coefficient] : index.terms)
+      access.step[static_cast<size_t>(l)] += coefficient * strides[axis];
   }
+  for (size_t l = 0; l < nest.loops.size(); ++l)
+    access.base = b.add(access.base, b.mul(block.start[l], b.index(access.step[l])));
   return access;
 }
 

@@ -25,9 +25,10 @@ struct OperandAccess {
   std::vector<int64_t> step;  // per loop of the nest
 };
 
-// The operand where it lies: not computed in the kernel, without padding.
+// The operand where it lies: not computed in the kernel, without padding except on the axes
+// `without`, whose indices are 0.
 OperandAccess access_in_place(KernelValues& values, const ContractionNest& nest, size_t operand,
-                              const NestBlock& block);
+                              const NestBlock& block, std::span<const size_t> without = {});
 
 // Elements that stage_padded and stage_vectors need.
 int64_t padded_elements(const ContractionNest& nest, size_t operand, const NestBlock& block);

@@ -270,18 +270,24 @@ class Machine {
       regs_[instr.results[c]] = carries[c];
   }
 
-  double sum(const loop::Tile& tile, size_t depth, double a, double b, double start) {
+  // `counts`: how many iterations each loop has.
+  double sum(const loop::Tile& tile, const std::vector<int64_t>& counts, size_t depth, double a,
+             double b, double start) {
     if (depth == tile.loops.size())
       return element(tile.a_buffer, a) * element(tile.b_buffer, b) + start;
     const loop::TileLoop& loop = tile.loops[depth];
-    for (int64_t k = 0; k < loop.extent; ++k)
-      start = sum(tile, depth + 1, a + static_cast<double>(k * loop.a_step),
+    for (int64_t k = 0; k < counts[depth]; ++k)
+      start = sum(tile, counts, depth + 1, a + static_cast<double>(k * loop.a_step),
                   b + static_cast<double>(k * loop.b_step), start);
     return start;
   }
 
   void run_tile(const Instr& instr, const std::vector<double>& starts) {
     const loop::Tile& tile = *instr.tile;
+    size_t operand = tile.accumulate ? 3 : 2;
+    std::vector<int64_t> counts;
+    for (const loop::TileLoop& loop : tile.loops)
+      counts.push_back(loop.counted ? static_cast<int64_t>(starts[operand++]) : loop.extent);
     for (int64_t r = 0; r < tile.rows; ++r)
       for (int64_t g = 0; g < tile.groups; ++g)
         for (int64_t c = 0; c < tile.columns; ++c) {
@@ -294,7 +300,7 @@ class Machine {
           regs_[instr.params[1]] = static_cast<double>(g);
           regs_[instr.params[2]] = static_cast<double>(c);
           regs_[instr.params[3]] =
-              sum(tile, 0, starts[0] + static_cast<double>(r * tile.a_row_step),
+              sum(tile, counts, 0, starts[0] + static_cast<double>(r * tile.a_row_step),
                   starts[1] + static_cast<double>(g * tile.b_group_step + c), start);
           run(instr.body);
         }
