@@ -11,6 +11,7 @@
 #include "compiler/passes/expand.h"
 #include "compiler/passes/fuse.h"
 #include "compiler/passes/health.h"
+#include "compiler/passes/layout.h"
 #include "compiler/passes/optimizer.h"
 #include "compiler/passes/precision.h"
 #include "compiler/passes/raise.h"
@@ -47,6 +48,7 @@ constexpr Pass kPasses[] = {
      &Options::accumulates},
     {"optimizer", optimizer, "the update of the parameters is part of the compiled step"},
     {"expand", expand, "composites become primitives, which is all that fuse knows"},
+    {"layout", layout, "convolutions and what is between them become channels last"},
     {"simplify", simplify, "removes gradients that nobody asked for and what expand repeats"},
     {"health", health, "measures the layers, each value as soon as it is there", false,
      &Options::measures_health},
@@ -80,6 +82,8 @@ constexpr PassOrder kOrder[] = {
     {"autodiff", "expand", "a composite's own gradient rule saves memory or digits"},
     {"autodiff", "simplify", "rules compute gradients that nobody asked for"},
     {"expand", "simplify", "expansions repeat each other's work"},
+    {"expand", "layout", "a norm or a pool is moved as the primitives that it is made of"},
+    {"layout", "simplify", "transposes of broadcasts and constants are none"},
     {"expand", "fuse", "fuse knows primitives only"},
     {"simplify", "fuse", "equal ops would be computed in kernels of their own"},
     {"fuse", "schedule", "a schedule is a kernel's"},

@@ -7,6 +7,7 @@ gradc_test(passes_test LIBS gradc_compiler gradc_contract_cases gradc_test_suppo
   unit/health_test.cpp
   unit/index_ranges_test.cpp
   unit/kernel_check_test.cpp
+  unit/layout_test.cpp
   unit/optimizer_test.cpp
   unit/pipeline_test.cpp
   unit/precision_test.cpp
