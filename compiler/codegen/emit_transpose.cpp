@@ -23,6 +23,10 @@ class TransposeEmitter {
         lanes_(lanes) {}
 
   void emit(Value* from, Value* to) {
+    if (t_.to_step > t_.from_step) {
+      columns_of_blocks(from, to);
+      return;
+    }
     rows_of_blocks(t_.rows / lanes_, lanes_, from, to);
     int64_t whole = t_.rows / lanes_ * lanes_;
     if (whole < t_.rows)
@@ -44,6 +48,29 @@ class TransposeEmitter {
       blocks(address(from, i, rows * t_.from_step), address(to, i, rows), rows);
       return std::vector<Value*>{};
     });
+  }
+
+  // Blocks down the columns, whose vectors are stored side by side: what is written of each of few
+  // rows of the result goes on where it ended.
+  void columns_of_blocks(Value* from, Value* to) {
+    auto down = [&](Value* from_column, Value* to_row, int64_t columns) {
+      emit_counted_loop(b_, t_.rows / lanes_, 1, {}, [&](Value* i, std::span<Value* const>) {
+        block(address(from_column, i, lanes_ * t_.from_step), address(to_row, i, lanes_), lanes_,
+              columns);
+        return std::vector<Value*>{};
+      });
+      int64_t whole = t_.rows / lanes_ * lanes_;
+      if (whole < t_.rows)
+        block(address(from_column, whole * t_.from_step), address(to_row, whole), t_.rows - whole,
+              columns);
+    };
+    emit_counted_loop(b_, t_.columns / lanes_, 1, {}, [&](Value* i, std::span<Value* const>) {
+      down(address(from, i, lanes_), address(to, i, lanes_ * t_.to_step), lanes_);
+      return std::vector<Value*>{};
+    });
+    int64_t whole = t_.columns / lanes_ * lanes_;
+    if (whole < t_.columns)
+      down(address(from, whole), address(to, whole * t_.to_step), t_.columns - whole);
   }
 
   // All columns of `rows` rows.

@@ -23,6 +23,13 @@ constexpr int64_t kStageBytes = 256 << 10;  // of a, staged at once
 constexpr int64_t kSumRows = 1024;  // whose sums a task holds
 constexpr int64_t kStagedRows = 256;  // where a is staged row by row, without windows
 constexpr int64_t kFewRows = 24;  // too few for staging b to pay off
+// Of pixels that a weight gradient sums in a pass: their vectors of b stay in the first level
+// cache.
+constexpr int64_t kPassPixels = 128;
+// Where a's pixels are further apart than this many elements, their cache lines get into each
+// other's way: a pass copies them, some channels at a time.
+constexpr int64_t kFarPixels = 64;
+constexpr int64_t kPassStagedPixels = 64, kStagedChannels = 64;
 constexpr int64_t kFewestSharedRows = 4;  // of a tile that skips padding
 
 constexpr int64_t kMatrixBlock = 128;  // rows and columns of a task of a matrix unit
@@ -66,10 +73,11 @@ class Chooser {
       choose_panels();
       return s_;
     }
-    bool strided =
-        s_.row_loop >= 0 && !nest_.has_windows(a()) && nest_.step(a(), nest_.loops.size() - 1) != 1;
-    choose_passes(strided ? kStridedPassElements : kPassElements);
-    s_.stage_a = (nest_.has_padding(a()) && !s_.skip_padding) || is_computed(a());
+    choose_passes(pass_limit());
+    bool copies_pixels = sums_pixels() && pixel_distance() > kFarPixels;
+    s_.stage_a = (nest_.has_padding(a()) && !s_.skip_padding) || is_computed(a()) || copies_pixels;
+    if (copies_pixels)
+      s_.staged_rows = kStagedChannels;
     choose_sums();
     choose_tasks();
     choose_staging();
@@ -262,6 +270,23 @@ class Chooser {
     }
   }
 
+  // Rows are neighbours in a, such as channels, and what is summed are pixels of several axes.
+  bool sums_pixels() const {
+    auto axes = std::count_if(nest_.loops.begin(), nest_.loops.end(),
+                              [](const auto& loop) { return loop.summed && loop.extent > 1; });
+    return s_.row_loop >= 0 && axes > 1 && nest_.step(a(), static_cast<size_t>(s_.row_loop)) == 1;
+  }
+
+  int64_t pixel_distance() const { return nest_.step(a(), nest_.loops.size() - 1); }
+
+  int64_t pass_limit() const {
+    if (sums_pixels())
+      return pixel_distance() > kFarPixels ? kPassStagedPixels : kPassPixels;
+    bool strided =
+        s_.row_loop >= 0 && !nest_.has_windows(a()) && nest_.step(a(), nest_.loops.size() - 1) != 1;
+    return strided ? kStridedPassElements : kPassElements;
+  }
+
   // Whole inner loops, then an even part of the loop that would exceed the limit.
   void choose_passes(int64_t limit) {
     limit = std::min(limits_.pass_elements, limit);
@@ -329,9 +354,10 @@ class Chooser {
       }
     }
     int64_t limit = s_.direct_store || s_.sums_in >= 0 ? 4 * kSumRows : kSumRows;
-    if (s_.stage_a && !nest_.has_windows(a()))
+    bool stages_all = s_.stage_a && s_.staged_rows == 0;
+    if (stages_all && !nest_.has_windows(a()))
       limit = kStagedRows;
-    if (s_.stage_a || !(s_.direct_store || s_.sums_in >= 0))
+    if (stages_all || !(s_.direct_store || s_.sums_in >= 0))
       limit = std::min(limit, limits_.rows);
     if (threads_ > 1 && tasks < 2 * threads_)
       limit = std::max<int64_t>(32, std::min(limit, all_rows * tasks / (2 * threads_)));
@@ -423,7 +449,7 @@ class Chooser {
     bool contiguous = nest_.step(b(), vector_loop()) == 1 && !is_computed(b());
     bool small = nest_.types[b()].bytes() <= target_.l1_bytes;
     s_.stage_b = !(contiguous && (small || rows_of_task() < kFewRows));
-    if (!s_.stage_a)
+    if (!s_.stage_a || s_.staged_rows > 0)
       return;
     auto last = static_cast<size_t>(std::max<int64_t>(0, s_.row_loop));
     size_t first = 0;
@@ -470,6 +496,7 @@ void set_attributes(Function& kernel, const ContractSchedule& s) {
   kernel.attrs.set("stage_b", s.stage_b);
   kernel.attrs.set("skip_padding", s.skip_padding);
   kernel.attrs.set("staged_from", s.staged_from);
+  kernel.attrs.set("staged_rows", s.staged_rows);
   kernel.attrs.set("direct_store", s.direct_store);
   kernel.attrs.set("sums_in", s.sums_in);
 }
@@ -497,6 +524,7 @@ ContractSchedule contract_schedule_of(const Function& kernel) {
   s.stage_b = attrs.flag("stage_b");
   s.skip_padding = attrs.flag("skip_padding");
   s.staged_from = attrs.integer("staged_from");
+  s.staged_rows = attrs.integer("staged_rows");
   s.direct_store = attrs.flag("direct_store");
   s.sums_in = attrs.integer("sums_in");
   return s;

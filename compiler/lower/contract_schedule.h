@@ -41,9 +41,11 @@ struct ContractSchedule {
   // loops other than the vector and the row loop divide evenly.
   std::vector<int64_t> blocks;
   bool stage_a = false, stage_b = false;
-  // a has padding and is read where it lies all the same: each tile sums over the taps that meet
-  // an element only, which are the same for all of its rows.
+  // a has padding that is neither staged nor read: each tile sums over the taps that meet an
+  // element only, which are the same for all of its rows.
   bool skip_padding = false;
+  // Where a is staged: rows of the row loop at a time, or 0 for all of them.
+  int64_t staged_rows = 0;
   // The last loops of the result that a task covers while a is staged once; those before are
   // staged one after the other.
   int64_t staged_from = 0;

@@ -207,13 +207,46 @@ class TileLowering {
           sum_base_ = builder_.add(sum_base_, builder_.mul(i, builder_.index(sums_.step[l])));
           ++opened;
         }
+    if (s_.staged_rows > 0)
+      lower_staged_rows();
+    else
+      lower_all_rows();
+    for (; opened > 0; --opened)
+      builder_.end_for();
+    block_ = task;
+  }
+
+  void lower_all_rows() {
     access_[a_] = s_.stage_a ? stage_padded(values_, nest_, a_, block_,
                                             scratch("a", padded_elements(nest_, a_, block_)))
                              : access_in_place(values_, nest_, a_, block_, padded_axes());
     lower_rows();
-    for (; opened > 0; --opened)
-      builder_.end_for();
-    block_ = task;
+  }
+
+  // Some rows of the row loop are staged, then all tiles over them follow.
+  void lower_staged_rows() {
+    NestBlock all = block_;
+    Scalar sums = sum_base_;
+    int64_t rows = block_.size[row_];
+    for (const Segment& part : segments(rows, ceil_div(rows, s_.staged_rows))) {
+      Scalar first = builder_.index(part.start);
+      if (part.count > 1)
+        first =
+            builder_.add(first, builder_.mul(builder_.begin_for(LoopKind::serial, part.count)[0],
+                                             builder_.index(part.size)));
+      block_.start[row_] = builder_.add(all.start[row_], first);
+      block_.size[row_] = part.size;
+      sum_base_ = builder_.add(sums, builder_.mul(first, builder_.index(sums_.step[row_])));
+      StagedInside staged = stage_inside(values_, nest_, a_, block_, padded_axes(),
+                                         scratch("a", padded_elements(nest_, a_, block_)));
+      access_[a_] = std::move(staged.access);
+      staged_axes_ = std::move(staged.axes);
+      lower_rows();
+      if (part.count > 1)
+        builder_.end_for();
+    }
+    block_ = all;
+    sum_base_ = sums;
   }
 
   std::vector<size_t> padded_axes() const {
@@ -269,7 +302,14 @@ class TileLowering {
     PresentTaps taps =
         present_taps(builder_, nest_, a_, *axis, position, block_.start[l], block_.size[l]);
     int64_t stride = row_major_strides(nest_.types[a_].dims)[axis->axis];
-    starts[0] = builder_.add(starts[0], builder_.mul(taps.index, builder_.index(stride)));
+    Scalar index = taps.index;
+    if (s_.stage_a) {
+      const StagedInside::Axis& staged =
+          staged_axes_[static_cast<size_t>(axis - tap_axes_.begin())];
+      stride = staged.stride;
+      index = builder_.sub(index, staged.begin);
+    }
+    starts[0] = builder_.add(starts[0], builder_.mul(index, builder_.index(stride)));
     starts[1] =
         builder_.add(starts[1], builder_.mul(taps.first, builder_.index(access_[b_].step[l])));
     tile.loops.push_back({ceil_div(block_.size[l], taps.stride), taps.index_step * stride,
@@ -340,6 +380,7 @@ class TileLowering {
 
   NestBlock block_;
   std::vector<TapAxis> tap_axes_;  // of a, where its padding is skipped
+  std::vector<StagedInside::Axis> staged_axes_;  // their copies, where a is staged all the same
   std::array<OperandAccess, 2> access_;
   OperandAccess sums_;  // those of a task
   Scalar sum_base_;  // where those of what is staged begin

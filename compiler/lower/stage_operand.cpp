@@ -30,6 +30,14 @@ struct StagedAxis {
   bool can_leave = false;  // some position of some block has no element
 };
 
+void set_strides(std::vector<StagedAxis>& axes) {
+  int64_t stride = 1;
+  for (size_t axis = axes.size(); axis-- > 0;) {
+    axes[axis].stride = stride;
+    stride *= axes[axis].extent;
+  }
+}
+
 std::vector<StagedAxis> staged_axes(loop::Builder& b, const ContractionNest& nest, size_t operand,
                                     const NestBlock& block) {
   std::vector<StagedAxis> axes;
@@ -45,11 +53,7 @@ std::vector<StagedAxis> staged_axes(loop::Builder& b, const ContractionNest& nes
     bool can_leave = index.divisor != 1 || everywhere.begin < 0 || everywhere.end > size;
     axes.push_back({range.size(), 0, base, b.constant_of(base), index.divisor, size, can_leave});
   }
-  int64_t stride = 1;
-  for (size_t axis = axes.size(); axis-- > 0;) {
-    axes[axis].stride = stride;
-    stride *= axes[axis].extent;
-  }
+  set_strides(axes);
   return axes;
 }
 
@@ -337,6 +341,30 @@ OperandAccess stage_padded(KernelValues& values, const ContractionNest& nest, si
   if (!axes.empty())
     PaddedCopy(values, nest.operands[operand], std::move(axes), buffer, nest.sum_dtype()).emit();
   return access;
+}
+
+// As many elements of an axis as the block may read, moved to where all of them are there.
+StagedInside stage_inside(KernelValues& values, const ContractionNest& nest, size_t operand,
+                          const NestBlock& block, std::span<const size_t> inside, uint32_t buffer) {
+  loop::Builder& b = values.builder();
+  std::vector<StagedAxis> axes = staged_axes(b, nest, operand, block);
+  for (size_t axis : inside) {
+    StagedAxis& a = axes[axis];
+    a.extent = std::min(a.extent, a.size);
+    a.base = b.min(b.max(a.base, b.index(0)), b.index(a.size - a.extent));
+    a.known_base = b.constant_of(a.base);
+    a.can_leave = false;
+  }
+  set_strides(axes);
+  StagedInside staged{{buffer, b.index(0), std::vector<int64_t>(nest.loops.size())}, {}};
+  for (size_t axis = 0; axis < axes.size(); ++axis)
+    if (std::find(inside.begin(), inside.end(), axis) == inside.end())
+      for (auto [l, coefficient] : nest.contraction.operand_indices[operand][axis].terms)
+        staged.access.step[static_cast<size_t>(l)] += coefficient * axes[axis].stride;
+  for (size_t axis : inside)
+    staged.axes.push_back({axes[axis].base, axes[axis].stride});
+  PaddedCopy(values, nest.operands[operand], std::move(axes), buffer, nest.sum_dtype()).emit();
+  return staged;
 }
 
 OperandAccess stage_vectors(KernelValues& values, const ContractionNest& nest, size_t operand,

@@ -38,6 +38,19 @@ int64_t padded_elements(const ContractionNest& nest, size_t operand, const NestB
 OperandAccess stage_padded(KernelValues& values, const ContractionNest& nest, size_t operand,
                            const NestBlock& block, uint32_t buffer);
 
+// Copies what the block reads and the operand has; the indices of `axes`, which have padding but no
+// gaps, count from where their copy begins and not from the block's start.
+struct StagedInside {
+  OperandAccess access;  // without those axes
+  struct Axis {
+    loop::Scalar begin;
+    int64_t stride = 0;
+  };
+  std::vector<Axis> axes;  // in the order of `axes`
+};
+StagedInside stage_inside(KernelValues& values, const ContractionNest& nest, size_t operand,
+                          const NestBlock& block, std::span<const size_t> axes, uint32_t buffer);
+
 // Makes, or finds again, a scratch buffer of that name with so many elements at least.
 using ScratchBuffers = std::function<uint32_t(const std::string& name, int64_t elements)>;
 
