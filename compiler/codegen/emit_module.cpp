@@ -5,8 +5,6 @@
 #include <llvm/Target/TargetMachine.h>
 
 #include <cstddef>
-#include <map>
-#include <unordered_map>
 
 #include "compiler/codegen/kernel_emitter.h"
 #include "compiler/codegen/module_constant.h"
@@ -14,26 +12,35 @@
 #include "compiler/lower/lower.h"
 #include "compiler/plan/storage.h"
 #include "ir/diagnostic.h"
-#include "ir/loop_text.h"
 #include "ir/op_def.h"
 
 namespace gradc::codegen {
 namespace {
 
-// What a kernel computes, whatever its values are called.
-std::string text_without_names(loop::Kernel kernel) {
-  kernel.name = "k";
-  for (loop::Buffer& buffer : kernel.buffers)
-    buffer.name = "b";
-  for (std::string& hint : kernel.hints)
-    hint = "v";
-  return print(kernel);
+// What the plan has a place for must be what the loops use.
+void check_schedule(const gradc::Function& function, const loop::Kernel& loops) {
+  auto check = [&](std::string_view key, loop::Space space) {
+    int64_t bytes = loop::space_bytes(loops, space);
+    if (function.attrs.integer_or(key, -1) != bytes)
+      fail("kernel @{} takes {} bytes of {}, which its attributes do not say; run `schedule`",
+           function.name, bytes, key);
+  };
+  check("workspace", loop::Space::workspace);
+  check("scratch", loop::Space::scratch);
 }
 
-class ModuleEmitter {
+void define_kernel(llvm::Module& code, const gradc::Function& kernel, const std::string& symbol,
+                   const CodegenOptions& options) {
+  loop::Kernel loops = lower(kernel, options.target, options.threads);
+  check_schedule(kernel, loops);
+  KernelEmitter(code, loops, options.target).emit(symbol);
+}
+
+class EntryEmitter {
  public:
-  ModuleEmitter(llvm::Module& code, const gradc::Module& module, const CodegenOptions& options)
-      : code_(code), module_(module), options_(options), b_(code.getContext()) {}
+  EntryEmitter(llvm::Module& code, const gradc::Module& module, const KernelUnits& units,
+               const CodegenOptions& options)
+      : code_(code), module_(module), units_(units), options_(options), b_(code.getContext()) {}
 
   void run() {
     std::vector<EntryCode> entries;
@@ -44,32 +51,6 @@ class ModuleEmitter {
   }
 
  private:
-  // What the plan has a place for must be what the loops use.
-  void check_schedule(const gradc::Function& function, const loop::Kernel& loops) const {
-    auto check = [&](std::string_view key, loop::Space space) {
-      int64_t bytes = loop::space_bytes(loops, space);
-      if (function.attrs.integer_or(key, -1) != bytes)
-        fail("kernel @{} takes {} bytes of {}, which its attributes do not say; run `schedule`",
-             function.name, bytes, key);
-    };
-    check("workspace", loop::Space::workspace);
-    check("scratch", loop::Space::scratch);
-  }
-
-  // Kernels that lower to the same loops are one function.
-  llvm::Function* kernel(const gradc::Function& function) {
-    llvm::Function*& named = kernels_[function.name];
-    if (named)
-      return named;
-    loop::Kernel loops = lower(function, options_.target, options_.threads);
-    check_schedule(function, loops);
-    llvm::Function*& same = by_text_[text_without_names(loops)];
-    if (!same)
-      same = KernelEmitter(code_, loops, options_.target)
-                 .emit(fmt::format("{}.{}", options_.prefix, function.name));
-    return named = same;
-  }
-
   // void entry(const gradc_context*, const void* const* inputs, void* const* outputs)
   llvm::Function* entry(const gradc::Function& function) {
     std::vector<llvm::Type*> types(3, b_.getPtrTy());
@@ -99,7 +80,7 @@ class ModuleEmitter {
       for (ValueId result : op.results)
         arguments.push_back(address(result));
       arguments.push_back(offset(arena_, op.attrs.integer_or("scratch_at", 0)));
-      b_.CreateCall(kernel_named(op.callee), arguments);
+      b_.CreateCall(kernel(op.callee, arguments.size()), arguments);
     }
     emit_mark(code, calls);
     b_.CreateRetVoid();
@@ -122,7 +103,17 @@ class ModuleEmitter {
     b_.SetInsertPoint(after);
   }
 
-  llvm::Function* kernel_named(const std::string& name) { return kernel(module_.function(name)); }
+  // Defined already, or by another module that becomes part of the same object.
+  llvm::Function* kernel(const std::string& name, size_t arguments) {
+    std::string symbol = kernel_symbol(*units_.kernels[units_.by_name.at(name)], options_);
+    if (llvm::Function* known = code_.getFunction(symbol))
+      return known;
+    std::vector<llvm::Type*> types(arguments, b_.getPtrTy());
+    auto* declared = llvm::Function::Create(llvm::FunctionType::get(b_.getVoidTy(), types, false),
+                                            llvm::Function::ExternalLinkage, symbol, code_);
+    declared->setVisibility(llvm::GlobalValue::HiddenVisibility);
+    return declared;
+  }
 
   llvm::Value* context_field(llvm::Function* code, size_t at) {
     return b_.CreateLoad(b_.getPtrTy(),
@@ -147,26 +138,58 @@ class ModuleEmitter {
 
   llvm::Module& code_;
   const gradc::Module& module_;
+  const KernelUnits& units_;
   const CodegenOptions& options_;
   llvm::IRBuilder<> b_;
   llvm::Value* arena_ = nullptr;
   llvm::Value* state_ = nullptr;
-  std::unordered_map<std::string, llvm::Function*> kernels_;  // by name
-  std::unordered_map<std::string, llvm::Function*> by_text_;
 };
+
+std::unique_ptr<llvm::Module> empty_module(llvm::LLVMContext& context, const std::string& name,
+                                           const Target& target) {
+  auto code = std::make_unique<llvm::Module>(name, context);
+  std::unique_ptr<llvm::TargetMachine> machine = make_target_machine(target);
+  code->setTargetTriple(machine->getTargetTriple().str());
+  code->setDataLayout(machine->createDataLayout());
+  return code;
+}
+
+void check_valid(const llvm::Module& code) {
+  std::string errors;
+  llvm::raw_string_ostream stream(errors);
+  GRADC_CHECK(!llvm::verifyModule(code, &stream), "{}", errors);
+}
 
 }  // namespace
 
+std::string kernel_symbol(const gradc::Function& kernel, const CodegenOptions& options) {
+  return fmt::format("{}.{}", options.prefix, kernel.name);
+}
+
 std::unique_ptr<llvm::Module> emit_module(llvm::LLVMContext& context, const gradc::Module& module,
+                                          const KernelUnits& units, const CodegenOptions& options) {
+  auto code = empty_module(context, options.prefix, options.target);
+  for (const gradc::Function* kernel : units.kernels)
+    define_kernel(*code, *kernel, kernel_symbol(*kernel, options), options);
+  EntryEmitter(*code, module, units, options).run();
+  check_valid(*code);
+  return code;
+}
+
+std::unique_ptr<llvm::Module> emit_entries(llvm::LLVMContext& context, const gradc::Module& module,
+                                           const KernelUnits& units,
+                                           const CodegenOptions& options) {
+  auto code = empty_module(context, options.prefix, options.target);
+  EntryEmitter(*code, module, units, options).run();
+  check_valid(*code);
+  return code;
+}
+
+std::unique_ptr<llvm::Module> emit_kernel(llvm::LLVMContext& context, const gradc::Function& kernel,
                                           const CodegenOptions& options) {
-  auto code = std::make_unique<llvm::Module>(options.prefix, context);
-  std::unique_ptr<llvm::TargetMachine> machine = make_target_machine(options.target);
-  code->setTargetTriple(machine->getTargetTriple().str());
-  code->setDataLayout(machine->createDataLayout());
-  ModuleEmitter(*code, module, options).run();
-  std::string errors;
-  llvm::raw_string_ostream stream(errors);
-  GRADC_CHECK(!llvm::verifyModule(*code, &stream), "{}", errors);
+  auto code = empty_module(context, std::string(kKernelSymbol), options.target);
+  define_kernel(*code, kernel, std::string(kKernelSymbol), options);
+  check_valid(*code);
   return code;
 }
 

@@ -1,7 +1,10 @@
 #include "compiler/codegen/target_machine.h"
 
+#include <llvm/IR/LegacyPassManager.h>
+#include <llvm/IR/Module.h>
 #include <llvm/MC/TargetRegistry.h>
 #include <llvm/Support/TargetSelect.h>
+#include <llvm/Support/raw_ostream.h>
 #include <llvm/TargetParser/AArch64TargetParser.h>
 #include <llvm/TargetParser/Host.h>
 #include <llvm/TargetParser/Triple.h>
@@ -138,6 +141,24 @@ std::unique_ptr<llvm::TargetMachine> make_target_machine(const Target& target) {
                                  std::nullopt, llvm::CodeGenOptLevel::Default));
   GRADC_CHECK(machine, "no target machine for {}", triple);
   return machine;
+}
+
+std::string code_file(llvm::Module& code, const Target& target, CodeFormat format) {
+  llvm::SmallVector<char, 0> bytes;
+  llvm::raw_svector_ostream stream(bytes);
+  if (format == CodeFormat::llvm_ir) {
+    code.print(stream, nullptr);
+    return {bytes.begin(), bytes.end()};
+  }
+  std::unique_ptr<llvm::TargetMachine> machine = make_target_machine(target);
+  llvm::legacy::PassManager passes;
+  bool refused = machine->addPassesToEmitFile(passes, stream, nullptr,
+                                              format == CodeFormat::object
+                                                  ? llvm::CodeGenFileType::ObjectFile
+                                                  : llvm::CodeGenFileType::AssemblyFile);
+  GRADC_CHECK(!refused, "LLVM cannot write this kind of file for {}", target.cpu);
+  passes.run(code);
+  return {bytes.begin(), bytes.end()};
 }
 
 void set_target_attributes(llvm::Function& function, const Target& target) {

@@ -1,0 +1,44 @@
+#include "compiler/codegen/kernel_units.h"
+
+#include "ir/op_def.h"
+#include "ir/print.h"
+
+namespace gradc::codegen {
+
+std::string structure_of(const Function& kernel) {
+  Function nameless = kernel;
+  nameless.name = "kernel";
+  for (Value& value : nameless.values)
+    value.name.clear();
+  for (Op& op : nameless.ops) {
+    op.loc.clear();
+    op.phase = Phase::forward;
+  }
+  for (Result& result : nameless.results)
+    result.name.clear();
+  return print(nameless);
+}
+
+KernelUnits kernel_units(const Module& module) {
+  KernelUnits units;
+  std::unordered_map<std::string, size_t> by_structure;
+  for (const Function& entry : module.functions) {
+    if (entry.kind != FunctionKind::entry)
+      continue;
+    for (const Op& op : entry.ops) {
+      if (def(op).kernel == KernelClass::view || units.by_name.contains(op.callee))
+        continue;
+      const Function& kernel = module.function(op.callee);
+      std::string structure = structure_of(kernel);
+      auto [known, is_new] = by_structure.try_emplace(structure, units.kernels.size());
+      if (is_new) {
+        units.kernels.push_back(&kernel);
+        units.structures.push_back(std::move(structure));
+      }
+      units.by_name.emplace(op.callee, known->second);
+    }
+  }
+  return units;
+}
+
+}  // namespace gradc::codegen
