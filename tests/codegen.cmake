@@ -4,6 +4,7 @@ target_link_libraries(gradc_native_test_support
   PRIVATE gradc_warnings)
 
 gradc_test(codegen_test LIBS gradc_native_test_support gradc_contract_cases SOURCES
+  unit/code_cache_test.cpp
   unit/merge_objects_test.cpp
   unit/native_contract_test.cpp
   unit/native_index_test.cpp

@@ -67,6 +67,7 @@ int run(int argc, char** argv) {
   gradc::add_ops(app);
   gradc::add_check(app);
   gradc::add_verify(app);
+  gradc::add_cache(app);
   gradc::add_completion(app);
   gradc::add_man(app);
   try {

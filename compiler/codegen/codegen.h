@@ -16,6 +16,7 @@ struct CodegenOptions {
   std::string prefix;  // of the object's symbols: it exports `<prefix>_module`
   std::string hash;  // of the model and the options; checkpoints carry it
   bool marks = false;  // entries call gradc_context::mark around their kernels
+  std::string cache;  // a folder of compiled kernels (code_cache.h); "" for none
 };
 
 enum class CodeFormat : uint8_t { object, assembly, llvm_ir };

@@ -10,6 +10,7 @@
 #include <mutex>
 #include <thread>
 
+#include "compiler/codegen/code_cache.h"
 #include "compiler/codegen/emit_module.h"
 #include "compiler/codegen/merge_objects.h"
 #include "compiler/codegen/target_machine.h"
@@ -18,8 +19,7 @@
 namespace gradc::codegen {
 namespace {
 
-// Runs work(0), ..., work(count - 1), each once, on all cores. The first error
-// is thrown again.
+// Runs work(0), ..., work(count - 1), each once, on all cores. The first error is thrown again.
 void for_each_index(size_t count, const std::function<void(size_t)>& work) {
   std::atomic<size_t> next{0};
   std::exception_ptr error;
@@ -46,10 +46,53 @@ void for_each_index(size_t count, const std::function<void(size_t)>& work) {
     std::rethrow_exception(error);
 }
 
-std::string compiled(const Target& target,
-                     const std::function<std::unique_ptr<llvm::Module>(llvm::LLVMContext&)>& emit) {
+// Code that is made once: what a text describes completely is looked up in the cache first.
+class Kept {
+ public:
+  explicit Kept(const std::string& folder) : cache_(folder) {}
+  ~Kept() {
+    if (is_new_)
+      cache_.keep_limit();
+  }
+  Kept(const Kept&) = delete;
+  Kept& operator=(const Kept&) = delete;
+
+  std::string object(const std::string& text, const std::function<std::string()>& make) {
+    std::string key = cache_key(text);
+    if (std::optional<std::string> known = cache_.find(key))
+      return *std::move(known);
+    std::string code = make();
+    cache_.insert(key, code);
+    is_new_ = true;
+    return code;
+  }
+
+ private:
+  CodeCache cache_;
+  std::atomic<bool> is_new_{false};
+};
+
+std::string text_of(const CodegenOptions& options) {
+  const Target& target = options.target;
+  return fmt::format("{} {} {} {} {} {} {}\n", target.cpu, target.features, target.vector_bytes,
+                     target.vector_registers, target.l1_bytes, target.l2_bytes, options.threads);
+}
+
+std::string kernel_object(const Function& kernel, const std::string& structure,
+                          const CodegenOptions& options, Kept& kept) {
+  return kept.object(text_of(options) + structure, [&] {
+    llvm::LLVMContext context;
+    return code_file(*emit_kernel(context, kernel, options), options.target, CodeFormat::object);
+  });
+}
+
+// Entries are small and no two models' are alike, but LLVM's start alone takes its time.
+std::string entries_object(const Module& module, const KernelUnits& units,
+                           const CodegenOptions& options, Kept& kept) {
   llvm::LLVMContext context;
-  return code_file(*emit(context), target, CodeFormat::object);
+  std::unique_ptr<llvm::Module> code = emit_entries(context, module, units, options);
+  return kept.object(text_of(options) + code_file(*code, options.target, CodeFormat::llvm_ir),
+                     [&] { return code_file(*code, options.target, CodeFormat::object); });
 }
 
 }  // namespace
@@ -57,12 +100,11 @@ std::string compiled(const Target& target,
 ElfFile module_object(const Module& module, const CodegenOptions& options) {
   KernelUnits units = kernel_units(module);
   size_t kernels = units.kernels.size();
+  Kept kept(options.cache);
   std::vector<std::string> objects(kernels + 1);
   for_each_index(objects.size(), [&](size_t i) {
-    objects[i] = compiled(options.target, [&](llvm::LLVMContext& context) {
-      return i < kernels ? emit_kernel(context, *units.kernels[i], options)
-                         : emit_entries(context, module, units, options);
-    });
+    objects[i] = i < kernels ? kernel_object(*units.kernels[i], units.structures[i], options, kept)
+                             : entries_object(module, units, options, kept);
   });
   std::vector<ObjectPart> parts;
   for (size_t i = 0; i < kernels; ++i)

@@ -6,6 +6,7 @@
 namespace gradc {
 
 void add_bench(CLI::App& app);
+void add_cache(CLI::App& app);
 void add_check(CLI::App& app);
 void add_compile(CLI::App& app);
 void add_completion(CLI::App& app);

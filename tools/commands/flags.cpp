@@ -8,6 +8,7 @@
 #include <optional>
 #include <thread>
 
+#include "compiler/codegen/code_cache.h"
 #include "compiler/codegen/target.h"
 #include "ir/diagnostic.h"
 
@@ -165,6 +166,12 @@ void add_model_flags(CLI::App& command, ModelFlags& flags) {
   command.add_option(
       "--memory-total", flags.memory_total,
       "Bytes that arena, parameters, optimizer state and in- and outputs may take together");
+  command
+      .add_option("--cache", flags.cache,
+                  "Folder where compiled kernels are kept (default: $XDG_CACHE_HOME/gradc or "
+                  "~/.cache/gradc)")
+      ->type_name("DIR");
+  command.add_flag("--no-cache", flags.no_cache, "Compile every kernel anew and keep none");
   command.add_flag("--json", flags.json, "Print one JSON object and nothing else");
 }
 
@@ -243,6 +250,10 @@ void finish(ModelFlags& flags) {
           ? cores
           : static_cast<int>(std::min<int64_t>(parse_integer(flags.threads, "--threads", 1), 1024));
   flags.options.target = target_for(flags.options.cpu);
+  if (flags.no_cache)
+    flags.cache.clear();
+  else if (flags.cache.empty())
+    flags.cache = default_cache_folder();
   read_optimizer(flags);
 }
 

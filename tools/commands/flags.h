@@ -17,6 +17,8 @@ struct ModelFlags {
   int64_t seed = 0;  // of initialisers and random ops
   bool json = false;
   bool marks = false;  // as CodegenOptions::marks
+  std::string cache;  // CodegenOptions::cache
+  bool no_cache = false;
   Options options;
 
   // Texts as given, until finish() reads them.
@@ -26,7 +28,7 @@ struct ModelFlags {
 };
 
 // The model, --bind, --shape, --batch, --loss, --train-mode, --params, --weights, --seed,
-// --threads, --cpu, --precision, --memory, --memory-total.
+// --threads, --cpu, --precision, --memory, --memory-total, --cache, --no-cache.
 void add_model_flags(CLI::App& command, ModelFlags& flags);
 // --optimizer, --lr, --momentum, ..., --freeze.
 void add_optimizer_flags(CLI::App& command, ModelFlags& flags);
