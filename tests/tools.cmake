@@ -48,6 +48,7 @@ add_test(NAME "health of training" COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/e2e/healt
 add_test(NAME "accumulated gradients" COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/e2e/accumulate.sh $<TARGET_FILE:gradc> ${PROJECT_SOURCE_DIR})
 add_test(NAME "trained ONNX models" COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/e2e/onnx_export.sh $<TARGET_FILE:gradc> ${PROJECT_SOURCE_DIR})
 add_test(NAME "cache of compiled kernels" COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/e2e/cache.sh $<TARGET_FILE:gradc> ${PROJECT_SOURCE_DIR})
+add_test(NAME "perf and gdb" COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/e2e/debug.sh $<TARGET_FILE:gradc> ${PROJECT_SOURCE_DIR})
 add_test(NAME "profiles" COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/e2e/profile.sh $<TARGET_FILE:gradc> ${PROJECT_SOURCE_DIR})
 add_test(NAME "manual and completions" COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/e2e/completion.sh $<TARGET_FILE:gradc>)
 add_test(NAME "gradients by name" COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/e2e/grad.sh $<TARGET_FILE:gradc> ${PROJECT_SOURCE_DIR})

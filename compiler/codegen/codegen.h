@@ -16,6 +16,7 @@ struct CodegenOptions {
   std::string prefix;  // of the object's symbols: it exports `<prefix>_module`
   std::string hash;  // of the model and the options; checkpoints carry it
   bool marks = false;  // entries call gradc_context::mark around their kernels
+  bool debugging = false;  // code in memory: perf and gdb are told what is where
   std::string cache;  // a folder of compiled kernels (code_cache.h); "" for none
 };
 

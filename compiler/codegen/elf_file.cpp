@@ -41,7 +41,10 @@ class Writer {
       return headers.emplace_back(header);
     };
     for (const ElfSection& section : elf_.sections) {
-      append(section.name, section.type, section.bytes, section.alignment).sh_flags = section.flags;
+      elf::Elf64_Shdr& header =
+          append(section.name, section.type, section.bytes, section.alignment);
+      header.sh_flags = section.flags;
+      header.sh_addr = section.address;
     }
     std::vector<std::pair<size_t, std::string>> tables;  // of relocations, with their section
     for (size_t i = 0; i < elf_.sections.size(); ++i)

@@ -18,6 +18,7 @@ struct ElfSection {
   std::string name;
   uint32_t type = 0;
   uint64_t flags = 0, alignment = 1;
+  uint64_t address = 0;  // of code in memory
   std::string bytes;
   std::vector<ElfRelocation> relocations;
 };

@@ -177,7 +177,7 @@ void KernelEmitter::emit_parallel(const Instr& instr) {
   auto* body = llvm::Function::Create(
       llvm::FunctionType::get(b_.getVoidTy(), {b_.getPtrTy(), number, number, b_.getInt32Ty()},
                               false),
-      llvm::Function::InternalLinkage, b_.GetInsertBlock()->getParent()->getName() + ".part",
+      llvm::Function::InternalLinkage, b_.GetInsertBlock()->getParent()->getName() + kPartSuffix,
       module_);
   call_parallel_for(instr, body);
   auto outer = std::tuple(values_, buffers_, pointers_, b_.saveIP());

@@ -11,6 +11,7 @@
 
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "compiler/codegen/index_ranges.h"
@@ -19,6 +20,9 @@
 #include "ir/loop.h"
 
 namespace gradc::codegen {
+
+// What the names of the functions of parallel loops' bodies end with, or go on with and a number.
+inline constexpr std::string_view kPartSuffix = ".part";
 
 class KernelEmitter {
  public:
@@ -77,6 +81,7 @@ class KernelEmitter {
   void emit_vector(const loop::Instr& instr, size_t vector);
   llvm::Value* load_vector(const loop::Instr& instr, size_t vector);
   void store_vector(const loop::Instr& instr, size_t vector);
+  bool has_masked_load(llvm::Type* type, LaneShape shape) const;
   llvm::Value* load_strided(uint32_t buffer, llvm::Value* index, int64_t step, size_t vector);
   llvm::Value* scalar_load(const loop::Instr& instr);
   llvm::Value* address(uint32_t buffer, llvm::Value* index);

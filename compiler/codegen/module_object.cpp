@@ -11,9 +11,12 @@
 #include <thread>
 
 #include "compiler/codegen/code_cache.h"
+#include "compiler/codegen/debug_lines.h"
 #include "compiler/codegen/emit_module.h"
+#include "compiler/codegen/kernel_emitter.h"
 #include "compiler/codegen/merge_objects.h"
 #include "compiler/codegen/target_machine.h"
+#include "compiler/lower/kernel_place.h"
 #include "ir/diagnostic.h"
 
 namespace gradc::codegen {
@@ -95,6 +98,21 @@ std::string entries_object(const Module& module, const KernelUnits& units,
                      [&] { return code_file(*code, options.target, CodeFormat::object); });
 }
 
+// The functions of all kernels; the bodies of parallel loops are functions too.
+std::vector<CodePlace> places_of(const ElfFile& file, const KernelUnits& units,
+                                 const CodegenOptions& options) {
+  std::unordered_map<std::string, std::string> places;  // by the symbol of a kernel
+  for (const Function* kernel : units.kernels)
+    places[kernel_symbol(*kernel, options)] = kernel_place(*kernel);
+  std::vector<CodePlace> result;
+  for (const ElfSymbol& symbol : file.symbols) {
+    std::string kernel = symbol.name.substr(0, symbol.name.find(kPartSuffix));
+    if (auto known = places.find(kernel); known != places.end())
+      result.push_back({symbol.name, known->second});
+  }
+  return result;
+}
+
 }  // namespace
 
 ElfFile module_object(const Module& module, const CodegenOptions& options) {
@@ -110,7 +128,9 @@ ElfFile module_object(const Module& module, const CodegenOptions& options) {
   for (size_t i = 0; i < kernels; ++i)
     parts.push_back({objects[i], kKernelSymbol, kernel_symbol(*units.kernels[i], options)});
   parts.push_back({objects.back(), "", ""});
-  return merge_objects(parts, options.prefix + "_module");
+  ElfFile file = merge_objects(parts, options.prefix + "_module");
+  add_debug_lines(file, module.name, places_of(file, units, options));
+  return file;
 }
 
 }  // namespace gradc::codegen

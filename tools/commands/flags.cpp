@@ -172,6 +172,8 @@ void add_model_flags(CLI::App& command, ModelFlags& flags) {
                   "~/.cache/gradc)")
       ->type_name("DIR");
   command.add_flag("--no-cache", flags.no_cache, "Compile every kernel anew and keep none");
+  command.add_flag("--perf", flags.perf,
+                   "Of code that runs here: tell perf and gdb the kernels' names and model lines");
   command.add_flag("--json", flags.json, "Print one JSON object and nothing else");
 }
 

@@ -17,6 +17,7 @@ struct ModelFlags {
   int64_t seed = 0;  // of initialisers and random ops
   bool json = false;
   bool marks = false;  // as CodegenOptions::marks
+  bool perf = false;  // CodegenOptions::debugging
   std::string cache;  // CodegenOptions::cache
   bool no_cache = false;
   Options options;
@@ -28,7 +29,7 @@ struct ModelFlags {
 };
 
 // The model, --bind, --shape, --batch, --loss, --train-mode, --params, --weights, --seed,
-// --threads, --cpu, --precision, --memory, --memory-total, --cache, --no-cache.
+// --threads, --cpu, --precision, --memory, --memory-total, --cache, --no-cache, --perf.
 void add_model_flags(CLI::App& command, ModelFlags& flags);
 // --optimizer, --lr, --momentum, ..., --freeze.
 void add_optimizer_flags(CLI::App& command, ModelFlags& flags);
