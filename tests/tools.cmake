@@ -67,6 +67,7 @@ gradc_test_stages(resnet20 fashion-mnist batch=4 blocks=1)
 # A program for compiled models; object_bits.sh links it with their objects.
 add_library(object_bits STATIC e2e/object_bits.cpp)
 target_link_libraries(object_bits PUBLIC gradc_io PRIVATE gradc_warnings)
+add_test(NAME "objects for other processors" COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/e2e/targets.sh $<TARGET_FILE:gradc> ${PROJECT_SOURCE_DIR})
 # Sanitizers come with libraries of their own.
 if(NOT GRADC_SANITIZE)
   add_test(NAME "programs built against the installed package"

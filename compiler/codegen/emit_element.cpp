@@ -177,6 +177,14 @@ Value* KernelEmitter::arithmetic(const Instr& instr, std::span<Value* const> x, 
                          held(kernel_.regs[instr.operands.back()]), x);
 }
 
+// Whether the target can leave out lanes that are only known at run time: AVX-512 any, AVX2 those
+// of four or eight bytes that lie side by side.
+bool KernelEmitter::has_masked_load(llvm::Type* type, LaneShape shape) const {
+  bool is_adjacent = shape == LaneShape{LaneShape::affine, 1};
+  return target_.vector_bytes == 64 ||
+         (target_.vector_bytes == 32 && is_adjacent && type->getScalarSizeInBits() >= 32);
+}
+
 Value* KernelEmitter::load_vector(const Instr& instr, size_t u) {
   DType dtype = kernel_.buffers[instr.buffer].dtype;
   llvm::Type* type = vector_type(memory_type(b_.getContext(), dtype));
@@ -185,6 +193,8 @@ Value* KernelEmitter::load_vector(const Instr& instr, size_t u) {
   LaneShape shape = this->shape(index);
   Value* mask = mask_of(active_lanes(u), conditional ? vector(instr.operands[0], u) : nullptr);
   Value* nothing = llvm::Constant::getNullValue(type);
+  bool selects =
+      conditional && shape.kind != LaneShape::uniform && !llvm::isa<llvm::Constant>(mask);
   llvm::Align align = alignment(instr.buffer);
   Value* x = nullptr;
   if (shape.kind == LaneShape::uniform) {
@@ -193,6 +203,12 @@ Value* KernelEmitter::load_vector(const Instr& instr, size_t u) {
     Value* at = b_.CreateSelect(wanted, scalar(index), b_.getInt64(0));
     Value* one = b_.CreateAlignedLoad(type->getScalarType(), address(instr.buffer, at), align);
     x = b_.CreateVectorSplat(static_cast<unsigned>(lanes_), one);
+  } else if (selects && !has_masked_load(type, shape)) {
+    // LLVM would branch around each lane's load: lanes that are not wanted read the first element.
+    Value* at = vector(index, u);
+    at = b_.CreateSelect(mask, at, llvm::Constant::getNullValue(at->getType()));
+    llvm::Constant* all = first_lanes(lanes_);
+    x = b_.CreateMaskedGather(type, address(instr.buffer, at), align, all, nothing);
   } else if (shape == LaneShape{LaneShape::affine, 1}) {
     Value* first = scalar(index);
     // A masked load that reads nothing is slow where the address is not mapped.

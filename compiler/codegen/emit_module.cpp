@@ -8,6 +8,7 @@
 
 #include "compiler/codegen/kernel_emitter.h"
 #include "compiler/codegen/module_constant.h"
+#include "compiler/codegen/plain_fma.h"
 #include "compiler/codegen/target_machine.h"
 #include "compiler/lower/lower.h"
 #include "compiler/plan/storage.h"
@@ -34,6 +35,19 @@ void define_kernel(llvm::Module& code, const gradc::Function& kernel, const std:
   loop::Kernel loops = lower(kernel, options.target, options.threads);
   check_schedule(kernel, loops);
   KernelEmitter(code, loops, options.target).emit(symbol);
+}
+
+void check_valid(const llvm::Module& code) {
+  std::string errors;
+  llvm::raw_string_ostream stream(errors);
+  GRADC_CHECK(!llvm::verifyModule(code, &stream), "{}", errors);
+}
+
+void finish(llvm::Module& code, const Target& target) {
+  if (!has_feature(target, "fma") && !has_feature(target, "neon"))
+    for (llvm::Function& function : code)
+      replace_fma(function);
+  check_valid(code);
 }
 
 class EntryEmitter {
@@ -154,12 +168,6 @@ std::unique_ptr<llvm::Module> empty_module(llvm::LLVMContext& context, const std
   return code;
 }
 
-void check_valid(const llvm::Module& code) {
-  std::string errors;
-  llvm::raw_string_ostream stream(errors);
-  GRADC_CHECK(!llvm::verifyModule(code, &stream), "{}", errors);
-}
-
 }  // namespace
 
 std::string kernel_symbol(const gradc::Function& kernel, const CodegenOptions& options) {
@@ -172,7 +180,7 @@ std::unique_ptr<llvm::Module> emit_module(llvm::LLVMContext& context, const grad
   for (const gradc::Function* kernel : units.kernels)
     define_kernel(*code, *kernel, kernel_symbol(*kernel, options), options);
   EntryEmitter(*code, module, units, options).run();
-  check_valid(*code);
+  finish(*code, options.target);
   return code;
 }
 
@@ -181,7 +189,7 @@ std::unique_ptr<llvm::Module> emit_entries(llvm::LLVMContext& context, const gra
                                            const CodegenOptions& options) {
   auto code = empty_module(context, options.prefix, options.target);
   EntryEmitter(*code, module, units, options).run();
-  check_valid(*code);
+  finish(*code, options.target);
   return code;
 }
 
@@ -189,7 +197,7 @@ std::unique_ptr<llvm::Module> emit_kernel(llvm::LLVMContext& context, const grad
                                           const CodegenOptions& options) {
   auto code = empty_module(context, std::string(kKernelSymbol), options.target);
   define_kernel(*code, kernel, std::string(kKernelSymbol), options);
-  check_valid(*code);
+  finish(*code, options.target);
   return code;
 }
 

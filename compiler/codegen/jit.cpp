@@ -42,6 +42,12 @@ void JitModule::Code::tell_debuggers(codegen::ElfFile file) {
 // What is loaded is the object that `gradc compile` would write.
 JitModule::JitModule(const Module& module, const CodegenOptions& options)
     : code_(std::make_unique<Code>()) {
+  if (!is_of_this_machine(options.target))
+    throw UserError("",
+                    fmt::format("code for {} ({}) does not run on this machine", options.target.cpu,
+                                architecture(options.target)),
+                    Fault::command_line)
+        .with_help("`gradc compile` writes objects for other machines");
   codegen::ElfFile file = codegen::module_object(module, options);
   if (options.debugging)
     export_functions(file);

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <limits>
 
+#include "compiler/codegen/plain_fma.h"
 #include "ir/diagnostic.h"
 
 namespace gradc::codegen {
@@ -166,7 +167,9 @@ class MathEmitter {
   Value* sub(Value* x, Value* y) { return b.CreateFSub(x, y); }
   Value* mul(Value* x, Value* y) { return b.CreateFMul(x, y); }
   Value* fma(Value* x, Value* y, Value* z) {
-    return b.CreateIntrinsic(llvm::Intrinsic::fma, {real_}, {x, y, z});
+    llvm::CallInst* call = b.CreateIntrinsic(llvm::Intrinsic::fma, {real_}, {x, y, z});
+    mark_exact(*call);
+    return call;
   }
   Value* negate(Value* x) { return b.CreateFNeg(x); }
   Value* abs(Value* x) { return b.CreateUnaryIntrinsic(llvm::Intrinsic::fabs, x); }
