@@ -60,6 +60,7 @@ int run(int argc, char** argv) {
   gradc::add_compile(app);
   gradc::add_dump(app);
   gradc::add_plan(app);
+  gradc::add_pack(app);
   gradc::add_report(app);
   gradc::add_grad(app);
   gradc::add_opt(app);

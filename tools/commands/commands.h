@@ -16,6 +16,7 @@ void add_info(CLI::App& app);
 void add_man(CLI::App& app);
 void add_ops(CLI::App& app);
 void add_opt(CLI::App& app);
+void add_pack(CLI::App& app);
 void add_plan(CLI::App& app);
 void add_report(CLI::App& app);
 void add_run(CLI::App& app);

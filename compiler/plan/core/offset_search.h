@@ -10,9 +10,11 @@
 namespace gradc {
 
 // Depth first over canonical placements: buffers in the order of their offsets, each as low as the
-// ones before it let it (Moffitt, MiniMalloc, ASPLOS 2023). Restarts with the buffers that blocked
-// it first. Gives up after `node_limit` placements; nullopt proves nothing. All buffers have bytes.
+// ones before it let it (Moffitt, MiniMalloc, ASPLOS 2023). What is left must fit above the lowest
+// place that any of it can have; a dead end jumps back to what has a part in it. Restarts with the
+// buffers that blocked it first. Gives up after about `work_limit` nanoseconds, which are counted
+// and not timed; nullopt proves nothing. All buffers have bytes.
 std::optional<std::vector<int64_t>> search_offsets(std::span<const Buffer> buffers,
-                                                   int64_t capacity, int64_t node_limit);
+                                                   int64_t capacity, int64_t work_limit);
 
 }  // namespace gradc

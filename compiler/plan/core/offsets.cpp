@@ -44,8 +44,11 @@ std::vector<int64_t> live_bytes(std::span<const Buffer> buffers) {
 
 class Placer {
  public:
-  explicit Placer(std::span<const Buffer> buffers)
-      : buffers_(buffers), conflicts_(conflicts_of(buffers)), live_(live_bytes(buffers)) {
+  Placer(std::span<const Buffer> buffers, int64_t work)
+      : buffers_(buffers),
+        work_(work),
+        conflicts_(conflicts_of(buffers)),
+        live_(live_bytes(buffers)) {
     for (size_t i = 0; i < buffers.size(); ++i)
       if (buffers[i].bytes > 0)
         placeable_.push_back(static_cast<int>(i));
@@ -58,18 +61,16 @@ class Placer {
     for (const auto& key : keys())
       try_order(sorted_by(key), best_.bytes);
     if (best_.bytes > peak_)
-      search_at_peak();
-    if (best_.bytes > peak_)
       improve();
+    search();
     return std::move(best_);
   }
 
  private:
   using Key = std::function<double(int)>;  // larger first
 
-  // About a second each at the most.
-  static constexpr int64_t kSearchWork = 200'000'000, kImproveWork = 20'000'000;
-  static constexpr int64_t kMostTries = 2000;
+  static constexpr int64_t kImproveWork = 20'000'000;  // about a tenth of a second
+  static constexpr int64_t kMostTries = 500;
 
   std::vector<Key> keys() const {
     auto bytes = [this](int i) { return static_cast<double>(buffers_[i].bytes); };
@@ -143,17 +144,25 @@ class Placer {
     best_order_ = order;
   }
 
-  void search_at_peak() {
+  // At the peak, and if that is not found, a little above.
+  void search() {
     std::vector<Buffer> dense;
     for (int i : placeable_)
       dense.push_back(buffers_[i]);
-    auto per_node = static_cast<int64_t>(dense.size() * live_.size());
-    auto found = search_offsets(dense, peak_, kSearchWork / per_node);
-    if (!found)
+    for (double above : {0.0, 0.001, 0.0025, 0.005, 0.01, 0.02, 0.05}) {
+      auto capacity = peak_ + static_cast<int64_t>(static_cast<double>(peak_) * above);
+      if (capacity >= best_.bytes)
+        return;
+      auto found = search_offsets(dense, capacity, above > 0 ? work_ / 4 : work_);
+      if (!found)
+        continue;
+      best_.bytes = 0;
+      for (size_t i = 0; i < placeable_.size(); ++i) {
+        best_.at[placeable_[i]] = (*found)[i];
+        best_.bytes = std::max(best_.bytes, (*found)[i] + dense[i].bytes);
+      }
       return;
-    for (size_t i = 0; i < placeable_.size(); ++i)
-      best_.at[placeable_[i]] = (*found)[i];
-    best_.bytes = peak_;
+    }
   }
 
   // Moves buffers that stick out above the peak to an earlier place in the order of placement.
@@ -184,6 +193,7 @@ class Placer {
   }
 
   std::span<const Buffer> buffers_;
+  int64_t work_;  // of the search
   std::vector<std::vector<int>> conflicts_;
   std::vector<int64_t> live_;  // by step
   std::vector<int> placeable_;  // buffers that have bytes
@@ -195,12 +205,17 @@ class Placer {
 
 }  // namespace
 
-Offsets place_buffers(std::span<const Buffer> buffers) {
+int64_t most_live(std::span<const Buffer> buffers) {
+  std::vector<int64_t> live = live_bytes(buffers);
+  return *std::max_element(live.begin(), live.end());
+}
+
+Offsets place_buffers(std::span<const Buffer> buffers, int64_t work) {
   bool any = std::any_of(buffers.begin(), buffers.end(),
                          [](const Buffer& buffer) { return buffer.bytes > 0; });
   if (!any)
     return {std::vector<int64_t>(buffers.size()), 0};
-  return Placer(buffers).run();
+  return Placer(buffers, work).run();
 }
 
 }  // namespace gradc

@@ -13,8 +13,12 @@ struct Offsets {
   int64_t bytes = 0;  // the end of the highest: at least the most bytes needed at one step
 };
 
-// The quick placements end at what is live at the peak for most entries; if not, a search follows.
-// Its work is counted, not timed, so that the result is the same on every machine.
-Offsets place_buffers(std::span<const Buffer> buffers);
+// The most bytes that are needed at one step.
+int64_t most_live(std::span<const Buffer> buffers);
+
+// The quick placements end at what is live at the peak for most entries; if not, a search follows,
+// of about `work` nanoseconds. They are counted, not timed, so that the result is the same on every
+// machine.
+Offsets place_buffers(std::span<const Buffer> buffers, int64_t work = 500'000'000);
 
 }  // namespace gradc
