@@ -183,9 +183,9 @@ TEST_CASE("stages show what changed and link values", "[report]") {
         id_of_x[passes.back()] = function["names"][i + 1];
   }
   CHECK(passes == std::vector<std::string>{"import", "simplify", "raise", "sink", "unroll",
-                                           "autodiff", "optimizer", "expand", "simplify", "fuse",
-                                           "schedule", "plan"});
-  CHECK(id_of_x.size() == 11);  // simplify comes twice
+                                           "autodiff", "optimizer", "expand", "layout", "simplify",
+                                           "fuse", "schedule", "plan"});
+  CHECK(id_of_x.size() == 12);  // simplify comes twice
   for (const auto& [pass, id] : id_of_x) {
     CAPTURE(pass);
     CHECK(id == id_of_x["import"]);
