@@ -86,8 +86,7 @@ bool remove_unused(std::vector<Instr>& body, std::vector<bool>& used) {
       body.erase(body.begin() + static_cast<std::ptrdiff_t>(i));
       continue;
     }
-    for (uint32_t operand : instr.operands)
-      used[operand] = true;
+    for_each_read(instr, [&](uint32_t reg) { used[reg] = true; });
   }
   return any_store;
 }

@@ -125,6 +125,8 @@ struct Instr {
   // the next ones.
   LoopKind kind = LoopKind::serial;
   int64_t extent = 0;
+  // Of a serial loop: a register, in [0, extent], of how many iterations run.
+  std::optional<uint32_t> count;
   std::vector<uint32_t> params;
   std::vector<Code> folds;  // vector loops: how each carry is combined over lanes
   // Vector loops with carries: how many vectors of each are kept apart; 0: by the extent.
@@ -159,6 +161,15 @@ struct Kernel {
 // buffer `index` lies in its space, and the bytes of a whole space.
 int64_t buffer_offset(const Kernel& kernel, size_t index);
 int64_t space_bytes(const Kernel& kernel, Space space);
+
+// Calls f(register) for all that `instr` itself reads: its operands and the count of a loop.
+template <typename F>
+void for_each_read(const Instr& instr, F f) {
+  for (uint32_t operand : instr.operands)
+    f(operand);
+  if (instr.count)
+    f(*instr.count);
+}
 
 // Drops instructions that nothing reads.
 void remove_unused(Kernel& kernel);

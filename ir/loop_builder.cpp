@@ -392,6 +392,14 @@ std::vector<Scalar> Builder::end_for(std::span<const Scalar> next) {
   return results;
 }
 
+std::vector<Scalar> Builder::begin_counted(Scalar count, int64_t limit,
+                                           std::span<const Scalar> carries, std::string hint) {
+  GRADC_CHECK(count.dtype == DType::i64 && !constant_of(count));
+  std::vector<Scalar> params = begin_for(LoopKind::serial, limit, carries, {}, std::move(hint));
+  blocks_.back().owner.count = count.reg;
+  return params;
+}
+
 std::array<Scalar, 4> Builder::begin_tile(Tile tile, std::span<const Scalar> operands) {
   auto counted = std::count_if(tile.loops.begin(), tile.loops.end(),
                                [](const TileLoop& loop) { return loop.counted; });

@@ -5,9 +5,9 @@
 //   into what divides and what does not, (x / c) * c + x % c becomes x;
 // - gives an expression that was computed before in an open body the same register;
 // - places an instruction in the outermost body where its operands are known, so that nothing is
-//   computed in a loop that does not depend on it. Loops run at least once and instructions without
-//   effect do not trap. Loads of operands move too: an operand may share its bytes with a result
-//   only where every element is read before, and where, it is written.
+//   computed in a loop that does not depend on it. Instructions without effect do not trap. Loads
+//   of operands move too: an operand may share its bytes with a result only where every element is
+//   read before, and where, it is written.
 #include <array>
 #include <map>
 #include <optional>
@@ -60,6 +60,10 @@ class Builder {
                                 std::vector<Code> folds = {}, std::string hint = "i",
                                 int64_t in_flight = 0);
   std::vector<Scalar> end_for(std::span<const Scalar> next = {});
+  // Opens a serial loop that runs `count` times, from 0 to `limit`. Loads of operands in its body
+  // must be within their buffers even where it does not run at all.
+  std::vector<Scalar> begin_counted(Scalar count, int64_t limit,
+                                    std::span<const Scalar> carries = {}, std::string hint = "i");
 
   // Opens a tile; what is appended until end_tile is its body. Returns row, group, column, sum.
   // `operands`: where it starts in a, b and, if it accumulates, acc; then what counted loops count.

@@ -212,12 +212,20 @@ class Parser {
     instr.code = Code::loop;
     instr.kind = kind;
     size_t begin = lex_.position();
-    instr.params.push_back(define(begin, name(), DType::i64));
+    std::string iteration = name();
     keyword("in");
     lex_.take("0..");
+    if (lex_.peek() == '%') {
+      size_t at = lex_.position();
+      instr.count = value();
+      if (kind != LoopKind::serial || kernel_.regs[*instr.count] != DType::i64)
+        lex_.error_at(at, "only a serial loop runs as often as a register says, an i64");
+      keyword("of");
+    }
     instr.extent = lex_.integer();
     if (lex_.try_keyword("in_flight"))
       instr.in_flight = lex_.integer();
+    instr.params.push_back(define(begin, iteration, DType::i64));
     if (lex_.try_take("("))
       while (!lex_.try_take(")"))
         carry(instr);

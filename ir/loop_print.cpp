@@ -73,7 +73,10 @@ class Printer {
   void loop(const Instr& instr, const std::string& indent, int depth) {
     std::string head = fmt::format("{} ", name_of(instr.kind));
     define(instr.params[0]);
-    head += fmt::format("{} in 0..{}", values_[instr.params[0]], instr.extent);
+    head += fmt::format("{} in 0..", values_[instr.params[0]]);
+    if (instr.count)
+      head += fmt::format("{} of ", values_[*instr.count]);
+    head += fmt::format("{}", instr.extent);
     if (instr.in_flight > 0)
       head += fmt::format(" in_flight {}", instr.in_flight);
     for (size_t i = 0; i < instr.operands.size(); ++i) {

@@ -152,9 +152,10 @@ void KernelEmitter::emit_serial(const Instr& instr) {
     emit_body(instr.body);
     return carries.empty() ? std::vector<Value*>{} : flatten(instr.body.back().operands, carries);
   };
-  std::vector<Value*> last =
-      emit_counted_loop(b_, instr.extent, 1, flatten(instr.operands, carries), body);
-  unflatten(instr.results, last);
+  std::vector<Value*> initial = flatten(instr.operands, carries);
+  unflatten(instr.results,
+            instr.count ? emit_loop_if_any(b_, scalar(*instr.count), std::move(initial), body)
+                        : emit_counted_loop(b_, instr.extent, 1, std::move(initial), body));
 }
 
 void KernelEmitter::emit_unrolled(const Instr& instr) {
@@ -229,8 +230,7 @@ void KernelEmitter::call_parallel_for(const Instr& instr, llvm::Function* body) 
 void KernelEmitter::emit_captured(const Instr& instr) {
   std::vector<bool> needed(kernel_.regs.size());
   auto mark = [&](auto& self, const Instr& user) -> void {
-    for (uint32_t operand : user.operands)
-      needed[operand] = true;
+    for_each_read(user, [&](uint32_t reg) { needed[reg] = true; });
     for (const Instr& inner : user.body)
       self(self, inner);
   };

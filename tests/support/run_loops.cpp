@@ -258,7 +258,10 @@ class Machine {
   }
 
   void run_loop(const Instr& instr, std::vector<double> carries) {
-    for (int64_t i = 0; i < instr.extent; ++i) {
+    int64_t count = instr.count ? static_cast<int64_t>(regs_[*instr.count]) : instr.extent;
+    if (count < 0 || count > instr.extent)
+      fail("a loop runs {} times of {}", count, instr.extent);
+    for (int64_t i = 0; i < count; ++i) {
       regs_[instr.params[0]] = static_cast<double>(i);
       for (size_t c = 0; c < carries.size(); ++c)
         regs_[instr.params[c + 1]] = carries[c];

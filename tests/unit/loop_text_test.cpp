@@ -113,6 +113,27 @@ TEST_CASE("errors in the text of loops say what was seen", "[loop]") {
         "a vector loop says how a carry is folded: `fold add`");
 }
 
+TEST_CASE("a loop that runs as often as a register says", "[loop]") {
+  const std::string text = R"(loops @k(operand %x: f32[4], result %y: f32[4]) {
+  serial %i in 0..4 {
+    %sum.1: f32 = serial %j in 0..%i of 4 (%sum: f32 = 0.0:f32) {
+      %x.1: f32 = load %x[%j]
+      %add: f32 = add(%sum, %x.1)
+      yield(%add)
+    }
+    store %y[%i] = %sum.1
+  }
+}
+)";
+  loop::Kernel kernel = parse_loops(text, "k.loops");
+  CHECK(print(kernel) == text);
+  loop::remove_unused(kernel);
+  CHECK(print(kernel) == text);
+  const std::string error = "only a serial loop runs as often as a register says, an i64";
+  CHECK(error_of("serial %i in 0..4 {\n vector %j in 0..%i of 4 {}\n}") == error);
+  CHECK(error_of("%x.1: f32 = load %x[0]\nserial %i in 0..%x.1 of 4 {}") == error);
+}
+
 TEST_CASE("the builder splits quotients by what divides", "[loop]") {
   // (12 i + j) / 12 = i, (12 i + j) % 12 = j
   auto both = [](loop::Builder& b, Scalar i, Scalar j) {
