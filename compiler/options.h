@@ -71,7 +71,7 @@ struct Options {
   std::string cpu = "native";
   Target target;  // what `cpu` names; compiler/codegen knows
   int threads = 1;  // the most that will run; thread scratch is sized for it
-  bool expand_all = false;  // every composite becomes primitives before autodiff
+  bool expand_all = false;  // what has parts becomes primitives before autodiff
 
   bool narrows() const { return precision != DType::f32; }
   // Both are of the compiled step: there is nothing to do without one.

@@ -144,7 +144,8 @@ struct OpDef {
                              const Attrs& attrs) = nullptr;
   // composite: the same values from other ops (composites among them), appended through the
   // builder; one ValueId per result. `op` is a copy whose operands are values of the builder's
-  // function.
+  // function. A custom op that has it stays whole, but where its gradient is wanted and it has no
+  // rule, or where everything is expanded.
   std::vector<ValueId> (*expand)(Builder& builder, const Op& op) = nullptr;
 };
 

@@ -18,6 +18,8 @@ loop::Kernel lower_reduce(const Function& kernel, const Target& target, int thre
 loop::Kernel lower_custom(const Function& kernel, const Target& target, int threads);
 
 // Of custom ops, by which lower_custom picks.
+loop::Kernel lower_attention_backward(const Function& kernel, const Target& target, int threads);
+loop::Kernel lower_attention_forward(const Function& kernel, const Target& target, int threads);
 loop::Kernel lower_scatter(const Function& kernel, const Target& target, int threads);
 loop::Kernel lower_top_k(const Function& kernel, const Target& target, int threads);
 

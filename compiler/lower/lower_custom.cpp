@@ -70,6 +70,8 @@ struct CustomLowering {
 };
 
 constexpr CustomLowering kLowerings[] = {
+    {Opcode::attention_backward, lower_attention_backward},
+    {Opcode::attention_forward, lower_attention_forward},
     {Opcode::cumulative_sum, lower_cumulative_sum},
     {Opcode::scatter, lower_scatter},
     {Opcode::scatter_add, lower_scatter},

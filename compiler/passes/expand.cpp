@@ -57,11 +57,15 @@ Function expand_where(const Function& function, bool (*wanted)(const OpDef& op))
   return expanded;
 }
 
-Module expand(const Module& module, const Options&) {
+Module expand(const Module& module, const Options& options) {
+  bool (*wanted)(const OpDef& op) = [](const OpDef& op) {
+    return op.kernel == KernelClass::composite;
+  };
+  if (options.expand_all)
+    wanted = [](const OpDef& op) { return op.expand != nullptr; };
   Module expanded = module;
   for (Function& function : expanded.functions)
-    function = without_stop_gradient(expand_where(
-        function, [](const OpDef& op) { return op.kernel == KernelClass::composite; }));
+    function = without_stop_gradient(expand_where(function, wanted));
   return expanded;
 }
 

@@ -11,12 +11,12 @@
 namespace gradc {
 namespace {
 
-bool is_composite(const OpDef& op) {
-  return op.kernel == KernelClass::composite;
+bool has_parts(const OpDef& op) {
+  return op.expand;
 }
 
-bool is_composite_without_rule(const OpDef& op) {
-  return is_composite(op) && !op.vjp;
+bool has_parts_and_no_rule(const OpDef& op) {
+  return op.expand && !op.vjp;
 }
 
 // Makes the two bodies of one scan.
@@ -202,7 +202,7 @@ class ScanBodies {
 
 Function ready_for_reverse(const Module& module, const Function& function, bool expand_all) {
   return expand_where(inline_calls(module, function),
-                      expand_all ? is_composite : is_composite_without_rule);
+                      expand_all ? has_parts : has_parts_and_no_rule);
 }
 
 ScanGradients prepare_scans(Module& module, Function& function, std::span<const ValueId> inputs) {

@@ -44,7 +44,8 @@ int64_t cost_of_call(const Module& module, const Function& entry, const Op& call
   const Function& kernel = module.function(call.callee);
   double flop_time = 0, moved = 0;
   for (const Op& op : kernel.ops) {
-    bool contracts = def(op).kernel == KernelClass::contract;
+    // Custom ops that have parts consist of products: attention.
+    bool contracts = def(op).kernel == KernelClass::contract || def(op).expand;
     flop_time += static_cast<double>(flops_of(kernel, op)) /
                  (contracts ? table.contract_flops : table.other_flops);
   }

@@ -1,72 +1,35 @@
 // Attention: each query's average of the values, weighted by softmax of its products with the keys.
-#include <algorithm>
+#include <limits>
 
+#include "ir/ops/attention.h"
 #include "ir/ops/composite.h"
 
 namespace gradc::ops {
 namespace {
 
-// Operands q [..., queries, depth], k [..., keys, depth] and v [..., keys, width].
-struct Shape {
-  int64_t rank, queries, keys, depth;
-};
-
-Shape shape_of(const Type& q, const Type& k) {
-  size_t last = q.dims.size() - 1;
-  return {q.rank(), q.dims[last - 1], k.dims[last - 1], q.dims[last]};
-}
-
 Types infer_attention(std::span<const Type> x, const Attrs& attrs) {
-  check_floats(x);
-  const Type &q = x[0], &k = x[1], &v = x[2];
-  if (q.rank() < 2 || k.rank() != q.rank() || v.rank() != q.rank())
-    fail("queries {}, keys {} and values {} need one rank of at least 2", to_string(q),
-         to_string(k), to_string(v));
-  size_t last = q.dims.size() - 1;
-  auto batch = [&](const Type& type) { return Dims(type.dims.begin(), type.dims.end() - 2); };
-  if (batch(q) != batch(k) || batch(q) != batch(v))
-    fail("leading sizes of queries {}, keys {} and values {} differ", to_string(q), to_string(k),
-         to_string(v));
-  if (q.dims[last] != k.dims[last])
-    fail("queries {} have {} features, keys {} have {}", to_string(q), q.dims[last], to_string(k),
-         k.dims[last]);
-  if (k.dims[last - 1] != v.dims[last - 1])
-    fail("there are {} keys in {} and {} values in {}", k.dims[last - 1], to_string(k),
-         v.dims[last - 1], to_string(v));
-  if (attrs.flag("causal") && q.dims[last - 1] > k.dims[last - 1])
-    fail("causal attention of {} queries {} over {} keys {}: the first queries would see none",
-         q.dims[last - 1], to_string(q), k.dims[last - 1], to_string(k));
-  Type y = q;
-  y.dims[last] = v.dims[last];
+  const Type* mask = attention_mask(x, 3);
+  check_attention(x[0], x[1], x[2], mask, attrs);
+  Type y = x[0];
+  y.dims.back() = x[2].dims.back();
   return one(y);
 }
 
 std::vector<Tensor> eval_attention(std::span<const Tensor> x, const Op& op,
                                    std::span<const Type> types) {
-  const Tensor &q = x[0], &k = x[1], &v = x[2];
-  Shape shape = shape_of(q.type, k.type);
-  auto last = static_cast<size_t>(shape.rank - 1);
-  return {tensor_of(types[0], [&](const Dims& at) {
-    int64_t seen =
-        op.attrs.flag("causal") ? at[last - 1] + shape.keys - shape.queries + 1 : shape.keys;
-    std::vector<double> scores;
-    Dims q_at = at, k_at = at, v_at = at;
-    for (k_at[last - 1] = 0; k_at[last - 1] < seen; ++k_at[last - 1]) {
-      double score = 0;
-      for (int64_t d = 0; d < shape.depth; ++d) {
-        q_at[last] = k_at[last] = d;
-        score += element(q, q_at) * element(k, k_at);
+  AttentionTensors a(x, x.size() > 3 ? &x[3] : nullptr, op.attrs);
+  Tensor y{types[0], {}};
+  for (int64_t head = 0; head < a.shape().heads; ++head)
+    for (int64_t query = 0; query < a.shape().queries; ++query) {
+      AttentionRow row = a.row(head, query);
+      for (size_t d = 0; d < static_cast<size_t>(a.shape().width); ++d) {
+        double sum = 0;
+        for (size_t i = 0; i < row.keys.size(); ++i)
+          sum += row.weights[i] * x[2].data[a.v_at(head, row.keys[i]) + d];
+        y.data.push_back(row.is_empty ? 0 : sum / row.total);
       }
-      scores.push_back(score * op.attrs.real("scale"));
     }
-    double top = *std::max_element(scores.begin(), scores.end()), sum = 0, total = 0;
-    for (v_at[last - 1] = 0; v_at[last - 1] < seen; ++v_at[last - 1]) {
-      double weight = std::exp(scores[static_cast<size_t>(v_at[last - 1])] - top);
-      sum += weight * element(v, v_at);
-      total += weight;
-    }
-    return sum / total;
-  })};
+  return {y};
 }
 
 // Finite, so that a masked score less the row's maximum is never infinity less infinity; far enough
@@ -75,35 +38,33 @@ double masked_score(DType dtype) {
   return dtype == DType::f16 ? -6e4 : -1e30;
 }
 
-// Scores where key <= query + (keys - queries): the last query sees all keys.
-ValueId mask_future(Builder& b, ValueId scores, const Shape& shape) {
-  Dims square = {shape.queries, shape.keys};
-  auto position = [&](int64_t axis) {
-    return b.op(Opcode::iota, {}, {{"axis", axis}, {"dtype", DType::i32}, {"shape", square}});
-  };
-  ValueId key = position(1);
-  ValueId query = b.shift(position(0), static_cast<double>(shape.keys - shape.queries));
-  ValueId visible = b.op(Opcode::less_equal, {key, query});
-  ValueId everywhere = b.broadcast(visible, {shape.rank - 2, shape.rank - 1}, b.dims(scores));
-  ValueId masked = b.constant_like(scores, masked_score(b.type(scores).dtype));
-  return b.select(everywhere, scores, masked);
+// Whether attention_forward is faster than the parts: what follows from docs/decisions/013.
+bool stays_whole(Builder& b, const Op& op) {
+  Type q = b.type(op.operand(0));
+  AttentionShape s = attention_shape(q, b.type(op.operand(1)), b.type(op.operand(2)));
+  bool is_wide = s.queries >= 32 && s.keys >= 32 && s.depth >= 8 && s.width >= 8;
+  return byte_size(q.dtype) >= 4 && is_wide && s.depth <= 512 && s.width <= 512;
 }
 
 std::vector<ValueId> expand_attention(Builder& b, const Op& op) {
-  ValueId q = op.operand(0), k = op.operand(1), v = op.operand(2);
-  Shape shape = shape_of(b.type(q), b.type(k));
-  ValueId scores = b.scale(b.matmul(q, k, false, true), op.attrs.real("scale"));
-  if (op.attrs.flag("causal"))
-    scores = mask_future(b, scores, shape);
-  ValueId weights = b.op(Opcode::softmax, {scores}, {{"axis", shape.rank - 1}});
-  return {b.matmul(weights, v)};
-}
-
-// Two multiply-adds per query, key and feature; the softmax counted as 5 per score.
-int64_t flops_attention(std::span<const Type> x, std::span<const Type> y, const Attrs&) {
-  Shape shape = shape_of(x[0], x[1]);
-  int64_t scores = x[0].elements() / shape.depth * shape.keys;
-  return scores * (2 * shape.depth + 2 * y[0].dims.back() + 5);
+  if (stays_whole(b, op))
+    return {b.op_multi(Opcode::attention_forward, op.operands, op.attrs)[0]};
+  std::optional<ValueId> mask;
+  if (op.operands.size() > 3)
+    mask = op.operand(3);
+  AttentionParts parts(b, op.operand(0), op.operand(1), op.operand(2), mask, op.attrs);
+  int64_t last = b.type(op.operand(0)).rank() - 1;
+  if (!mask) {
+    ValueId scores = parts.scores(masked_score(b.type(op.operand(0)).dtype));
+    return {parts.weighted_values(b.op(Opcode::softmax, {scores}, {{"axis", last}}))};
+  }
+  // The weights are the same for any number in place of the top.
+  ValueId scores = parts.scores(-std::numeric_limits<double>::infinity());
+  ValueId top = b.op(Opcode::stop_gradient, {parts.top(scores)});
+  ValueId power = b.op(Opcode::exp, {b.sub(scores, parts.along_keys(top))});
+  ValueId total = b.reduce_sum(power, {last});
+  ValueId weights = b.mul(power, parts.along_keys(parts.inverse(total)));
+  return {parts.weighted_values(weights)};
 }
 
 }  // namespace
@@ -111,19 +72,29 @@ int64_t flops_attention(std::span<const Type> x, std::span<const Type> y, const 
 extern constexpr OpDef attention = {
     .name = "attention",
     .doc =
-        "softmax(q k' * scale) v for q [..., queries, depth], k [..., keys, depth] and v [..., "
-        "keys, width]. With `causal` a query sees only keys up to its own position, counted from "
-        "the end.",
+        "softmax(q k' * scale + mask) v for q [..., queries, depth], k [..., keys, depth] and v "
+        "[..., keys, width]; of the heads, the last axis of `...`, q may have several times as "
+        "many. With `causal` a query sees only keys up to its own position, counted from the end. "
+        "The mask may be missing and is broadcast to [..., queries, keys]: numbers, or of bool "
+        "whether a query sees a key. One from which the mask hides all, as -inf does, gives zeros.",
     .examples =
         "attention(f32[2,3,4], f32[2,5,4], f32[2,5,2]) {causal=false, scale=0.5}\n"
         "attention(f32[1,2,4,3], f32[1,2,4,3], f32[1,2,4,3]) {causal=true, scale=0.577}\n"
-        "attention(f32[2,3], f32[4,3], f32[4,3]) {causal=true, scale=1.0}",
+        "attention(f32[2,3], f32[4,3], f32[4,3]) {causal=true, scale=1.0}\n"
+        "attention(f32[2,4,3,4], f32[2,2,5,4], f32[2,2,5,3], f32[2,1,1,5]) {causal=true, "
+        "scale=0.5}\n"
+        "attention(f32[2,3,4], f32[2,5,4], f32[2,5,2], bool[3,5]) {causal=false, scale=0.5}\n"
+        "attention(f32[2,33,8], f32[1,40,8], f32[1,40,9]) {causal=true, scale=0.5}",
     .kernel = KernelClass::composite,
-    .operands = 3,
+    .operands = -1,
     .attrs = {{"causal", AttrKind::boolean}, {"scale", AttrKind::real}},
     .infer = infer_attention,
     .eval = eval_attention,
-    .flops = flops_attention,
+    .flops =
+        [](std::span<const Type> x, std::span<const Type>, const Attrs& attrs) {
+          AttentionShape s = attention_shape(x[0], x[1], x[2]);
+          return attention_flops(s, attrs.flag("causal"), 2 * s.depth + 2 * s.width + 5);
+        },
     .expand = expand_attention,
 };
 

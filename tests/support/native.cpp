@@ -113,7 +113,6 @@ Module planned_module(const Function& function, const CodegenOptions& codegen) {
   module.functions = {function};
   module.functions[0].kind = FunctionKind::entry;
   options.target = codegen.target;
-  options.expand_all = true;
   for (auto pass : {expand, fuse, schedule, plan})
     module = pass(module, options);
   verify(module);

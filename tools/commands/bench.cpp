@@ -75,7 +75,8 @@ Times measure(EntryCall& call, double seconds, KernelClock* clock) {
   return {times.front(), times[times.size() / 2], times.size()};
 }
 
-// FLOPs of products and convolutions in an entry, those of recomputed kernels not counted.
+// FLOPs of products and convolutions in an entry, those inside of attention included, those of
+// recomputed kernels not.
 int64_t contraction_flops(const Module& planned, const Function& entry) {
   std::vector<bool> recomputed = recomputed_ops(entry);
   int64_t flops = 0;
@@ -84,7 +85,7 @@ int64_t contraction_flops(const Module& planned, const Function& entry) {
       continue;
     const Function& kernel = planned.function(entry.ops[i].callee);
     for (const Op& op : kernel.ops)
-      if (def(op).kernel == KernelClass::contract)
+      if (def(op).kernel == KernelClass::contract || def(op).expand)
         flops += flops_of(kernel, op);
   }
   return flops;
