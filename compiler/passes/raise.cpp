@@ -6,8 +6,8 @@ namespace gradc {
 
 std::vector<SimplifyRule> all_raise_rules() {
   std::vector<SimplifyRule> rules;
-  for (std::span<const SimplifyRule> topic :
-       {raise_activation_rules(), raise_norm_rules(), raise_softmax_rules()})
+  for (std::span<const SimplifyRule> topic : {raise_activation_rules(), raise_norm_rules(),
+                                              raise_softmax_rules(), raise_attention_rules()})
     rules.insert(rules.end(), topic.begin(), topic.end());
   return rules;
 }

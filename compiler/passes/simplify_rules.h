@@ -64,6 +64,7 @@ inline constexpr std::string_view kSameAsAbove = "";
 std::span<const SimplifyRule> raise_activation_rules();
 std::span<const SimplifyRule> raise_norm_rules();
 std::span<const SimplifyRule> raise_softmax_rules();
+std::span<const SimplifyRule> raise_attention_rules();
 std::vector<SimplifyRule> all_raise_rules();
 
 // The module with every function rewritten until no rule applies any more, equal ops computed once,

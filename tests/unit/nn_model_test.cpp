@@ -191,6 +191,17 @@ TEST_CASE("self attention mixes the values of each head", "[nn]") {
   check_near(network.infer({tensor({1, 2, 2}, {1, 2, 3, 4})}).data, {1, 12, 2, 13});
 }
 
+TEST_CASE("self attention takes a mask", "[nn]") {
+  Network network("x: f32[1, 3, 2], seen: bool[1, 1, 3]",
+                  "y = self_attention(x, heads=2, mask=seen)");
+  network["self_attention_1.dense_1.w"] = {0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 1};
+  network["self_attention_1.dense_1.b"] = {0, 0, 0, 0, 0, 10};
+  network["self_attention_1.dense_2.w"] = {1, 0, 0, 1};
+  Tensor seen{{DType::boolean, {1, 1, 3}}, {1, 0, 1}};
+  check_near(network.infer({tensor({1, 3, 2}, {1, 2, 100, 100, 3, 4}), seen}).data,
+             {2, 13, 2, 13, 2, 13});
+}
+
 TEST_CASE("an embedding looks rows up", "[nn]") {
   Network network("ids: i32[3]", "y = embedding(ids, 2, 2)");
   network["embedding_1.w"] = {1, 2, 3, 4};

@@ -145,6 +145,28 @@ TEST_CASE("plain Attention is one op", "[onnx]") {
   CHECK(module.function(kInfer).ops[0].code == Opcode::attention);
 }
 
+TEST_CASE("masked Attention of shared keys is one op", "[onnx]") {
+  auto imported = [](DType mask, const Attributes& attributes) {
+    ModelParts parts{
+        {value_info("q", DType::f32, {1, 4, 3, 2}), value_info("k", DType::f32, {1, 2, 5, 2}),
+         value_info("v", DType::f32, {1, 2, 5, 2}), value_info("m", mask, {3, 5})},
+        {},
+        {node("Attention", {"q", "k", "v", "m"}, {"y"}, attributes)},
+        {"y"},
+        23};
+    return onnx::import_model(model(parts), {});
+  };
+  for (DType mask : {DType::f32, DType::boolean}) {
+    Module module = imported(mask, {});
+    const Op& op = module.function(kInfer).ops.back();
+    CHECK(op.code == Opcode::attention);
+    CHECK(op.operands.size() == 4);
+  }
+  // ONNX counts positions from the first key: not those that are causal here.
+  Module causal = imported(DType::boolean, {kCausal});
+  CHECK_FALSE(causal.function(kInfer).ops.back().attrs.flag("causal"));
+}
+
 TEST_CASE("Attention that cannot be", "[onnx]") {
   auto error = [](const std::vector<Size>& k, const Attributes& attributes) {
     return import_error(

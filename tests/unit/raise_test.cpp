@@ -206,3 +206,125 @@ TEST_CASE("raise: attention", "[raise]") {
   Module other = attention(heads + "  %p = softmax(%scores) {axis=2}\n" + rest);
   CHECK(other.functions[0].ops.back().code == Opcode::dot);
 }
+
+namespace {
+
+// What simplify and raise make of softmax(scores) v, where `ops` make %masked of %s, the scores of
+// 5 queries and 6 keys of two batches of three heads; checked to compute the same.
+Module raised_attention(const std::string& ops, const std::string& parameters = "",
+                        const std::string& weights = "  %p = softmax(%masked) {axis=3}\n") {
+  Module module = parsed(
+      "module @m\nentry @f(%q: f32[2,3,5,4], %k: f32[2,3,6,4], %v: f32[2,3,6,7]" + parameters +
+      ") {\nforward:\n"
+      "  %product = dot(%q, %k) {batch_a=[0,1], batch_b=[0,1], sum_a=[3], sum_b=[3]}\n"
+      "  %root = constant() {dtype=f32, shape=[2,3,5,6], value=2.0}\n"
+      "  %s = div(%product, %root)\n" +
+      ops + weights +
+      "  %r = dot(%p, %v) {batch_a=[0,1], batch_b=[0,1], sum_a=[3], sum_b=[2]}\n"
+      "  return r=%r\n}\n");
+  Module after = raise(simplify(module, Options{}), Options{});
+  verify(after);
+  CHECK(first_difference(module, after) == std::nullopt);
+  return after;
+}
+
+std::string whole(const std::string& name, double value) {
+  return constant(name, value, "[2,3,5,6]");
+}
+
+// Whether key <= query + offset, as exporters' masks read: [1,1,5,6] repeated.
+std::string past(int offset) {
+  return "  %key = iota() {axis=1, dtype=i32, shape=[5,6]}\n"
+         "  %row = iota() {axis=0, dtype=i32, shape=[5,6]}\n"
+         "  %more = constant() {dtype=i32, shape=[5,6], value=" +
+         std::to_string(offset) +
+         ".0}\n  %last = add(%row, %more)\n  %square = less_equal(%key, %last)\n"
+         "  %four = reshape(%square) {shape=[1,1,5,6]}\n"
+         "  %flat = reshape(%four) {shape=[5,6]}\n"
+         "  %seen = broadcast(%flat) {axes=[2,3], shape=[2,3,5,6]}\n";
+}
+
+const Op& last_op(const Module& module) {
+  return module.functions[0].ops.back();
+}
+
+bool is_attention(const Module& module, bool causal, size_t operands) {
+  const Op& op = last_op(module);
+  return op.code == Opcode::attention && op.attrs.flag("causal") == causal &&
+         op.attrs.real("scale") == 0.5 && op.operands.size() == operands;
+}
+
+}  // namespace
+
+TEST_CASE("raise: attention that hides the future", "[raise]") {
+  // Where(bias, scores, -1e4 or the lowest number), and masked_fill.
+  for (double number : {-1e4, -3.4028234663852886e38})
+    CHECK(is_attention(
+        raised_attention(past(1) + whole("low", number) + "  %masked = select(%seen, %s, %low)\n"),
+        true, 3));
+  CHECK(is_attention(raised_attention(past(1) + whole("low", -HUGE_VAL) +
+                                      "  %hidden = logical_not(%seen)\n"
+                                      "  %masked = select(%hidden, %low, %s)\n"),
+                     true, 3));
+  // Numbers to be added, in either order.
+  std::string numbers = past(1) + whole("low", -HUGE_VAL) + whole("zero", 0) +
+                        "  %bias = select(%seen, %zero, %low)\n";
+  CHECK(is_attention(raised_attention(numbers + "  %masked = add(%s, %bias)\n"), true, 3));
+  CHECK(is_attention(raised_attention(numbers + "  %masked = add(%bias, %s)\n"), true, 3));
+  // Another diagonal is a mask like any other; with -1e4 it is none, as rows may be empty.
+  CHECK(is_attention(
+      raised_attention(past(0) + whole("low", -3e38) + "  %masked = select(%seen, %s, %low)\n"),
+      false, 4));
+  CHECK(last_op(raised_attention(past(0) + whole("low", -1e4) +
+                                 "  %masked = select(%seen, %s, %low)\n"))
+            .code == Opcode::dot);
+}
+
+TEST_CASE("raise: attention with a mask", "[raise]") {
+  const std::string bias = ", %bias: f32[2,1,1,6]";
+  const std::string wide =
+      "  %two = reshape(%bias) {shape=[2,6]}\n"
+      "  %wide = broadcast(%two) {axes=[0,3], shape=[2,3,5,6]}\n";
+  Module added = raised_attention(wide + "  %masked = add(%s, %wide)\n", bias);
+  REQUIRE(is_attention(added, false, 4));
+  CHECK(added.functions[0].type(last_op(added).operand(3)).dims == Dims{2, 1, 1, 6});
+  // The future is hidden and a mask added: one mask.
+  CHECK(is_attention(raised_attention(wide + past(1) + whole("low", -3e38) +
+                                          "  %kept = select(%seen, %s, %low)\n"
+                                          "  %masked = add(%kept, %wide)\n",
+                                      bias),
+                     false, 4));
+  const std::string choice = ", %see: bool[5,6]";
+  const std::string chosen = "  %seen = broadcast(%see) {axes=[2,3], shape=[2,3,5,6]}\n" +
+                             whole("low", -3e38) + "  %masked = select(%seen, %s, %low)\n";
+  CHECK(is_attention(raised_attention(chosen, choice), false, 4));
+  // Rows without keys become 0.
+  const std::string safe = "  %w = softmax(%masked) {axis=3}\n  %no = is_nan(%w)\n" +
+                           whole("zero", 0) + "  %p = select(%no, %zero, %w)\n";
+  const std::string infinite = "  %seen = broadcast(%see) {axes=[2,3], shape=[2,3,5,6]}\n" +
+                               whole("low", -HUGE_VAL) + whole("none", 0) +
+                               "  %bias = select(%seen, %none, %low)\n  %masked = add(%s, %bias)\n";
+  CHECK(is_attention(raised_attention(infinite, choice, safe), false, 4));
+  // What hides nothing but itself is no mask.
+  CHECK(last_op(raised_attention(whole("low", -1e3) +
+                                     "  %seen = broadcast(%see) {axes=[2,3], shape=[2,3,5,6]}\n"
+                                     "  %masked = select(%seen, %s, %low)\n",
+                                 choice))
+            .code == Opcode::dot);
+}
+
+TEST_CASE("raise: attention whose keys and values several heads share", "[raise]") {
+  std::string text =
+      "module @m\nentry @f(%q: f32[2,6,5,4], %k: f32[2,3,6,4], %v: f32[2,3,6,7]) {\nforward:\n"
+      "  %k5 = broadcast(%k) {axes=[0,1,3,4], shape=[2,3,2,6,4]}\n"
+      "  %v5 = broadcast(%v) {axes=[0,1,3,4], shape=[2,3,2,6,7]}\n"
+      "  %ks = reshape(%k5) {shape=[2,6,6,4]}\n  %vs = reshape(%v5) {shape=[2,6,6,7]}\n"
+      "  %s = dot(%q, %ks) {batch_a=[0,1], batch_b=[0,1], sum_a=[3], sum_b=[3]}\n"
+      "  %p = softmax(%s) {axis=3}\n"
+      "  %r = dot(%p, %vs) {batch_a=[0,1], batch_b=[0,1], sum_a=[3], sum_b=[2]}\n"
+      "  return r=%r\n}\n";
+  Module module = parsed(text), after = raise(simplify(module, Options{}), Options{});
+  CHECK(first_difference(module, after) == std::nullopt);
+  REQUIRE(after.functions[0].ops.size() == 1);
+  CHECK(last_op(after).code == Opcode::attention);
+}

@@ -1,4 +1,4 @@
-// Attention: one composite where nothing but the future is masked; else its parts.
+// Attention: one composite where nothing is wanted of its inside; else its parts.
 #include <cmath>
 
 #include "compiler/import/onnx/node_shapes.h"
@@ -176,6 +176,19 @@ ValueId given_mask(NodeContext& c, const Heads& h) {
   return c.b.reshape(c.tensor(kMask), dims);
 }
 
+// The same where it hides the keys that it does not name.
+ValueId padded_mask(NodeContext& c, const Heads& h) {
+  ValueId mask = given_mask(c, h);
+  Dims dims = c.b.dims(mask);
+  if (dims[3] == h.keys || (dims[3] == 1 && c.opset < 24))
+    return mask;
+  bool has_numbers = c.dtype(kMask) != DType::boolean;
+  return c.b.op(Opcode::pad, {mask},
+                {{"high", Dims{0, 0, 0, h.keys - dims[3]}},
+                 {"low", Dims(4, 0)},
+                 {"value", has_numbers ? -HUGE_VAL : 0.0}});
+}
+
 // Scores with the numbers of a mask added, where there is one, and which of them count.
 struct Masked {
   ValueId scores;
@@ -276,19 +289,55 @@ ValueId in_parts(NodeContext& c, const Heads& h, const Settings& s) {
   return b.reshape(y, {h.batch, h.heads, h.queries, b.dims(v)[3]});
 }
 
-bool is_plain(NodeContext& c, const Heads& h, const Settings& s) {
-  bool only_causal = !c.has(kMask) && !c.has(kLengths) && s.left < 0 && s.right < 0;
-  bool at_the_end = !s.causal || h.keys - h.queries == h.past;
-  return only_causal && at_the_end && !is_small(c) && h.heads == h.kv_heads && s.softcap == 0 &&
-         !c.wants(3) && s.precision == c.dtype(kQuery) && c.b.type(h.v).dtype == c.dtype(kQuery);
+bool can_be_whole(NodeContext& c, const Heads& h, const Settings& s) {
+  return !is_small(c) && s.softcap == 0 && !c.wants(3) && s.precision == c.dtype(kQuery) &&
+         c.b.type(h.v).dtype == c.dtype(kQuery);
+}
+
+// Whether nothing but what comes behind a query is hidden by other inputs than the mask.
+bool hides_future(NodeContext& c, const Heads& h, const Settings& s) {
+  return s.causal && !c.has(kLengths) && s.left < 0 && s.right < 0 && h.keys - h.queries == h.past;
+}
+
+// One number or truth per score, as far as they differ.
+struct WholeMask {
+  std::optional<ValueId> mask;
+  bool causal = false;
+};
+
+WholeMask whole_mask(NodeContext& c, const Heads& h, const Settings& s) {
+  Builder& b = c.b;
+  if (hides_future(c, h, s))
+    return {c.has(kMask) ? std::optional(padded_mask(c, h)) : std::nullopt, true};
+  std::optional<ValueId> seen = Mask(c, h, s).seen();
+  if (!c.has(kMask))
+    return {seen};
+  ValueId mask = padded_mask(c, h);
+  if (!seen)
+    return {mask};
+  Dims joint = b.dims(mask), other = b.dims(*seen);
+  for (size_t i = 0; i < joint.size(); ++i)
+    joint[i] = std::max(joint[i], other[i]);
+  mask = b.broadcast_to(mask, joint);
+  seen = b.broadcast_to(*seen, joint);
+  bool has_numbers = c.dtype(kMask) != DType::boolean;
+  return {has_numbers ? b.select(*seen, mask, b.constant_like(mask, -HUGE_VAL))
+                      : b.op(Opcode::logical_and, {*seen, mask})};
+}
+
+ValueId as_whole(NodeContext& c, const Heads& h, const Settings& s) {
+  Builder& b = c.b;
+  WholeMask mask = whole_mask(c, h, s);
+  std::vector<ValueId> operands = {h.q, h.k, h.v};
+  if (mask.mask)
+    operands.push_back(*mask.mask);
+  return b.op(Opcode::attention, operands, {{"causal", mask.causal}, {"scale", s.scale}});
 }
 
 void attention_node(NodeContext& c) {
   Heads h = read_heads(c);
   Settings s = read_settings(c, h);
-  ValueId y = is_plain(c, h, s) ? c.b.op(Opcode::attention, {h.q, h.k, h.v},
-                                         {{"causal", s.causal}, {"scale", s.scale}})
-                                : in_parts(c, h, s);
+  ValueId y = can_be_whole(c, h, s) ? as_whole(c, h, s) : in_parts(c, h, s);
   if (h.joined) {
     Dims dims = c.b.dims(y);
     y = c.b.reshape(c.b.transpose(y, {0, 2, 1, 3}), {dims[0], dims[2], dims[1] * dims[3]});

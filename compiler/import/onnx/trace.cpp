@@ -18,6 +18,43 @@ auto control_order(std::string_view name) {
   return std::find(kControls.begin(), kControls.end(), name);
 }
 
+// The two numbers of a constant mask of causal attention, which tells keys up to a query's own,
+// counted from the end, from later ones.
+struct CausalMask {
+  double seen = 0, hidden = 0;
+};
+
+std::optional<CausalMask> causal_mask(const Constant& constant) {
+  const Dims& dims = constant.type.dims;
+  int64_t queries = dims.size() < 2 ? 0 : dims[dims.size() - 2];
+  int64_t keys = queries == 0 ? 0 : dims.back();
+  if (queries < 2 || keys < queries || constant.type.elements() != queries * keys)
+    return std::nullopt;
+  std::vector<double> values = numbers_of(constant);
+  CausalMask mask{values.front(), values[static_cast<size_t>(keys - queries + 1)]};
+  for (int64_t query = 0; query < queries; ++query)
+    for (int64_t key = 0; key < keys; ++key)
+      if (values[static_cast<size_t>(query * keys + key)] !=
+          (key <= query + keys - queries ? mask.seen : mask.hidden))
+        return std::nullopt;
+  return mask.seen == mask.hidden ? std::nullopt : std::optional(mask);
+}
+
+// From positions: nothing to be kept in memory, and `raise` knows what it means.
+ValueId from_positions(Builder& b, const Type& type, const CausalMask& mask) {
+  Dims square = {type.dims[type.dims.size() - 2], type.dims.back()};
+  auto position = [&](int64_t axis) {
+    return b.op(Opcode::iota, {}, {{"axis", axis}, {"dtype", DType::i32}, {"shape", square}});
+  };
+  ValueId query = b.shift(position(0), static_cast<double>(square[1] - square[0]));
+  ValueId seen = b.op(Opcode::less_equal, {position(1), query});
+  if (type.dtype == DType::boolean)
+    return b.reshape(mask.seen != 0 ? seen : b.op(Opcode::logical_not, {seen}), type.dims);
+  Type numbers{type.dtype, square};
+  return b.reshape(b.select(seen, b.constant(numbers, mask.seen), b.constant(numbers, mask.hidden)),
+                   type.dims);
+}
+
 }  // namespace
 
 Trace::Trace(Import& shared, std::string_view entry) : import(shared) {
@@ -58,6 +95,9 @@ ValueId Trace::tensor(const ImportValue& value) {
     entry->second = b.parameter(constant.type, ir_name(value.name));
   } else if (number) {
     entry->second = b.constant(constant.type, *number);
+    b.set_name(entry->second, ir_name(value.name));
+  } else if (std::optional<CausalMask> mask = causal_mask(constant)) {
+    entry->second = from_positions(b, constant.type, *mask);
     b.set_name(entry->second, ir_name(value.name));
   } else {
     entry->second = state(value, Role::buffer);

@@ -61,8 +61,8 @@ class Trace {
   ValueId control(std::string_view name);
   int64_t next_stream() { return streams_++; }  // numbers the random ops of the entry
 
-  // The value as a tensor of the function. A constant of one number becomes an op; others, and
-  // weights, state.
+  // The value as a tensor of the function. A constant of one number, or of two that hide the future
+  // from attention, becomes ops; others, and weights, state.
   ValueId tensor(const ImportValue& value);
   // The value as state, whatever it is; only of constants and weights.
   ValueId state(const ImportValue& value, Role role);
