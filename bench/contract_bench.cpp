@@ -1,8 +1,9 @@
 // Products and convolutions against the FMA peak of this machine, one thread:
-//   contract_bench [dot|dense|few|lenet|resnet|'dot(f32[64,64], f32[64,64]) {...}'] ...
+//   contract_bench [dot|dense|few|lenet|resnet50|...|'dot(f32[64,64], f32[64,64]) {...}'] ...
 //   dot    products as such: A and B each as they are and transposed
 //   dense  forward, data gradient and weight gradient of the layers of mlp, deep_mlp, gpt and lstm
 //   few    few rows, columns or products; batches of them as in attention; matrix times vector
+//   lenet, resnet50 and others: the three ops of each convolution (convolution_cases.h)
 // Time is the thread's own, the best of many calls, between which the peak is measured again and
 // again: a busy machine disturbs little, and a clock that changes hardly more.
 #include <fmt/format.h>
@@ -13,11 +14,13 @@
 #include <chrono>
 #include <cstdio>
 #include <ctime>
+#include <map>
 #include <memory>
 #include <new>
 #include <string>
 #include <vector>
 
+#include "bench/convolution_cases.h"
 #include "compiler/codegen/codegen.h"
 #include "compiler/codegen/target.h"
 #include "compiler/lower/contract_schedule.h"
@@ -60,28 +63,6 @@ std::string attention(int64_t m, int64_t n, int64_t k, int64_t sum_a, int64_t su
   return fmt::format(
       "dot(f32[24,{}], f32[24,{}]) {{batch_a=[0], batch_b=[0], sum_a=[{}], sum_b=[{}]}}", a, b,
       sum_a, sum_b);
-}
-
-struct Layer {
-  int64_t batch, inputs, outputs, size, kernel, stride, pad;
-};
-
-// The convolution and its gradients.
-std::vector<std::string> convolutions(const Layer& c) {
-  int64_t out = (c.size + 2 * c.pad - c.kernel) / c.stride + 1;
-  std::string x = to_string(Type{DType::f32, {c.batch, c.inputs, c.size, c.size}});
-  std::string w = to_string(Type{DType::f32, {c.outputs, c.inputs, c.kernel, c.kernel}});
-  std::string y = to_string(Type{DType::f32, {c.batch, c.outputs, out, out}});
-  auto attrs = [&](const std::string& size) {
-    return fmt::format(
-        "{{dilation=[1,1], groups=1, high=[{0},{0}], low=[{0},{0}], {1}stride=[{2},{2}]}}", c.pad,
-        size, c.stride);
-  };
-  return {fmt::format("conv({}, {}) {}", x, w, attrs("")),
-          fmt::format("conv_data_gradient({}, {}) {}", y, w,
-                      attrs(fmt::format("size=[{0},{0}], ", c.size))),
-          fmt::format("conv_weight_gradient({}, {}) {}", x, y,
-                      attrs(fmt::format("size=[{0},{0}], ", c.kernel)))};
 }
 
 void append(std::vector<std::string>& to, const std::vector<std::string>& more) {
@@ -131,21 +112,14 @@ std::vector<std::string> cases_named(const std::string& name) {
                      product(m, n, k, true, false)});
     append(cases, {attention(256, 256, 64, 2, 2), attention(256, 64, 256, 2, 1),
                    attention(256, 64, 256, 1, 1)});
-  } else if (name == "lenet") {
-    append(cases, convolutions({64, 1, 32, 28, 5, 1, 2}));
-    cases.erase(cases.begin() + 1);  // nobody asks for the gradient of the images
-    append(cases, convolutions({64, 32, 64, 14, 5, 1, 2}));
+  }
+  append(cases, bench::convolution_cases(name));
+  if (name == "lenet")
     append(cases, {product(64, 256, 3136, false, true), product(64, 3136, 256, false, false),
                    product(256, 3136, 64, true, false), product(64, 10, 256, false, true),
                    product(64, 256, 10, false, false), product(10, 256, 64, true, false)});
-  } else if (name == "resnet") {
-    for (const Layer& layer : {Layer{32, 16, 16, 28, 3, 1, 1}, Layer{32, 16, 32, 28, 3, 2, 1},
-                               Layer{32, 32, 32, 14, 3, 1, 1}, Layer{32, 32, 64, 14, 3, 2, 1},
-                               Layer{32, 64, 64, 7, 3, 1, 1}, Layer{32, 16, 32, 28, 1, 2, 0}})
-      append(cases, convolutions(layer));
-  } else {
+  if (cases.empty())
     cases.push_back(name);
-  }
   return cases;
 }
 
@@ -256,8 +230,12 @@ std::string layout_of(const std::string& text) {
   return fmt::format("{}{} ", a ? 'T' : 'N', b ? 'T' : 'N');
 }
 
+struct Total {
+  double flops = 0, seconds = 0, ideal = 0;
+};
+
 void measure_all(const std::vector<std::string>& cases, const Target& target) {
-  double all_flops = 0, all_seconds = 0, all_ideal = 0;
+  std::map<std::string, Total> totals;  // by the op's name
   for (const std::string& text : cases) {
     Compiled compiled = compile(text, target);
     std::string_view missing = missing_cpu_feature(compiled.code->get()->cpu_features);
@@ -266,15 +244,18 @@ void measure_all(const std::vector<std::string>& cases, const Target& target) {
     double ideal = compiled.flops / best.peak;
     fmt::print("{:>9.1f} us {:>6.1f} GFLOP/s {:>5.1f} % of {:.0f}, compiled in {:>4.0f} ms: {}{}\n",
                1e6 * best.seconds, 1e-9 * compiled.flops / best.seconds, 100 * ideal / best.seconds,
-               1e-9 * best.peak, compiled.milliseconds, layout_of(text),
-               text.substr(0, text.find(')') + 1));
+               1e-9 * best.peak, compiled.milliseconds, layout_of(text), bench::short_name(text));
     std::fflush(stdout);
-    all_flops += compiled.flops;
-    all_seconds += best.seconds;
-    all_ideal += ideal;
+    for (const std::string& name : {text.substr(0, text.find('(')), std::string("in all")}) {
+      totals[name].flops += compiled.flops;
+      totals[name].seconds += best.seconds;
+      totals[name].ideal += ideal;
+    }
   }
-  fmt::print("{:>9.1f} us {:>6.1f} GFLOP/s {:>5.1f} % in all\n", 1e6 * all_seconds,
-             1e-9 * all_flops / all_seconds, 100 * all_ideal / all_seconds);
+  for (const auto& [name, total] : totals)
+    if (totals.size() > 2 || name == "in all")
+      fmt::print("{:>9.1f} us {:>6.1f} GFLOP/s {:>5.1f} % {}\n", 1e6 * total.seconds,
+                 1e-9 * total.flops / total.seconds, 100 * total.ideal / total.seconds, name);
 }
 
 }  // namespace
