@@ -363,7 +363,9 @@ class Chooser {
       limit = std::max<int64_t>(32, std::min(limit, all_rows * tasks / (2 * threads_)));
     if (s_.row_loop >= 0) {
       auto l = static_cast<size_t>(s_.row_loop);
-      s_.row_parts = ceil_div(nest_.loops[l].extent, limit);
+      // A weight gradient sums all taps while its pixels are at hand.
+      int64_t taps = sums_pixels() ? all_rows / nest_.loops[l].extent : 1;
+      s_.row_parts = ceil_div(nest_.loops[l].extent * std::min(taps, limit / kFewRows + 1), limit);
       s_.blocks[l] = ceil_div(nest_.loops[l].extent, s_.row_parts);
       limit /= s_.blocks[l];
     }

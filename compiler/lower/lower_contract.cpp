@@ -30,6 +30,7 @@ int64_t ceil_div(int64_t x, int64_t y) {
 
 // A fork and a join cost about this many steps of a vector multiplication.
 constexpr int64_t kParallelSteps = 8000;
+constexpr int64_t kMostFixedTaps = 3, kFewPixels = 8;
 
 class TileLowering {
  public:
@@ -257,30 +258,55 @@ class TileLowering {
   }
 
   // All rows of what is staged, tile by tile. `at` counts from the block's start.
-  void lower_rows() {
-    std::vector<Scalar> at(nest_.loops.size(), builder_.index(0));
-    size_t opened = 0;
-    for (size_t l = 0; l < nest_.result_loops; ++l)
-      if (is_row(l) && l != row_ && block_.size[l] > 1) {
-        at[l] = builder_.begin_for(LoopKind::serial, block_.size[l])[0];
-        ++opened;
+  void lower_rows() { lower_rows(0, std::vector<Scalar>(nest_.loops.size(), builder_.index(0))); }
+
+  // Row loops from l on; `at` where those before are.
+  void lower_rows(size_t l, std::vector<Scalar> at) {
+    while (l < nest_.result_loops && (!is_row(l) || l == row_ || block_.size[l] == 1))
+      ++l;
+    if (l == nest_.result_loops) {
+      lower_row_panels(std::move(at));
+    } else if (fixes_taps(l)) {
+      for (int64_t i = 0; i < block_.size[l]; ++i) {
+        at[l] = builder_.index(i);
+        lower_rows(l + 1, at);
       }
+    } else {
+      at[l] = builder_.begin_for(LoopKind::serial, block_.size[l])[0];
+      lower_rows(l + 1, at);
+      builder_.end_for();
+    }
+  }
+
+  // Whether each iteration gets code of its own, with a constant number of taps to sum over: where
+  // a loop over so few pixels, as in a weight gradient of a small map, ends too often to be
+  // predicted.
+  bool fixes_taps(size_t l) const {
+    auto axis = std::find_if(tap_axes_.begin(), tap_axes_.end(),
+                             [&](const TapAxis& taps) { return taps.result_loop == l; });
+    if (axis == tap_axes_.end() || nest_.contraction.operand_indices[a_][axis->axis].divisor != 1)
+      return false;
+    size_t summed = axis->summed_loop;
+    return block_.size[l] == nest_.loops[l].extent && block_.size[l] <= kMostFixedTaps &&
+           block_.size[summed] == nest_.loops[summed].extent && block_.size[summed] <= kFewPixels &&
+           nest_.loops[summed].extent > block_.size[l];
+  }
+
+  void lower_row_panels(std::vector<Scalar> at) {
     if (row_ == nest_.loops.size()) {
       lower_tile(at, 1);
-    } else {
-      int64_t rows = block_.size[row_];
-      for (const Segment& panel : segments(rows, ceil_div(rows, s_.rows))) {
-        Scalar i = panel.count > 1 ? builder_.begin_for(LoopKind::serial, panel.count)[0]
-                                   : builder_.index(0);
-        at[row_] =
-            builder_.add(builder_.index(panel.start), builder_.mul(i, builder_.index(panel.size)));
-        lower_tile(at, panel.size);
-        if (panel.count > 1)
-          builder_.end_for();
-      }
+      return;
     }
-    for (; opened > 0; --opened)
-      builder_.end_for();
+    int64_t rows = block_.size[row_];
+    for (const Segment& panel : segments(rows, ceil_div(rows, s_.rows))) {
+      Scalar i = panel.count > 1 ? builder_.begin_for(LoopKind::serial, panel.count)[0]
+                                 : builder_.index(0);
+      at[row_] =
+          builder_.add(builder_.index(panel.start), builder_.mul(i, builder_.index(panel.size)));
+      lower_tile(at, panel.size);
+      if (panel.count > 1)
+        builder_.end_for();
+    }
   }
 
   Scalar address(Scalar base, const std::vector<int64_t>& step, const std::vector<Scalar>& at) {
@@ -312,9 +338,16 @@ class TileLowering {
     starts[0] = builder_.add(starts[0], builder_.mul(index, builder_.index(stride)));
     starts[1] =
         builder_.add(starts[1], builder_.mul(taps.first, builder_.index(access_[b_].step[l])));
-    tile.loops.push_back({ceil_div(block_.size[l], taps.stride), taps.index_step * stride,
-                          taps.stride * access_[b_].step[l], true});
-    counts.push_back(taps.count);
+    loop::TileLoop walk{ceil_div(block_.size[l], taps.stride), taps.index_step * stride,
+                        taps.stride * access_[b_].step[l], true};
+    std::optional<int64_t> count = builder_.constant_of(taps.count);
+    if (count && *count > 0) {
+      walk.extent = *count;
+      walk.counted = false;
+    } else {
+      counts.push_back(taps.count);
+    }
+    tile.loops.push_back(walk);
     return true;
   }
 

@@ -118,6 +118,16 @@ constexpr const char* kWeightGradient =
     "conv_weight_gradient(f32[4,12,14,14], f32[4,40,14,14]) {dilation=[1,1], groups=1, "
     "high=[2,2], low=[2,2], size=[5,5], stride=[1,1]}";
 
+// Channels last: rows are images, or channels that are copied.
+constexpr const char* kConvLast =
+    "conv(f32[7,9,9,12], f32[40,12,3,3]) {channels_last=true, dilation=[1,1], groups=1, "
+    "high=[1,1], low=[1,1], stride=[1,1]}";
+constexpr const char* kStridedDataGradientLast =
+    "conv_data_gradient(f32[7,5,5,40], f32[40,20,3,3]) {channels_last=true, dilation=[1,1], "
+    "groups=1, high=[1,1], low=[1,1], size=[9,9], stride=[2,2]}";
+constexpr const char* kWeightGradientLast =
+    "conv_weight_gradient(f32[4,7,7,72], f32[4,7,7,40]) {channels_last=true, dilation=[1,1], "
+    "groups=1, high=[1,1], low=[1,1], size=[3,3], stride=[1,1]}";
 }  // namespace
 
 TEST_CASE("contractions compute natively what they evaluate to", "[native][contract]") {
@@ -179,7 +189,8 @@ TEST_CASE("blocks of a matrix unit never change a bit", "[native][contract]") {
 }
 
 TEST_CASE("threads, tiles and blocks never change a bit of a contraction", "[native][contract]") {
-  for (const char* example : {kProduct, kConv, kDataGradient, kWeightGradient}) {
+  for (const char* example : {kProduct, kConv, kDataGradient, kWeightGradient, kConvLast,
+                              kStridedDataGradientLast, kWeightGradientLast}) {
     CAPTURE(example);
     Function entry = entry_of(example, Fused::nothing);
     std::vector<Tensor> arguments = rough_arguments(entry);
@@ -218,8 +229,25 @@ TEST_CASE("going over panels of rows never changes a bit", "[native][contract]")
               }) == bits);
 }
 
+TEST_CASE("padding that is skipped adds what padding in memory adds", "[native][contract]") {
+  for (const char* example : {kConvLast, kStridedDataGradientLast, kWeightGradientLast}) {
+    CAPTURE(example);
+    Function entry = entry_of(example, Fused::epilogue);
+    std::vector<Tensor> arguments = rough_arguments(entry);
+    auto in_memory = [](ContractSchedule& s) {
+      REQUIRE(s.skip_padding);
+      s.skip_padding = false;
+      s.stage_a = true;
+      s.staged_rows = 0;
+    };
+    CHECK(run_with(entry, arguments, 1, in_memory) ==
+          run_with(entry, arguments, 1, [](ContractSchedule&) {}));
+  }
+}
+
 TEST_CASE("what limits scratch never changes a bit", "[native][contract]") {
-  for (const char* example : {kProduct, kManyColumns, kConv, kDataGradient, kWeightGradient}) {
+  for (const char* example : {kProduct, kManyColumns, kConv, kDataGradient, kWeightGradient,
+                              kConvLast, kStridedDataGradientLast, kWeightGradientLast}) {
     CAPTURE(example);
     Function entry = entry_of(example, Fused::epilogue);
     std::vector<Tensor> arguments = rough_arguments(entry);
@@ -260,8 +288,8 @@ TEST_CASE("sums wait for the next pass in scratch or in the result", "[native][c
 
 TEST_CASE("no tile spills in a loop", "[native][contract]") {
   for (const char* cpu : {"x86-64-v4", "x86-64-v3"})
-    for (const char* example :
-         {kProduct, kWideWeights, kManyColumns, kFewColumns, kConv, kDataGradient, kWeightGradient}) {
+    for (const char* example : {kProduct, kWideWeights, kManyColumns, kFewColumns, kConv,
+                                kDataGradient, kWeightGradient, kConvLast, kWeightGradientLast}) {
       CAPTURE(cpu, example);
       CodegenOptions options = test::codegen_options(cpu);
       Module module = test::planned_module(entry_of(example, Fused::nothing), options);
