@@ -6,6 +6,12 @@
 // Rows share nothing, so all passes of a row (or of a few columns, where the last axis is kept: the
 // lanes) follow each other while the row is in cache. Only where the tree cuts rows into chunks is
 // each pass a loop over all chunks, whose values meet in the workspace.
+//
+// Where there are many columns of many elements, a few of them are no run of memory: then a pass
+// sweeps over a band of columns, some elements of each column at a time, and keeps its sums in
+// scratch memory.
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "compiler/lower/iteration_space.h"
@@ -32,7 +38,8 @@ class ReduceLowering {
         b_(kernel_),
         values_(function, b_),
         numbers_(tree_.groups.size()),
-        rows_(plan_.folds.size()) {
+        rows_(plan_.folds.size()),
+        sweeps_(sweeps_columns()) {
     for (size_t f = 0; f < plan_.folds.size(); ++f)
       values_.define(plan_.folds[f].result,
                      [this, f](const Position& position) { return row_value(f, position); });
@@ -301,7 +308,9 @@ class ReduceLowering {
 
   void run_columns() {
     int64_t columns = tree_.groups.back().extent(), block = columns;
-    if (parallel_)
+    if (sweeps_)
+      block = std::min(columns, band_columns());
+    else if (parallel_)
       block = std::min(columns, 4 * lanes_);
     int64_t whole = columns / block;
     run_column_blocks(0, whole, block);
@@ -319,8 +328,12 @@ class ReduceLowering {
     for (size_t i = 0; i + 1 < kept.size(); ++i)
       numbers_[kept[i]] = tasks[i];
     Scalar start = b_.add(b_.index(begin), b_.mul(tasks.back(), b_.index(block)));
-    begin_columns(start, block);
-    run_passes();
+    if (sweeps_) {
+      sweep_passes({start, block});
+    } else {
+      begin_columns(start, block);
+      run_passes();
+    }
     end_loops();
   }
 
@@ -329,6 +342,156 @@ class ReduceLowering {
     numbers_.back() = start;
     if (count > 1)
       numbers_.back() = b_.add(start, b_.begin_for(LoopKind::vector, count, {}, {}, "j")[0]);
+  }
+
+  // ---- Bands of columns.
+
+  struct Band {
+    Scalar start;
+    int64_t columns = 0;
+  };
+
+  // Columns of which one vector after the other would be read from places far apart, in data that
+  // the nearest cache does not hold.
+  bool sweeps_columns() const {
+    constexpr int64_t kLeastBytes = 512 << 10, kLeastElements = 16;
+    if (tree_.lanes_reduce || tree_.reduced().size() != 1)
+      return false;
+    const Type& type = function_.type(plan_.folds[0].operand);
+    return tree_.groups.back().extent() > 4 * lanes_ &&
+           tree_.groups[tree_.reduced()[0]].extent() >= kLeastElements &&
+           element_count(plan_.domain) * byte_size(type.dtype) >= kLeastBytes;
+  }
+
+  // A band's sums stay in the nearest cache; there are bands enough for many threads.
+  int64_t band_columns() const {
+    constexpr int64_t kMostColumns = 1024, kBands = 16;
+    int64_t columns = tree_.groups.back().extent(), unit = 4 * lanes_;
+    int64_t part = parallel_ ? (columns + kBands - 1) / kBands : columns;
+    return std::min(kMostColumns, (part + unit - 1) / unit * unit);
+  }
+
+  // How many elements of a column are visited for one load and store of its sums: fewer where the
+  // body is long, which stands in the code as often.
+  int64_t elements_at_once() const {
+    return function_.ops.size() <= 24 ? 8 : function_.ops.size() <= 60 ? 4 : 2;
+  }
+
+  // A scratch buffer of one element per column of the widest band.
+  uint32_t column_buffer(const std::string& name, DType dtype) {
+    auto [known, fresh] = column_buffers_.try_emplace(name);
+    if (fresh)
+      known->second = b_.add_buffer({name, loop::Space::scratch, dtype,
+                                     std::min(band_columns(), tree_.groups.back().extent())});
+    return known->second;
+  }
+
+  uint32_t sum_buffer(size_t fold, int64_t strand) {
+    const std::string& name = function_[plan_.folds[fold].result].name;
+    return column_buffer(fmt::format("{}.sum.{}.{}", name, fold, strand),
+                         plan_.folds[fold].sum_dtype);
+  }
+
+  uint32_t total_buffer(size_t fold) {
+    ValueId value = plan_.folds[fold].result;
+    return column_buffer(fmt::format("{}.all.{}", function_[value].name, fold),
+                         function_.type(value).dtype);
+  }
+
+  // Calls body(column in the band) in a vector loop over its columns.
+  template <typename Body>
+  void over_columns(const Band& band, Body body) {
+    Scalar column = b_.begin_for(LoopKind::vector, band.columns, {}, {}, "j")[0];
+    numbers_.back() = b_.add(band.start, column);
+    enter_row();
+    body(column);
+    b_.end_for();
+  }
+
+  // One pass over a part of the columns' elements. `finish` gets the folds' values of each column.
+  template <typename Load, typename Finish>
+  void sweep(int64_t pass, const Band& band, const Chunk& chunk, Load load_rows, Finish finish) {
+    std::vector<size_t> folds = folds_of(pass);
+    size_t group = tree_.reduced()[0];
+    int64_t strands = std::min(ReductionTree::kStrands, chunk.extent);
+    auto sums_at = [&](Scalar column) {
+      Carries sums;
+      for (int64_t s = 0; s < strands; ++s)
+        for (size_t f : folds)
+          sums.push_back(b_.load(sum_buffer(f, s), column));
+      return sums;
+    };
+    auto store_sums = [&](Scalar column, const Carries& sums) {
+      for (size_t i = 0; i < sums.size(); ++i)
+        b_.store(sum_buffer(folds[i % folds.size()], static_cast<int64_t>(i / folds.size())),
+                 column, sums[i]);
+    };
+    auto visit = [&](Scalar first, int64_t count) {
+      over_columns(band, [&](Scalar column) {
+        load_rows(column);
+        Carries sums = sums_at(column);
+        auto width = static_cast<std::ptrdiff_t>(folds.size());
+        for (int64_t k = 0; k < count; ++k) {
+          numbers_[group] = b_.add(first, b_.index(k));
+          auto strand = sums.begin() + k % strands * width;
+          Carries next = combine(pass, {strand, strand + width}, visit_point(pass));
+          std::copy(next.begin(), next.end(), strand);
+        }
+        store_sums(column, sums);
+      });
+    };
+    if (!folds.empty())
+      over_columns(band, [&](Scalar column) {
+        Carries sums;
+        for (int64_t i = 0; i < strands; ++i)
+          for (size_t f : folds)
+            sums.push_back(identity(f));
+        store_sums(column, sums);
+      });
+    int64_t step = elements_at_once(), rounds = chunk.extent / step, rest = chunk.extent % step;
+    if (rounds > 0) {
+      Scalar round = b_.begin_for(LoopKind::serial, rounds)[0];
+      visit(b_.add(chunk.start, b_.mul(round, b_.index(step))), step);
+      b_.end_for();
+    }
+    if (rest > 0)
+      visit(b_.add(chunk.start, b_.index(rounds * step)), rest);
+    if (folds.empty())
+      return;
+    over_columns(band, [&](Scalar column) {
+      Carries sums = sums_at(column);
+      auto width = static_cast<std::ptrdiff_t>(folds.size());
+      Carries total(sums.begin(), sums.begin() + width);
+      for (int64_t s = 1; s < strands; ++s)
+        total = combine(pass, total, {sums.begin() + s * width, sums.begin() + (s + 1) * width});
+      finish(column, total);
+    });
+  }
+
+  // All passes over whole columns.
+  void sweep_passes(const Band& band) {
+    Chunk whole{b_.index(0), tree_.groups[tree_.reduced()[0]].extent()};
+    int64_t done = -1;  // the last pass whose values are there
+    auto load_rows = [&](Scalar column) {
+      for (size_t f = 0; f < plan_.folds.size(); ++f)
+        if (plan_.folds[f].pass <= done)
+          rows_[f] = b_.load(total_buffer(f), column);
+    };
+    for (int64_t pass = 0; pass <= plan_.last_pass; ++pass) {
+      if (!plan_.visits_domain(pass))
+        continue;
+      sweep(pass, band, whole, load_rows, [&](Scalar column, const Carries& folded) {
+        set_rows(pass, folded);
+        for (size_t f : folds_of(pass))
+          b_.store(total_buffer(f), column, rows_[f]);
+      });
+      done = pass;
+    }
+    if (!plan_.row_results.empty())
+      over_columns(band, [&](Scalar column) {
+        load_rows(column);
+        store_row_results();
+      });
   }
 
   // ---- Rows in chunks.
@@ -370,16 +533,28 @@ class ReduceLowering {
     std::vector<Scalar> tasks = begin_tasks(dims);
     for (size_t i = 0; i < kept.size(); ++i)
       numbers_[kept[i]] = tasks[i + 1];
+    Scalar number = b_.add(b_.index(first), tasks[0]);
+    Chunk chunk{b_.mul(number, b_.index(tree_.chunk)), extent};
+    auto store_partials = [&](const Carries& folded) {
+      Scalar at = b_.add(b_.mul(number, b_.index(plan_.rows())), row_number_);
+      std::vector<size_t> folds = folds_of(pass);
+      for (size_t i = 0; i < folds.size(); ++i)
+        b_.store(partials_[folds[i]], at, folded[i]);
+    };
+    if (sweeps_) {
+      int64_t columns = tree_.groups.back().extent(), block = std::min(columns, band_columns());
+      for (int64_t start = 0; start < columns; start += block)
+        sweep(
+            pass, {b_.index(start), std::min(block, columns - start)}, chunk,
+            [&](Scalar) { load_totals(pass - 1); },
+            [&](Scalar, const Carries& folded) { store_partials(folded); });
+      return end_loops();
+    }
     if (!tree_.lanes_reduce)
       begin_columns(b_.index(0), tree_.groups.back().extent());
     enter_row();
     load_totals(pass - 1);
-    Scalar chunk = b_.add(b_.index(first), tasks[0]);
-    Carries folded = reduce(pass, 0, {b_.mul(chunk, b_.index(tree_.chunk)), extent});
-    Scalar at = b_.add(b_.mul(chunk, b_.index(plan_.rows())), row_number_);
-    std::vector<size_t> folds = folds_of(pass);
-    for (size_t i = 0; i < folds.size(); ++i)
-      b_.store(partials_[folds[i]], at, folded[i]);
+    store_partials(reduce(pass, 0, chunk));
     end_loops();
   }
 
@@ -434,6 +609,8 @@ class ReduceLowering {
   Scalar row_number_;
   std::map<ValueId, uint32_t> scratch_;  // of kept values
   std::vector<uint32_t> partials_, totals_;  // by fold: buffers, where rows are cut into chunks
+  std::map<std::string, uint32_t> column_buffers_;  // of a band of columns
+  bool sweeps_ = false;
 };
 
 }  // namespace

@@ -142,6 +142,31 @@ TEST_CASE("statistics of channels and what is made of them", "[native]") {
   }
 }
 
+// Batch norm with channels last: bands of columns, several rows at a time, chunks of rows.
+TEST_CASE("statistics of many columns and what is made of them", "[native]") {
+  for (auto [rows, columns] :
+       {std::pair{300, 65}, {257, 130}, {16, 1100}, {33, 1024}, {4099, 80}, {2051, 2100}})
+    check_native(fmt::format(R"(entry @f(%x: f32[{0},{1}], %s: f32[{1}]) {{
+  %sum: f32[{1}] = reduce_sum(%x) {{axes=[0]}}
+  %c: f32[{1}] = constant() {{dtype=f32, shape=[{1}], value={2}}}
+  %m: f32[{1}] = mul(%sum, %c)
+  %m2: f32[{0},{1}] = broadcast(%m) {{axes=[1], shape=[{0},{1}]}}
+  %d: f32[{0},{1}] = sub(%x, %m2)
+  %q: f32[{0},{1}] = mul(%d, %d)
+  %var: f32[{1}] = reduce_sum(%q) {{axes=[0]}}
+  %v: f32[{1}] = mul(%var, %c)
+  %top: f32[{1}] = reduce_max(%d) {{axes=[0]}}
+  %e: f32[{1}] = constant() {{dtype=f32, shape=[{1}], value=0.01}}
+  %ve: f32[{1}] = add(%v, %e)
+  %r: f32[{1}] = rsqrt(%ve)
+  %rs: f32[{1}] = mul(%r, %s)
+  %r2: f32[{0},{1}] = broadcast(%rs) {{axes=[1], shape=[{0},{1}]}}
+  %y: f32[{0},{1}] = mul(%d, %r2)
+  return %y, %m, %v, %top
+}})",
+                             rows, columns, 1.0 / rows));
+}
+
 // Whatever else is in its kernel, a sum has the same bits.
 TEST_CASE("fusion does not change the bits of a sum", "[native]") {
   for (std::string dims : {"37,1000", "1000,37", "200000,1", "5,60000"}) {
