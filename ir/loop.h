@@ -119,6 +119,8 @@ struct Instr {
   double real = 0;  // constant of a float type
   int64_t integer = 0;  // constant of another type
   uint32_t buffer = 0;  // load, store: an index into Kernel::buffers
+  // store: past the caches, where all lanes of a vector store whole lines of 64 bytes.
+  bool streamed = false;
 
   // for: iterations 0, 1, ... extent-1. params[0] is the iteration's number; params[1..] are the
   // carried values, which start as `operands` and end as `results`; the body ends with a yield of

@@ -347,6 +347,28 @@ void Builder::store(uint32_t buffer, Scalar at, Scalar value) {
           .buffer = buffer});
 }
 
+void Builder::store_streamed(uint32_t buffer, Scalar at, Scalar value) {
+  store(buffer, at, value);
+  blocks_.back().body.back().streamed = begins_at_line(kernel_.buffers[buffer], at);
+}
+
+// Whether `index` is the vector loop's number plus multiples of a line.
+bool Builder::begins_at_line(const Buffer& buffer, Scalar index) const {
+  const Instr& loop = blocks_.back().owner;
+  if (blocks_.size() < 2 || loop.code != Code::loop || loop.kind != LoopKind::vector)
+    return false;
+  auto is_whole = [&](int64_t elements) { return elements * byte_size(buffer.dtype) % 64 == 0; };
+  const Linear& sum = linear(index);
+  bool steps_by_one = false;
+  for (auto [term, coefficient] : sum.terms) {
+    if (term == loop.params[0])
+      steps_by_one = coefficient == 1;
+    else if (!is_whole(coefficient))
+      return false;
+  }
+  return steps_by_one && is_whole(sum.constant);
+}
+
 std::vector<Scalar> Builder::begin_for(LoopKind kind, int64_t extent,
                                        std::span<const Scalar> carries, std::vector<Code> folds,
                                        std::string hint, int64_t in_flight) {

@@ -51,6 +51,9 @@ class Builder {
   // Reads only where `condition` holds; `otherwise` elsewhere.
   Scalar load_if(Scalar condition, uint32_t buffer, Scalar index, Scalar otherwise);
   void store(uint32_t buffer, Scalar index, Scalar value);
+  // The same for an element that nothing reads soon, if it is one of a vector loop's that begins
+  // at a line of 64 bytes.
+  void store_streamed(uint32_t buffer, Scalar index, Scalar value);
   void append(Instr instr);  // an instruction with effects, at the end of the innermost body
 
   // Opens a loop; what is appended until end_for goes into its body. Returns the iteration's
@@ -105,6 +108,7 @@ class Builder {
   Scalar quotient(Scalar x, int64_t divisor);
   Scalar remainder(Scalar x, int64_t divisor);
   int64_t limit_of(const Linear& linear) const;
+  bool begins_at_line(const Buffer& buffer, Scalar index) const;
   int64_t limit_of(Code code, Scalar x, Scalar y) const;
   bool join_quotient_and_remainder(Linear& linear) const;
   std::vector<Instr>& body(size_t depth);

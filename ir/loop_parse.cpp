@@ -194,6 +194,7 @@ class Parser {
     } else if (instr.code == Code::matrix) {
       matrix(instr);
     } else if (instr.code == Code::store) {
+      instr.streamed = lex_.try_keyword("streamed");
       element(instr, instr.buffer);
       lex_.take("=");
       instr.operands.push_back(value());

@@ -66,7 +66,8 @@ class Printer {
       return fmt::format("load where {} {} else {}", values_[x[0]], element(instr, x[1]),
                          values_[x[2]]);
     if (instr.code == Code::store)
-      return fmt::format("store {} = {}", element(instr, x[0]), values_[x[1]]);
+      return fmt::format("store {}{} = {}", instr.streamed ? "streamed " : "", element(instr, x[0]),
+                         values_[x[1]]);
     return fmt::format("{}({})", name_of(instr.code), list(x));
   }
 

@@ -4,7 +4,7 @@
 //   kernel := "loops" "@"name "(" [space "%"name ":" dtype "[" elements "]"],* ")" "{" instr* "}"
 //   instr  := [reg "="] code "(" [value],* ")"
 //           | reg "=" "load" ["where" value] element ["else" value]
-//           | "store" element "=" value
+//           | "store" ["streamed"] element "=" value
 //           | [[reg],* "="] kind "%"name "in" "0.." extent ["(" [reg "=" value ["fold" code]],*
 //           ")"]
 //             "{" instr* "}"

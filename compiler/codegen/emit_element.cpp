@@ -218,6 +218,8 @@ Value* KernelEmitter::load_vector(const Instr& instr, size_t u) {
                                               u * static_cast<uint64_t>(lanes_));
     x = mask ? b_.CreateMaskedLoad(type, at, align, mask, nothing)
              : llvm::cast<Value>(b_.CreateAlignedLoad(type, at, align));
+    if (!mask)
+      prefetch(instr, at, u);
   } else if (!conditional && shape.kind == LaneShape::affine &&
              (shape.step == 2 || shape.step == 4)) {
     x = load_strided(instr.buffer, scalar(index), shape.step, u);
@@ -228,6 +230,25 @@ Value* KernelEmitter::load_vector(const Instr& instr, size_t u) {
   if (!conditional)
     return x;
   return b_.CreateSelect(vector(instr.operands[0], u), x, wide_vector(instr.operands[2], u));
+}
+
+// What a loop over a large operand reads a little later: beside arithmetic, a CPU by itself has too
+// few loads on their way to keep memory busy. Behind the end nothing is read.
+void KernelEmitter::prefetch(const Instr& load, Value* address, size_t u) {
+  constexpr int64_t kLargeBytes = 1 << 20, kAheadBytes = 2048, kLine = 64;
+  const loop::Buffer& buffer = kernel_.buffers[load.buffer];
+  int64_t bytes = byte_size(buffer.dtype);
+  if (!vector_loop_ || buffer.space != loop::Space::operand ||
+      buffer.elements * bytes < kLargeBytes ||
+      static_cast<int64_t>(u) * lanes_ * bytes % kLine != 0)
+    return;
+  auto [known, fresh] = prefetches_.try_emplace(load.buffer, Prefetch{vector_loop_, &load});
+  if (known->second.loop != vector_loop_ || known->second.load != &load)
+    return;
+  Value* ahead = b_.CreateConstGEP1_64(b_.getInt8Ty(), address, static_cast<uint64_t>(kAheadBytes));
+  constexpr int kRead = 0, kAllCaches = 3, kData = 1;
+  b_.CreateIntrinsic(llvm::Intrinsic::prefetch, {b_.getPtrTy()},
+                     {ahead, b_.getInt32(kRead), b_.getInt32(kAllCaches), b_.getInt32(kData)});
 }
 
 // Every second or fourth element: whole vectors, of which shuffles keep what is wanted. Nothing is
@@ -273,9 +294,14 @@ void KernelEmitter::store_vector(const Instr& instr, size_t u) {
                                               address(instr.buffer, scalar(instr.operands[0])),
                                               u * static_cast<uint64_t>(lanes_));
     if (mask)
-      b_.CreateMaskedStore(x, at, align, mask);
-    else
-      b_.CreateAlignedStore(x, at, align);
+      return void(b_.CreateMaskedStore(x, at, align, mask));
+    bool streams = instr.streamed && streams_;
+    auto bytes = static_cast<uint64_t>(lanes_ * byte_size(dtype));
+    llvm::StoreInst* store = b_.CreateAlignedStore(x, at, streams ? llvm::Align(bytes) : align);
+    if (streams)
+      store->setMetadata(
+          llvm::LLVMContext::MD_nontemporal,
+          llvm::MDNode::get(b_.getContext(), llvm::ConstantAsMetadata::get(b_.getInt32(1))));
     return;
   }
   b_.CreateMaskedScatter(x, addresses(instr.buffer, instr.operands[0], u), align, mask);

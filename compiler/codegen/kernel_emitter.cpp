@@ -1,7 +1,11 @@
 #include "compiler/codegen/kernel_emitter.h"
 
+#include <llvm/IR/IntrinsicsX86.h>
+#include <llvm/TargetParser/Triple.h>
+
 #include <algorithm>
 #include <cstddef>
+#include <utility>
 
 #include "compiler/codegen/arithmetic.h"
 #include "compiler/codegen/counted_loop.h"
@@ -26,7 +30,70 @@ KernelEmitter::KernelEmitter(llvm::Module& module, const loop::Kernel& kernel, c
       lanes_(target.lanes_f32()),
       values_(kernel.regs.size()) {}
 
+// Of a kernel that stores past the caches there are two versions: memory decides which one runs.
 llvm::Function* KernelEmitter::emit(const std::string& symbol) {
+  std::vector<size_t> streamed = streamed_results();
+  if (streamed.empty())
+    return emit_version(symbol, false);
+  llvm::Function* versions[] = {emit_version(symbol + ".cached", false),
+                                emit_version(symbol + ".streamed", true)};
+  auto* function = llvm::Function::Create(versions[0]->getFunctionType(),
+                                          llvm::Function::InternalLinkage, symbol, module_);
+  set_target_attributes(*function, target_);
+  b_.SetInsertPoint(llvm::BasicBlock::Create(module_.getContext(), "entry", function));
+  std::vector<Value*> arguments;
+  for (llvm::Argument& argument : function->args())
+    arguments.push_back(&argument);
+  llvm::BasicBlock* blocks[2];
+  for (llvm::BasicBlock*& block : blocks)
+    block = llvm::BasicBlock::Create(module_.getContext(), "version", function);
+  b_.CreateCondBr(may_stream(function, streamed), blocks[1], blocks[0]);
+  for (size_t i = 0; i < 2; ++i) {
+    b_.SetInsertPoint(blocks[i]);
+    b_.CreateCall(versions[i], arguments);
+    b_.CreateRetVoid();
+  }
+  return function;
+}
+
+// Indices of buffers.
+std::vector<size_t> KernelEmitter::streamed_results() const {
+  std::vector<bool> streamed(kernel_.buffers.size());
+  auto look_at = [&](auto& self, const std::vector<Instr>& body) -> void {
+    for (const Instr& instr : body) {
+      if (instr.code == Code::store && instr.streamed)
+        streamed[instr.buffer] = true;
+      self(self, instr.body);
+    }
+  };
+  look_at(look_at, kernel_.body);
+  std::vector<size_t> results;
+  for (size_t i = 0; i < streamed.size(); ++i)
+    if (streamed[i])
+      results.push_back(i);
+  return results;
+}
+
+// They begin at lines, and are no operand's memory: that is in the cache, which is faster then.
+Value* KernelEmitter::may_stream(llvm::Function* function, const std::vector<size_t>& results) {
+  auto argument = [&](size_t buffer) {
+    return function->getArg(static_cast<unsigned>(buffer + 1));
+  };
+  Value* allowed = b_.getTrue();
+  for (size_t result : results) {
+    Value* address = b_.CreatePtrToInt(argument(result), b_.getInt64Ty());
+    Value* rest = b_.CreateAnd(address, b_.getInt64(63));
+    allowed = b_.CreateAnd(allowed, b_.CreateICmpEQ(rest, b_.getInt64(0)));
+    for (size_t i = 0; i < kernel_.buffers.size(); ++i)
+      if (kernel_.buffers[i].space == Space::operand)
+        allowed = b_.CreateAnd(allowed, b_.CreateICmpNE(argument(result), argument(i)));
+  }
+  return allowed;
+}
+
+llvm::Function* KernelEmitter::emit_version(const std::string& symbol, bool streams) {
+  streams_ = streams;
+  values_.assign(kernel_.regs.size(), {});
   size_t tensors = 0;
   for (const loop::Buffer& buffer : kernel_.buffers)
     tensors += buffer.space == Space::operand || buffer.space == Space::result;
@@ -39,8 +106,15 @@ llvm::Function* KernelEmitter::emit(const std::string& symbol) {
     pointers.push_back(function->getArg(static_cast<unsigned>(i)));
   open_function(function, pointers, b_.getInt32(0));
   emit_body(kernel_.body);
-  b_.CreateRetVoid();
+  end_function();
   return function;
+}
+
+// Stores past the caches are not seen in order by other threads before a fence.
+void KernelEmitter::end_function() {
+  if (streams_ && llvm::Triple(module_.getTargetTriple()).isX86())
+    b_.CreateIntrinsic(llvm::Intrinsic::x86_sse_sfence, {}, {});
+  b_.CreateRetVoid();
 }
 
 void KernelEmitter::open_function(llvm::Function* function, std::span<Value* const> pointers,
@@ -106,16 +180,26 @@ void KernelEmitter::emit_structured(const Instr& instr) {
     return emit_pair_rows(instr);
   if (instr.code == Code::matrix)
     return emit_matrix(instr);
+  if (depth_++ == 0)
+    prefetches_.clear();
+  const Instr* around = std::exchange(vector_loop_, nullptr);
   switch (instr.kind) {
     case LoopKind::serial:
-      return emit_serial(instr);
+      emit_serial(instr);
+      break;
     case LoopKind::unrolled:
-      return emit_unrolled(instr);
+      emit_unrolled(instr);
+      break;
     case LoopKind::vector:
-      return emit_vector_loop(instr);
+      vector_loop_ = &instr;
+      emit_vector_loop(instr);
+      break;
     case LoopKind::parallel:
-      return emit_parallel(instr);
+      emit_parallel(instr);
+      break;
   }
+  vector_loop_ = around;
+  --depth_;
 }
 
 // The LLVM values behind registers: one of a uniform register, one per vector of a varying one. A
@@ -200,7 +284,7 @@ void KernelEmitter::emit_parallel(const Instr& instr) {
     emit_body(instr.body);
     return std::vector<Value*>{};
   });
-  b_.CreateRetVoid();
+  end_function();
   llvm::IRBuilderBase::InsertPoint at;
   std::tie(values_, buffers_, pointers_, at) = std::move(outer);
   b_.restoreIP(at);

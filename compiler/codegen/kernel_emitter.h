@@ -9,6 +9,7 @@
 #include <llvm/IR/IRBuilder.h>
 #include <llvm/IR/Module.h>
 
+#include <map>
 #include <span>
 #include <string>
 #include <string_view>
@@ -47,6 +48,8 @@ class KernelEmitter {
   };
 
   // kernel_emitter.cpp: functions, bodies, loops
+  llvm::Function* emit_version(const std::string& symbol, bool streams);
+  void end_function();
   void open_function(llvm::Function* function, std::span<llvm::Value* const> pointers,
                      llvm::Value* worker);
   void emit_body(const std::vector<loop::Instr>& body);
@@ -80,6 +83,7 @@ class KernelEmitter {
   void emit_scalar(const loop::Instr& instr);
   void emit_vector(const loop::Instr& instr, size_t vector);
   llvm::Value* load_vector(const loop::Instr& instr, size_t vector);
+  void prefetch(const loop::Instr& load, llvm::Value* address, size_t vector);
   void store_vector(const loop::Instr& instr, size_t vector);
   bool has_masked_load(llvm::Type* type, LaneShape shape) const;
   llvm::Value* load_strided(uint32_t buffer, llvm::Value* index, int64_t step, size_t vector);
@@ -104,6 +108,10 @@ class KernelEmitter {
   llvm::Type* vector_type(llvm::Type* element) const;
   llvm::Align alignment(uint32_t buffer) const;
 
+  // Results that are stored past the caches where memory allows it, and whether it does.
+  std::vector<size_t> streamed_results() const;
+  llvm::Value* may_stream(llvm::Function* function, const std::vector<size_t>& results);
+
   llvm::Module& module_;
   const loop::Kernel& kernel_;
   const Target& target_;
@@ -112,6 +120,16 @@ class KernelEmitter {
   int64_t lanes_;
   std::vector<Lanes> values_;  // by register
   std::vector<llvm::Value*> buffers_;
+  // Whose loads of a buffer prefetch: within an outermost loop the first one's, as what comes later
+  // finds the data in cache.
+  struct Prefetch {
+    const loop::Instr* loop = nullptr;
+    const loop::Instr* load = nullptr;
+  };
+  std::map<uint32_t, Prefetch> prefetches_;  // by buffer
+  const loop::Instr* vector_loop_ = nullptr;  // the one we are in, but not in a loop inside of it
+  int depth_ = 0;  // of loops
+  bool streams_ = false;  // stores past the caches are made so
   std::vector<llvm::Value*> pointers_;  // of the kernel: operands, results, memory
   llvm::Value* context_ = nullptr;
   VectorBlock block_;

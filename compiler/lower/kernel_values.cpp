@@ -10,6 +10,13 @@ namespace gradc {
 using loop::Code;
 using loop::Scalar;
 
+namespace {
+
+// More than the caches that a core has for itself.
+constexpr int64_t kStreamedBytes = 8 << 20;
+
+}  // namespace
+
 Scalar ravel(loop::Builder& b, std::span<const Scalar> indices, const Dims& dims) {
   GRADC_CHECK(indices.size() == dims.size(), "{} indices for {}", indices.size(), to_string(dims));
   Dims strides = row_major_strides(dims);
@@ -79,6 +86,10 @@ KernelValues::KernelValues(const Function& function, loop::Builder& builder)
     add(parameter.value, function[parameter.value].name, loop::Space::operand);
   for (const Result& result : function.results)
     add(result.value, function[result.value].name, loop::Space::result);
+  bool updates = std::any_of(function.ops.begin(), function.ops.end(),
+                             [](const Op& op) { return op.phase == Phase::update; });
+  for (const Result& result : function.results)
+    streamed_.push_back(!updates && function.type(result.value).bytes() >= kStreamedBytes);
 }
 
 void KernelValues::define(ValueId value, Source source) {
@@ -127,7 +138,11 @@ Scalar KernelValues::compute(ValueId value, const Position& position) {
 
 void KernelValues::store(size_t result, std::span<const Scalar> indices, Scalar value) {
   const Dims& dims = function_.type(function_.results[result].value).dims;
-  builder_.store(result_buffer(result), ravel(builder_, indices, dims), value);
+  Scalar at = ravel(builder_, indices, dims);
+  if (streamed_[result])
+    builder_.store_streamed(result_buffer(result), at, value);
+  else
+    builder_.store(result_buffer(result), at, value);
 }
 
 }  // namespace gradc

@@ -36,7 +36,8 @@ class KernelValues {
   void define(ValueId value, Source source);
   void undefine(ValueId value) { sources_.erase(value); }  // from its op again
 
-  // An element of the function's i-th result.
+  // An element of the function's i-th result. What is too large to wait in a cache for its reader
+  // goes past the caches, which saves reading what it overwrites; updates of state are in cache.
   void store(size_t result, std::span<const loop::Scalar> indices, loop::Scalar value);
 
   const Function& function() const { return function_; }
@@ -59,6 +60,7 @@ class KernelValues {
 
   const Function& function_;
   loop::Builder& builder_;
+  std::vector<bool> streamed_;  // by result
   std::vector<std::optional<OpId>> definitions_;  // by value
   std::map<ValueId, Source> sources_;
   std::map<std::vector<uint32_t>, Known> known_;  // by value, index registers, condition

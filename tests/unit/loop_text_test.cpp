@@ -91,6 +91,10 @@ TEST_CASE("the loops of a kernel print as they were written", "[loop]") {
     text.replace(text.find(from), std::string_view(from).size(), to);
     CHECK_THROWS_AS(parse_loops(text, "k.loops"), UserError);
   }
+  const std::string past =
+      "loops @k(result %y: f32[64]) {\n  vector %j in 0..64 {\n    store streamed %y[%j] = "
+      "1.0:f32\n  }\n}\n";
+  CHECK(print(parse_loops(past, "k.loops")) == past);
 }
 
 TEST_CASE("a file of several kernels reads back", "[loop]") {

@@ -167,6 +167,28 @@ TEST_CASE("statistics of many columns and what is made of them", "[native]") {
                              rows, columns, 1.0 / rows));
 }
 
+// Results too large for the caches go past them where memory allows it.
+TEST_CASE("large results are stored past the caches", "[native]") {
+  for (auto [rows, columns] : {std::pair{1025, 2064}, {700, 3001}}) {
+    const std::string text = fmt::format(R"(entry @f(%x: f32[{0},{1}], %b: f32[{1}]) {{
+  %b2: f32[{0},{1}] = broadcast(%b) {{axes=[1], shape=[{0},{1}]}}
+  %y: f32[{0},{1}] = mul(%x, %b2)
+  %s: f32[{0}] = reduce_sum(%y) {{axes=[1]}}
+  %s2: f32[{0},{1}] = broadcast(%s) {{axes=[0], shape=[{0},{1}]}}
+  %z: f32[{0},{1}] = add(%y, %s2)
+  return %z
+}})",
+                                         rows, columns);
+    check_native(text);
+    CodegenOptions options = codegen_options("x86-64-v3");
+    std::string code =
+        generate_code(planned_module(parse_function(text), options), options, CodeFormat::llvm_ir);
+    bool streams = code.find("!nontemporal") != std::string::npos;
+    CHECK(streams == (columns % 16 == 0));
+    CHECK((code.find("sfence") != std::string::npos) == streams);
+  }
+}
+
 // Whatever else is in its kernel, a sum has the same bits.
 TEST_CASE("fusion does not change the bits of a sum", "[native]") {
   for (std::string dims : {"37,1000", "1000,37", "200000,1", "5,60000"}) {
