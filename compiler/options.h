@@ -54,6 +54,7 @@ struct Options {
   bool train_mode = false;  // batch norm and dropout train in train_step, whatever the file says
   std::vector<std::string> parameters;  // glob patterns: these tensors are the parameters
   std::function<void(const std::string&)> warn;  // told what is odd but no error
+  std::function<void(const std::string&)> explain;  // told why `fuse` leaves kernels apart
   DType precision = DType::f32;  // f16 or bf16: of products, convolutions and what lies between
   // Gradients and updates.
   bool train = false;  // keep train_step; else only what `infer` needs

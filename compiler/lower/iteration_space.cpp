@@ -147,6 +147,28 @@ IterationSpace analyse(const Function& kernel, const Dims& dims, const PointBody
   return space;
 }
 
+double element_nanoseconds(const Function& kernel, const Op& op) {
+  Function alone;
+  for (ValueId operand : op.operands) {
+    alone.values.push_back(kernel[operand]);
+    alone.parameters.push_back({ValueId{static_cast<uint32_t>(alone.values.size() - 1)}, ""});
+  }
+  Op copy = op;
+  for (uint32_t i = 0; i < copy.operands.size(); ++i)
+    copy.operands[i] = {i};
+  for (ValueId& result : copy.results) {
+    alone.values.push_back(kernel[result]);
+    result = {static_cast<uint32_t>(alone.values.size() - 1)};
+  }
+  alone.ops = {copy};
+  alone.results = {{copy.result(), "", ""}};
+  const Type& type = kernel.type(op.result());
+  auto store = [&](KernelValues& values, std::span<const loop::Scalar> indices) {
+    values.store(0, indices, values.element(copy.result(), indices));
+  };
+  return analyse(alone, type.dims, store).nanoseconds / static_cast<double>(type.elements());
+}
+
 std::vector<Scalar> axis_indices(loop::Builder& b, std::span<const AxisGroup> groups,
                                  std::span<const Scalar> numbers) {
   std::vector<Scalar> indices;

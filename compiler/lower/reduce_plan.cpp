@@ -38,29 +38,6 @@ std::vector<int64_t> fold_depths(const Function& kernel) {
   return depth;
 }
 
-// Nanoseconds that an element of an op's first result takes, its operands being at hand.
-double element_nanoseconds(const Function& kernel, const Op& op) {
-  Function alone;
-  for (ValueId operand : op.operands) {
-    alone.values.push_back(kernel[operand]);
-    alone.parameters.push_back({ValueId{static_cast<uint32_t>(alone.values.size() - 1)}, ""});
-  }
-  Op copy = op;
-  for (uint32_t i = 0; i < copy.operands.size(); ++i)
-    copy.operands[i] = {i};
-  for (ValueId& result : copy.results) {
-    alone.values.push_back(kernel[result]);
-    result = {static_cast<uint32_t>(alone.values.size() - 1)};
-  }
-  alone.ops = {copy};
-  alone.results = {{copy.result(), "", ""}};
-  const Type& type = kernel.type(op.result());
-  auto store = [&](KernelValues& values, std::span<const loop::Scalar> indices) {
-    values.store(0, indices, values.element(copy.result(), indices));
-  };
-  return analyse(alone, type.dims, store).nanoseconds / static_cast<double>(type.elements());
-}
-
 // The passes in which each value is read at points of the domain, through map ops, up to folds.
 class Uses {
  public:

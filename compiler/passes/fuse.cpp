@@ -5,7 +5,7 @@
 #include <set>
 
 #include "compiler/kernel.h"
-#include "compiler/passes/fuse_groups.h"
+#include "compiler/passes/fuse_cost.h"
 #include "ir/print.h"
 #include "ir/rewrite.h"
 
@@ -169,12 +169,26 @@ class KernelMaker {
       if (!read_only_at(draft.operands[i], group, place))
         continue;
       for (size_t j = 0; j < draft.results.size(); ++j)
-        if (entry_.type(draft.results[j]) == entry_.type(draft.operands[i])) {
+        if (entry_.type(draft.results[j]) == entry_.type(draft.operands[i]) &&
+            (!group.shape.update || is_next_of(draft.results[j], draft.operands[i]))) {
           pairs.push_back(static_cast<int64_t>(i));
           pairs.push_back(static_cast<int64_t>(j));
         }
     }
     return pairs;
+  }
+
+  // Whether `next` is the new content of the state that `old` is: results of an update have their
+  // place there and nowhere else.
+  bool is_next_of(ValueId next, ValueId old) const {
+    auto result = std::find_if(entry_.results.begin(), entry_.results.end(),
+                               [&](const Result& r) { return r.value == next; });
+    return result != entry_.results.end() &&
+           std::any_of(entry_.parameters.begin(), entry_.parameters.end(),
+                       [&](const Parameter& parameter) {
+                         return parameter.value == old && !parameter.state.empty() &&
+                                parameter.state == result->state;
+                       });
   }
 
   bool read_only_at(ValueId value, const Group& group, const Dims& place) {
@@ -239,7 +253,7 @@ void check_primitive(const Function& entry) {
 
 class Fuser {
  public:
-  explicit Fuser(const Module& module) : module_(module) {
+  Fuser(const Module& module, const Options& options) : module_(module), options_(options) {
     to_.name = module.name;
     to_.states = module.states;
   }
@@ -259,18 +273,39 @@ class Fuser {
 
  private:
   Function entry(const Function& from) {
-    Grouping grouping = group_ops(from);
+    Grouping grouping =
+        group_by_cost(from, cost_table(options_.target.cpu), static_cast<bool>(options_.explain));
     KernelMaker maker(from, grouping);
     Rewrite rewrite(from);
+    std::vector<std::string> names;
     for (size_t i = 0; i < grouping.groups.size(); ++i) {
       const Group& group = grouping.groups[i];
       if (group.shape.kind == KernelClass::view)
         rewrite.copy(from.ops[group.ops[0]]);
       else
         call(rewrite, group, maker.make(i));
+      names.push_back(rewrite.to().ops.back().callee);
     }
+    explain(from, grouping, names);
     detach_clobbered_state(rewrite);
     return rewrite.finish();
+  }
+
+  // Says, dearest value first, why kernels that pass values stay apart.
+  void explain(const Function& from, const Grouping& grouping,
+               const std::vector<std::string>& names) const {
+    std::vector<const Apart*> pairs;
+    for (const Apart& apart : grouping.apart)
+      if (!names[apart.producer].empty() && !names[apart.consumer].empty())
+        pairs.push_back(&apart);
+    std::stable_sort(pairs.begin(), pairs.end(), [&](const Apart* a, const Apart* b) {
+      return from.type(a->value).bytes() > from.type(b->value).bytes();
+    });
+    for (const Apart* apart : pairs)
+      options_.explain(fmt::format("@{}: @{} and @{} are apart, {} bytes of %{} pass: {}",
+                                   from.name, names[apart->producer], names[apart->consumer],
+                                   from.type(apart->value).bytes(), from[apart->value].name,
+                                   apart->reason));
   }
 
   void call(Rewrite& rewrite, const Group& group, const KernelDraft& draft) {
@@ -366,6 +401,7 @@ class Fuser {
   }
 
   const Module& module_;
+  const Options& options_;
   Module to_;
   std::map<std::string, std::string> kernels_;  // fingerprint -> name
   std::map<std::string, int> ordinals_;
@@ -373,8 +409,8 @@ class Fuser {
 
 }  // namespace
 
-Module fuse(const Module& module, const Options&) {
-  return Fuser(module).run();
+Module fuse(const Module& module, const Options& options) {
+  return Fuser(module, options).run();
 }
 
 }  // namespace gradc

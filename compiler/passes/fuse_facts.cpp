@@ -133,9 +133,11 @@ class SlopeFinder {
 
 }  // namespace
 
-OpFacts op_facts(const Function& function) {
+OpFacts op_facts(const Function& function, const std::vector<uint32_t>& repeated) {
   OpFacts facts{.definitions = defining_ops(function)};
   facts.repeated = repeated_ops(function, facts.definitions);
+  for (uint32_t op : repeated)
+    facts.repeated[op] = true;
   facts.update = update_ops(function);
   for (const Op& op : function.ops)
     facts.reads.push_back(reads_of(function, facts.definitions, facts.repeated, op));

@@ -17,7 +17,8 @@ struct Read {
 
 struct OpFacts {
   std::vector<std::optional<OpId>> definitions;  // by value: the op that makes it
-  // Costs nothing to compute: is inside of each kernel that reads it.
+  // Costs nothing to compute, or less than to write and read back: is inside of each kernel that
+  // reads it.
   std::vector<bool> repeated;
   // Belongs to the updates of state, which must not sit in a kernel that may run again: ops of that
   // phase, and forward ops (of running statistics) that serve nothing else.
@@ -30,6 +31,7 @@ struct OpFacts {
   std::vector<std::vector<Read>> reads;
 };
 
-OpFacts op_facts(const Function& function);
+// `repeated`: ops to repeat besides those that cost nothing.
+OpFacts op_facts(const Function& function, const std::vector<uint32_t>& repeated);
 
 }  // namespace gradc

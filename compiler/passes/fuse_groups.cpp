@@ -1,5 +1,7 @@
 #include "compiler/passes/fuse_groups.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <map>
 #include <queue>
@@ -16,6 +18,9 @@ constexpr size_t kMostOps = 200;
 // A second sweep over a domain pays while a row of it stays in cache; with fewer rows than this it
 // does not.
 constexpr int64_t kFewestRows = 4;
+// Updates of smaller tensors than this share a kernel: a call costs more than their work.
+constexpr int64_t kSmallUpdate = 2048;
+constexpr size_t kMostUpdateOps = 100;
 
 // A set of ops as bits.
 class OpSet {
@@ -66,11 +71,22 @@ bool passes_within(const KernelShape& shape, const Dims& dims, const Op& reader,
   return *map == other_axes(shape.axes, rank) && element_count(dims) >= kFewestRows;
 }
 
+// For people.
+std::string describe(const KernelShape& shape) {
+  if (shape.kind == KernelClass::reduce)
+    return fmt::format("a reduction of {} along {}", to_string(shape.dims), to_string(shape.axes));
+  if (shape.kind == KernelClass::map || shape.kind == KernelClass::contract)
+    return fmt::format("a {} over {}", shape.kind == KernelClass::map ? "map" : "contraction",
+                       to_string(shape.dims));
+  return fmt::format("a kernel of class {}", name_of(shape.kind));
+}
+
 class Grouper {
  public:
-  explicit Grouper(const Function& function)
+  Grouper(const Function& function, const GroupingWishes& wishes)
       : function_(function),
-        facts_(op_facts(function)),
+        explain_(wishes.explain),
+        facts_(op_facts(function, wishes.repeat)),
         parent_(function.ops.size()),
         groups_(function.ops.size()),
         has_forward_(function.ops.size()),
@@ -90,6 +106,8 @@ class Grouper {
         if (find(candidate) != find(op))
           try_merge(find(candidate), find(op));
     }
+    merge_sweeps();
+    merge_small_updates();
     return finish();
   }
 
@@ -257,18 +275,36 @@ class Grouper {
     return false;
   }
 
+  // Why two groups cannot be one kernel, if they cannot.
+  std::optional<std::string> obstacle(uint32_t a, uint32_t b) const {
+    const Group &x = groups_[a], &y = groups_[b];
+    if (x.shape.update != y.shape.update)
+      return "one changes state, the other may have to run again";
+    std::optional<KernelShape> shape = common_shape(x.shape, y.shape);
+    if (!shape)
+      return fmt::format("{} and {} have no common loops", describe(x.shape), describe(y.shape));
+    bool reduce = x.shape.kind == KernelClass::reduce && y.shape.kind == KernelClass::reduce;
+    if (reduce && !share_a_sweep(x, y))
+      return "their reductions sweep over different tensors";
+    if ((has_late_[a] && has_forward_[b]) || (has_late_[b] && has_forward_[a]))
+      return "the forward kernel would compute a slope long before its gradient comes";
+    if (x.ops.size() + y.ops.size() > kMostOps)
+      return fmt::format("one kernel would have {} ops, more than {}", x.ops.size() + y.ops.size(),
+                         kMostOps);
+    if (!reads_pass(*shape, x, y) || !reads_pass(*shape, y, x))
+      return "what passes between them is read at other places than it is written";
+    if (detour(a, b) || detour(b, a))
+      return "a third kernel must run between them";
+    return std::nullopt;
+  }
+
   void try_merge(uint32_t a, uint32_t b) {
+    if (!obstacle(a, b))
+      merge(a, b);
+  }
+
+  void merge(uint32_t a, uint32_t b) {
     std::optional<KernelShape> shape = common_shape(groups_[a].shape, groups_[b].shape);
-    auto is_reduction = [&](uint32_t group) {
-      return groups_[group].shape.kind == KernelClass::reduce;
-    };
-    if (is_reduction(a) && is_reduction(b) && !share_a_sweep(groups_[a], groups_[b]))
-      return;
-    if (!shape || (has_late_[a] && has_forward_[b]) || (has_late_[b] && has_forward_[a]) ||
-        groups_[a].ops.size() + groups_[b].ops.size() > kMostOps ||
-        !reads_pass(*shape, groups_[a], groups_[b]) ||
-        !reads_pass(*shape, groups_[b], groups_[a]) || detour(a, b) || detour(b, a))
-      return;
     std::vector<uint32_t> merged;
     std::merge(groups_[a].ops.begin(), groups_[a].ops.end(), groups_[b].ops.begin(),
                groups_[b].ops.end(), std::back_inserter(merged));
@@ -287,6 +323,56 @@ class Grouper {
       ancestors_[group].insert_all(ancestors_[a]);
       for (uint32_t member : groups_[a].ops)
         ancestors_[group].insert(member);
+    }
+  }
+
+  // Large values that a group reads from outside of it.
+  std::set<ValueId> operands(uint32_t group) const {
+    std::set<ValueId> read;
+    for (uint32_t i : groups_[group].ops)
+      for (const Read& r : facts_.reads[i]) {
+        std::optional<uint32_t> op = source(r.value);
+        if (!(op && find(*op) == group) &&
+            function_.type(r.value).elements() >= element_count(groups_[group].shape.dims))
+          read.insert(r.value);
+      }
+    return read;
+  }
+
+  // Reductions of one phase where one sweeps over nothing but what another sweeps over: one sweep
+  // is enough, and nothing lives longer.
+  void merge_sweeps() {
+    std::map<ValueId, std::vector<uint32_t>> sweeps;  // by tensor: groups
+    for (uint32_t i : started_)
+      if (find(i) == i && groups_[i].shape.kind == KernelClass::reduce && !groups_[i].shape.update)
+        for (ValueId value : operands(i))
+          sweeps[value].push_back(i);
+    for (const auto& [value, groups] : sweeps)
+      for (size_t k = 1; k < groups.size(); ++k) {
+        uint32_t a = find(groups[k - 1]), b = find(groups[k]);
+        if (a == b || has_forward_[a] != has_forward_[b])
+          continue;
+        std::set<ValueId> x = operands(a), y = operands(b);
+        if (std::includes(x.begin(), x.end(), y.begin(), y.end()) ||
+            std::includes(y.begin(), y.end(), x.begin(), x.end()))
+          try_merge(a, b);
+      }
+  }
+
+  // Updates of small tensors of the same sizes, whatever they update.
+  void merge_small_updates() {
+    std::map<Dims, uint32_t> open;  // by sizes: a group with room for more
+    for (uint32_t i : started_) {
+      if (find(i) != i || !groups_[i].shape.update || groups_[i].shape.kind != KernelClass::map ||
+          element_count(groups_[i].shape.dims) > kSmallUpdate)
+        continue;
+      auto [known, fresh] = open.try_emplace(groups_[i].shape.dims, i);
+      if (fresh)
+        continue;
+      uint32_t a = find(known->second);
+      if (groups_[a].ops.size() + groups_[i].ops.size() <= kMostUpdateOps)
+        try_merge(a, i);
+      known->second = find(i);
     }
   }
 
@@ -331,10 +417,30 @@ class Grouper {
     }
     GRADC_CHECK(grouping.groups.size() == waiting.size(), "@{}: kernels wait for each other",
                 function_.name);
+    if (explain_)
+      explain(grouping);
     return grouping;
   }
 
+  void explain(Grouping& grouping) const {
+    std::set<std::pair<int, int>> seen;
+    for (uint32_t i : started_)
+      for (const Read& read : facts_.reads[i]) {
+        std::optional<uint32_t> op = source(read.value);
+        if (!op)
+          continue;
+        int producer = grouping.group_of[*op], consumer = grouping.group_of[i];
+        if (producer == consumer || !seen.insert({producer, consumer}).second)
+          continue;
+        std::optional<std::string> reason = obstacle(find(*op), find(i));
+        grouping.apart.push_back({static_cast<size_t>(producer), static_cast<size_t>(consumer),
+                                  read.value,
+                                  reason.value_or("each had grown with others before")});
+      }
+  }
+
   const Function& function_;
+  bool explain_;
   OpFacts facts_;
   std::vector<uint32_t> parent_;  // union-find over ops
   std::vector<Group> groups_;  // by representative op
@@ -354,8 +460,8 @@ Dims KernelShape::rows() const {
   return rows;
 }
 
-Grouping group_ops(const Function& function) {
-  return Grouper(function).run();
+Grouping group_ops(const Function& function, const GroupingWishes& wishes) {
+  return Grouper(function, wishes).run();
 }
 
 }  // namespace gradc

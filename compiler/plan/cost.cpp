@@ -10,9 +10,6 @@
 namespace gradc {
 namespace {
 
-// Forking, joining and the first cache misses of a kernel, which small kernels consist of.
-constexpr double kCallNanoseconds = 200;
-
 // Measured with one thread: 95 % of the FMA peak for products, the bandwidth of main memory for
 // what does little with each byte.
 constexpr CostTable kAvx512 = {.contract_flops = 110, .other_flops = 12, .bytes = 25};

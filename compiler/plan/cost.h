@@ -16,6 +16,9 @@ struct CostTable {
 };
 const CostTable& cost_table(std::string_view cpu);
 
+// Forking, joining and the first cache misses of a kernel, which small kernels consist of.
+inline constexpr double kCallNanoseconds = 200;
+
 int64_t cost_of_call(const Module& module, const Function& entry, const Op& call,
                      const CostTable& table);
 

@@ -198,6 +198,65 @@ TEST_CASE("a kernel with ops of both passes runs when the forward pass wants it"
   CHECK(callees(module, "e") == std::vector<std::string>{"tanh_mul_1", "dot_1"});
 }
 
+// Both gradients of a normalisation's scale and bias: the product's kernel stores %d alone, one
+// kernel sweeps over it, and what it sums is computed there.
+TEST_CASE("what costs less to compute again is no result", "[fuse]") {
+  const std::string sums =
+      "  %d: f32[64,32] = dot(%x, %w) {batch_a=[], batch_b=[], sum_a=[1], sum_b=[0]}\n"
+      "  %p: f32[64,32] = mul(%d, %n)\n"
+      "  %scale: f32[32] = reduce_sum(%p) {axes=[0]}\n"
+      "  %bias: f32[32] = reduce_sum(%d) {axes=[0]}\n"
+      "  return scale=%scale, bias=%bias, d=%d\n";
+  Module module = fused(entry_text("%x: f32[64,8], %w: f32[8,32], %n: f32[64,32]", sums));
+  REQUIRE(callees(module, "e").size() == 2);
+  const Op& product = module.function("e").ops[0];
+  CHECK(product.results.size() == 1);
+  CHECK(module.function("e").ops[1].operands.size() == 2);
+
+  // A function is dear.
+  std::string dear = sums;
+  dear.replace(dear.find("mul(%d, %n)"), 11, "tanh(%d)");
+  module = fused(entry_text("%x: f32[64,8], %w: f32[8,32]", dear));
+  CHECK(callees(module, "e").size() == 3);
+  CHECK(module.function("e").ops[0].results.size() == 2);
+}
+
+TEST_CASE("updates of small tensors share a kernel", "[fuse]") {
+  std::string states, parameters, body, results;
+  for (int i = 0; i < 5; ++i) {
+    states += fmt::format("param @w{}: f32[{}]\n", i, i < 4 ? 8 : 4096);
+    parameters += fmt::format("{0}%g{1}: f32[{2}], %w{1}: f32[{2}] = @w{1}", i ? ", " : "", i,
+                              i < 4 ? 8 : 4096);
+    body += fmt::format("  %n{0}: f32[{1}] = sub(%w{0}, %g{0})\n", i, i < 4 ? 8 : 4096);
+    results += fmt::format("{0}%n{1} -> @w{1}", i ? ", " : "", i);
+  }
+  Module module = fused("module @m\n" + states + "entry @e(" + parameters + ") {\nupdate:\n" +
+                        body + "  return " + results + "\n}\n");
+  REQUIRE(callees(module, "e").size() == 2);
+  const Op* small = &module.function("e").ops[0];
+  if (small->results.size() == 1)
+    small = &module.function("e").ops[1];
+  CHECK(small->results.size() == 4);
+  CHECK(module.function(small->callee).attrs.integers("inplace").size() == 8);
+}
+
+TEST_CASE("fuse says why kernels are apart", "[fuse]") {
+  std::vector<std::string> lines;
+  Options options;
+  options.explain = [&](const std::string& line) { lines.push_back(line); };
+  Module module = parse_module(
+      entry_text("%x: f32[4,4]",
+                 "  %a: f32[4,4] = tanh(%x)\n  %t: f32[4,4] = transpose(%a) {permutation=[1,0]}\n"
+                 "  %b: f32[4,4] = add(%t, %a)\n  return %b\n"),
+      "t.ir");
+  CHECK(print(fuse(module, options)) == print(fuse(module, {})));
+  REQUIRE(lines.size() == 1);
+  CHECK(
+      lines[0] ==
+      "@e: @tanh_1 and @add_1 are apart, 64 bytes of %a pass: what passes between them is read at "
+      "other places than it is written");
+}
+
 TEST_CASE("every result has a kernel of its own", "[fuse]") {
   Module module =
       fused(entry_text("%x: f32[4]", "  %a: f32[4] = tanh(%x)\n  return %x, %a, again=%a\n"));

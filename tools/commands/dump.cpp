@@ -84,15 +84,19 @@ class Stages {
   }
 
   void run_passes() {
+    std::string remarks;  // of `fuse`, as comments
+    Options options = flags_.model.options;
+    options.explain = [&](const std::string& line) { remarks += "// " + line + "\n"; };
     PipelineObserver observer = observer_of(flags_.passes, times_);
-    observer.after_pass = [this, note_time = observer.after_pass](const PassRun& run) {
+    observer.after_pass = [&, note_time = observer.after_pass](const PassRun& run) {
       note_time(run);
       if (flags_.all || flags_.after == run.pass.name)
-        stages_.push_back({std::string(run.pass.name), ".ir", print(run.after)});
+        stages_.push_back({std::string(run.pass.name), ".ir",
+                           print(run.after) + (run.pass.name == "fuse" ? remarks : "")});
     };
     if (!flags_.all && !is_behind_passes())
       observer.stop_after = flags_.after;
-    module_ = compile(module_, flags_.model.options, observer);
+    module_ = compile(module_, options, observer);
     // The module where a pass that has nothing to do with these flags would have read it.
     if (stages_.empty() && !is_behind_passes() &&
         !has_work(pass_named(flags_.after), flags_.model.options))
