@@ -170,7 +170,7 @@ class KernelMaker {
         continue;
       for (size_t j = 0; j < draft.results.size(); ++j)
         if (entry_.type(draft.results[j]) == entry_.type(draft.operands[i]) &&
-            (!group.shape.update || is_next_of(draft.results[j], draft.operands[i]))) {
+            (!group.shape.update || may_replace(draft.results[j], draft.operands[i]))) {
           pairs.push_back(static_cast<int64_t>(i));
           pairs.push_back(static_cast<int64_t>(j));
         }
@@ -178,17 +178,16 @@ class KernelMaker {
     return pairs;
   }
 
-  // Whether `next` is the new content of the state that `old` is: results of an update have their
-  // place there and nowhere else.
-  bool is_next_of(ValueId next, ValueId old) const {
+  // The new content of a state has its place where the old one is, and nowhere else; what an update
+  // makes besides may take the place of a gradient.
+  bool may_replace(ValueId made, ValueId old) const {
     auto result = std::find_if(entry_.results.begin(), entry_.results.end(),
-                               [&](const Result& r) { return r.value == next; });
-    return result != entry_.results.end() &&
-           std::any_of(entry_.parameters.begin(), entry_.parameters.end(),
-                       [&](const Parameter& parameter) {
-                         return parameter.value == old && !parameter.state.empty() &&
-                                parameter.state == result->state;
-                       });
+                               [&](const Result& r) { return r.value == made; });
+    auto parameter = std::find_if(entry_.parameters.begin(), entry_.parameters.end(),
+                                  [&](const Parameter& p) { return p.value == old; });
+    const std::string none;
+    return (result == entry_.results.end() ? none : result->state) ==
+           (parameter == entry_.parameters.end() ? none : parameter->state);
   }
 
   bool read_only_at(ValueId value, const Group& group, const Dims& place) {

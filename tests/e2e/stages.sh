@@ -27,7 +27,7 @@ train "$model" model $binds
 stages=0
 for stage in "$out"/*.ir "$out"/*.loops; do
   "$gradc" opt "$stage" -o "$out/again"
-  cmp "$stage" "$out/again" || { echo "$(basename "$stage") prints something else than it is read from"; exit 1; }
+  grep -v '^//' "$stage" | cmp - "$out/again" || { echo "$(basename "$stage") prints something else than it is read from"; exit 1; }
   stages=$((stages + 1))
 done
 for stage in "$out"/*.ir; do

@@ -48,6 +48,7 @@ TEST_CASE("inference of a deep net takes what its most demanding layer does", "[
 
 TEST_CASE("no arena of inference is below its floor without a reason", "[arena]") {
   const std::map<std::string, std::string> kReasons = {
+      {"gpt", "a gelu's operand stays in registers of the product before it"},
       {"lenet", "a relu's operand stays in registers of the convolution before it"},
       {"lstm", "the bias of all steps is added to sums in registers"},
       {"mlp", "the images, which the first layer reads, are the caller's"},

@@ -107,7 +107,7 @@ TEST_CASE("names of an ONNX file become names of the IR", "[onnx]") {
 TEST_CASE("what is a parameter of an ONNX file", "[onnx]") {
   ModelParts parts{
       {value_info("x", DType::f32, {2, 4})},
-      {f32("mask", {2, 2}, {0, -1e9, 0, 0}), f32("unused", {1}, {1}),
+      {f32("mask", {2, 2}, {0, -1e9, -1e9, 0}), f32("unused", {1}, {1}),
        f32("position", {4}, {1, 2, 3, 4}), f32("scale", {}, {3}), f32("table", {3}, {1, 2, 3}),
        i64("parts", {2, 2})},
       {node("Constant", {}, {"held"},
