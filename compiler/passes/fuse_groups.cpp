@@ -404,7 +404,7 @@ class Grouper {
         ready.insert({place(groups_[i]), i});
     }
     Grouping grouping{
-        facts_.repeated, {}, std::vector<int>(function_.ops.size(), -1), facts_.reads};
+        facts_.repeated, {}, std::vector<int>(function_.ops.size(), -1), facts_.reads, {}};
     while (!ready.empty()) {
       uint32_t group = ready.begin()->second;
       ready.erase(ready.begin());
