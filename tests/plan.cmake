@@ -2,6 +2,7 @@ gradc_test(plan_test LIBS gradc_plan SOURCES
   support/exact_plan.cpp
   support/planning_entries.cpp
   support/random_problems.cpp
+  unit/plan_bound_test.cpp
   unit/plan_checker_test.cpp
   unit/plan_floor_test.cpp
   unit/plan_offsets_test.cpp

@@ -3,11 +3,11 @@
 #include <algorithm>
 
 #include "compiler/plan/checker.h"
+#include "compiler/plan/core/offsets.h"
 #include "compiler/plan/core/order.h"
+#include "compiler/plan/core/planner.h"
 #include "compiler/plan/emit.h"
 #include "compiler/plan/entry_problem.h"
-#include "compiler/plan/improve.h"
-#include "compiler/plan/recompute.h"
 #include "compiler/plan/report.h"
 #include "compiler/plan/storage.h"
 #include "ir/diagnostic.h"
@@ -36,76 +36,73 @@ class EntryPlanner {
         entry_(entry),
         options_(options),
         problem_(make_problem(module, entry, options)),
-        order_(order_kernels(problem_)) {}
+        order_(order_kernels(problem_)),
+        planner_(problem_, order_) {}
 
   Function run(int64_t budget) {
     Placed free = place(order_);
     if (free.offsets.bytes <= budget)
       return emit(free);
     if (std::optional<Placed> placed = place_within(budget))
-      return emit(make_cheaper(std::move(*placed), budget));
-    Placed smallest = find_smallest(std::move(free));
+      return emit(*placed);
+    Placed smallest = place(planner_.smallest(kEffort));
     if (smallest.offsets.bytes <= budget)
-      return emit(make_cheaper(std::move(smallest), budget));
+      return emit(smallest);
     refuse(budget, smallest);
   }
 
  private:
+  // A compilation plans several entries.
+  static inline const PlanEffort kEffort{.steps = 0.4, .spent = {}};
+  static constexpr size_t kFew = 200;  // kernels, of which there is time to try more
+  static constexpr int64_t kPlacing = 100'000'000;  // about a tenth of a second
+
   Placed place(const Schedule& schedule) const {
     Placed placed{schedule, buffers_of(problem_, schedule), {}};
-    placed.offsets = place_buffers(placed.buffers.buffers);
+    placed.offsets = place_buffers(placed.buffers.buffers, kPlacing);
     return placed;
   }
 
-  // Where offsets leave holes, the schedule has to do with less.
-  std::optional<Placed> place_within(int64_t budget) const {
-    constexpr int kTries = 6;
-    int64_t aim = budget;
-    for (int tries = 0; tries < kTries; ++tries) {
-      std::optional<Schedule> schedule = fit_into(problem_, order_, aim);
+  // Where offsets leave holes, the schedule has to do with less: the cheapest that then fits.
+  std::optional<Placed> place_within(int64_t budget) {
+    std::optional<Placed> best;
+    int64_t best_cost = INT64_MAX;
+    auto try_aim = [&](int64_t aim) -> int64_t {
+      std::optional<Schedule> schedule = planner_.plan(aim, kEffort).schedule;
       if (!schedule)
-        return std::nullopt;
+        return 0;
+      int64_t cost = evaluate(problem_, *schedule).cost;
+      if (cost >= best_cost)
+        return 0;
       Placed placed = place(*schedule);
-      if (placed.offsets.bytes <= budget)
-        return placed;
-      aim -= placed.offsets.bytes - budget;
+      int64_t excess = std::max<int64_t>(0, placed.offsets.bytes - budget);
+      if (excess == 0) {
+        best_cost = cost;
+        best = std::move(placed);
+      }
+      return excess;
+    };
+    int64_t excess = try_aim(budget);
+    if (problem_.kernels.size() <= kFew) {
+      // Plans of smaller budgets, the same ones for every budget: more bytes never cost time.
+      constexpr int64_t kSteps = 10;
+      int64_t floor = kernel_floor(problem_).bytes, free = evaluate(problem_, order_).peak;
+      for (int64_t step = kSteps; step-- > 0;)
+        if (int64_t aim = floor + (free - floor) * step / kSteps; aim < budget)
+          try_aim(aim);
+    } else if (excess > 0) {
+      try_aim(budget - excess);
+      for (double share : {0.95, 0.8})
+        try_aim(static_cast<int64_t>(static_cast<double>(budget) * share));
     }
-    return std::nullopt;
-  }
-
-  Placed make_cheaper(Placed placed, int64_t budget) const {
-    constexpr int kTries = 3;
-    int64_t aim = budget;
-    for (int tries = 0; tries < kTries; ++tries) {
-      Placed cheaper = place(improve(problem_, placed.schedule, aim));
-      if (cheaper.offsets.bytes <= budget)
-        return cheaper;
-      aim -= cheaper.offsets.bytes - budget;
-    }
-    return placed;
-  }
-
-  // Halves the distance to the proved floor while plans are found.
-  Placed find_smallest(Placed smallest) const {
-    constexpr int kProbes = 12;
-    int64_t impossible = kernel_floor(problem_).bytes - 1;
-    for (int probes = 0; probes < kProbes; ++probes) {
-      int64_t budget = impossible + (smallest.offsets.bytes - impossible) / 2;
-      if (budget >= smallest.offsets.bytes || budget <= impossible)
-        break;
-      if (std::optional<Placed> placed = place_within(budget))
-        smallest = std::move(*placed);
-      else
-        impossible = budget;
-    }
-    return smallest;
+    return best;
   }
 
   Function emit(const Placed& placed) const {
     return emit_plan(problem_, entry_, placed.schedule, placed.buffers, placed.offsets);
   }
 
-  [[noreturn]] void refuse(int64_t budget, const Placed& smallest) const {
+  [[noreturn]] void refuse(int64_t budget, const Placed& smallest) {
     MemoryReport report = memory_report(module_, emit(smallest), options_);
     int64_t needed = smallest.offsets.bytes, others = region_bytes(module_, entry_).total();
     UserError error("",
@@ -119,11 +116,12 @@ class EntryPlanner {
         error.with_note(fmt::format("{} is the smallest budget that a plan was found for; "
                                     "recomputation adds {:.1f} % to its time",
                                     needed, 100 * report.overhead()));
-    if (KernelFloor floor = kernel_floor(problem_); floor.kernel >= 0) {
+    if (BoundSearch::Floor floor = planner_.floor(); floor.kernel >= 0) {
       const Op& op = entry_.ops[problem_.op_of[floor.kernel].index];
       error = error.with_note(
-          fmt::format("no plan can do with less than {}, which @{} giving %{} needs alone",
-                      floor.bytes, op.callee, entry_[op.result()].name));
+          fmt::format("no plan can do with less than {}, which @{} giving %{} needs{}", floor.bytes,
+                      op.callee, entry_[op.result()].name,
+                      floor.alone ? " alone" : " with what has to be kept meanwhile"));
     }
     throw error.with_note("at the peak of that plan: " + held_at_peak(report))
         .with_help(options_.memory_total ? fmt::format("allow --memory-total {}", needed + others)
@@ -146,6 +144,7 @@ class EntryPlanner {
   const Options& options_;
   EntryProblem problem_;
   Schedule order_;
+  Planner planner_;
 };
 
 void check(const Module& module, const Function& original, const Function& planned, int threads,
@@ -171,6 +170,14 @@ Module plan(const Module& module, const Options& options) {
     check(module, entry, planned.functions[i], options.threads, budget);
   }
   return planned;
+}
+
+double least_overhead(const Module& module, const Function& entry, const Options& options,
+                      int64_t budget) {
+  EntryProblem problem = make_problem(module, entry, options);
+  Bound bound = BoundSearch(problem, order_kernels(problem)).bound(budget);
+  return static_cast<double>(bound.overhead) /
+         static_cast<double>(std::max<int64_t>(1, problem.base_cost()));
 }
 
 void check_planned(const Module& module, const Options& options) {

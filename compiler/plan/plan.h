@@ -14,6 +14,11 @@ Module plan(const Module& module, const Options& options);
 // Bytes that the arena of `entry` may take; below 0 if `--memory-total` is used up without it.
 int64_t budget_of(const Module& module, const Function& entry, const Options& options);
 
+// No schedule of `entry`, which is not planned yet, is within `budget` and adds less to its time
+// than this share, in whatever order and whatever it recomputes.
+double least_overhead(const Module& module, const Function& entry, const Options& options,
+                      int64_t budget);
+
 // Holds a module that has its plan already, as a dump does, to the checker and to the budgets of
 // `options`: a text that was changed by hand must not become code that overwrites its own values.
 void check_planned(const Module& module, const Options& options);

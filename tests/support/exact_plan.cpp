@@ -23,13 +23,15 @@ class ExactSearch {
 
   std::optional<int64_t> run() {
     relax({}, 0);
-    uint32_t all = (1u << problem_.kernels.size()) - 1;
+    uint32_t required = 0;
+    for (size_t k = 0; k < problem_.kernels.size(); ++k)
+      required |= problem_.kernels[k].required ? 1u << k : 0;
     while (!queue_.empty()) {
       auto [cost, state] = queue_.top();
       queue_.pop();
       if (cost > cost_[state])
         continue;
-      if (state.ran == all)
+      if ((state.ran & required) == required)
         return cost;
       for (size_t k = 0; k < problem_.kernels.size(); ++k)
         run_kernel(static_cast<int>(k), state, cost);
@@ -75,9 +77,10 @@ class ExactSearch {
       for (size_t i = 0; i < kernel.reads.size(); ++i)
         if (dying >> i & 1)
           next.memory &= ~(1u << kernel.reads[i]);
-      int64_t shared = 0;  // at most one pair in random_problem
+      int64_t shared = 0;  // at most one pair a kernel
       for (auto [read, written] : kernel.inplace)
-        if (!(next.memory >> read & 1))
+        if (!(next.memory >> read & 1) &&
+            problem_.values[written].bytes <= problem_.values[read].bytes)
           shared = problem_.values[written].bytes;
       for (int value : kernel.writes)
         next.memory |= 1u << value;

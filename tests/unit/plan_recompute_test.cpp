@@ -5,10 +5,9 @@
 #include "../support/exact_plan.h"
 #include "../support/planning_entries.h"
 #include "compiler/plan/core/order.h"
+#include "compiler/plan/core/planner.h"
 #include "compiler/plan/entry_problem.h"
-#include "compiler/plan/improve.h"
 #include "compiler/plan/plan.h"
-#include "compiler/plan/recompute.h"
 #include "compiler/plan/report.h"
 #include "ir/diagnostic.h"
 #include "ir/parse.h"
@@ -69,39 +68,6 @@ TEST_CASE("under a budget the same is computed, within it, and more bytes never 
   CHECK(planned > 700);
   CHECK(recomputing > 350);
   CHECK(refused > 0);
-}
-
-TEST_CASE("tiny problems: nearly as cheap as the optimum", "[recompute]") {
-  int possible = 0, found = 0;
-  double optimal = 0, ours = 0;
-  for (uint32_t seed = 0; seed < 300; ++seed) {
-    Problem problem = random_problem(seed, 5 + static_cast<int>(seed % 4));
-    Schedule order = order_kernels(problem);
-    Usage usage = evaluate(problem, order);
-    int64_t floor = kernel_floor(problem).bytes;
-    for (int64_t budget = floor; budget <= usage.peak; budget += 128) {
-      CAPTURE(seed, budget);
-      std::optional<int64_t> least = exact_cost(problem, budget);
-      std::optional<Schedule> schedule = fit_into(problem, order, budget);
-      possible += least.has_value();
-      if (!schedule)
-        continue;
-      ++found;
-      Usage greedy = evaluate(problem, *schedule);
-      Usage fitted = evaluate(problem, improve(problem, *schedule, budget));
-      CHECK(greedy.peak <= budget);
-      CHECK(fitted.peak <= budget);
-      CHECK(fitted.cost <= greedy.cost);
-      REQUIRE(least.has_value());
-      CHECK(fitted.cost >= *least);
-      optimal += static_cast<double>(*least) / static_cast<double>(usage.cost) - 1;
-      ours += static_cast<double>(fitted.cost) / static_cast<double>(usage.cost) - 1;
-    }
-  }
-  CAPTURE(possible, found, ours / found, optimal / found);
-  CHECK(possible > 400);
-  CHECK(found >= 0.98 * possible);  // what is missing needs another order
-  CHECK(ours <= 1.003 * optimal);
 }
 
 TEST_CASE("deep chains are planned in no time", "[recompute]") {

@@ -1,11 +1,10 @@
 #include <catch2/catch.hpp>
 
-#include "compiler/plan/accesses.h"
+#include "compiler/plan/core/cutter.h"
+#include "compiler/plan/core/keep_plan.h"
 #include "compiler/plan/core/order.h"
+#include "compiler/plan/core/planner.h"
 #include "compiler/plan/core/schedule.h"
-#include "compiler/plan/peak_cutter.h"
-#include "compiler/plan/recompute.h"
-#include "compiler/plan/segments.h"
 #include "ir/diagnostic.h"
 
 using namespace gradc;
@@ -87,39 +86,72 @@ TEST_CASE("recomputations that nobody reads are dropped", "[schedule]") {
   CHECK(without_dead_runs(chain(), {0, 1, 2, 3, 1, 2, 4}) == Schedule{0, 1, 2, 3, 4});
 }
 
-TEST_CASE("accesses of a value around a step", "[schedule]") {
-  Accesses accesses(chain(), {0, 1, 2, 3, 0, 4});
-  Accesses::Neighbours gap = accesses.around(0, 3);
-  CHECK(gap.before == 1);
-  CHECK(gap.after == 4);
-  CHECK_FALSE(gap.live);
-  CHECK(accesses.around(1, 3).live);
-  CHECK(accesses.around(1, 3).before == 2);
-  CHECK(accesses.around(1, 4).after == -1);
-  CHECK(accesses.around(0, 0).before == -1);
+namespace {
+
+std::optional<Schedule> cut_peaks(const Problem& problem, const Schedule& schedule, int64_t budget,
+                                  const CutSettings& settings = {}) {
+  Timeline timeline(problem, schedule);
+  Random random;
+  if (!Cutter(timeline, budget, random).cut(settings))
+    return std::nullopt;
+  return timeline.schedule();
 }
 
+Schedule undo_needless(const Problem& problem, const Schedule& schedule, int64_t budget) {
+  Timeline timeline(problem, schedule);
+  Random random;
+  Cutter(timeline, budget, random).undo_needless();
+  return timeline.schedule();
+}
+
+}  // namespace
+
 TEST_CASE("the cheapest gap at the peak is cut", "[schedule]") {
-  CHECK(cut_peaks(chain(), {0, 1, 2, 3, 4}, {.budget = 664}) == Schedule{0, 1, 2, 3, 4});
-  CHECK(cut_peaks(chain(), {0, 1, 2, 3, 4}, {.budget = 600}) == Schedule{0, 1, 2, 3, 0, 4});
-  CHECK(cut_peaks(chain(), {0, 1, 2, 3, 4}, {.budget = 563}) == std::nullopt);
-  CHECK(cut_peaks(chain(), {0, 1, 2, 3, 4}, {.budget = 600, .cost_limit = 40}) == std::nullopt);
+  CHECK(cut_peaks(chain(), {0, 1, 2, 3, 4}, 664) == Schedule{0, 1, 2, 3, 4});
+  CHECK(cut_peaks(chain(), {0, 1, 2, 3, 4}, 600) == Schedule{0, 1, 2, 3, 0, 4});
+  CHECK(cut_peaks(chain(), {0, 1, 2, 3, 4}, 563) == std::nullopt);
+  CHECK(cut_peaks(chain(), {0, 1, 2, 3, 4}, 600, {.cost_limit = 40}) == std::nullopt);
   // Not if h1's kernel reads state that k3 overwrites.
   Problem problem = chain();
   problem.kernels[0].overwriters = {3};
-  CHECK(cut_peaks(problem, {0, 1, 2, 3, 4}, {.budget = 600}) == std::nullopt);
+  CHECK(cut_peaks(problem, {0, 1, 2, 3, 4}, 600) == std::nullopt);
   CHECK(undo_needless(chain(), {0, 1, 2, 3, 0, 4}, 600) == Schedule{0, 1, 2, 3, 0, 4});
   CHECK(undo_needless(chain(), {0, 1, 2, 3, 0, 4}, 664) == Schedule{0, 1, 2, 3, 4});
 }
 
-TEST_CASE("segments keep what crosses their borders", "[schedule]") {
-  // Fewest bytes cross where h2 does; h3 is of the last segment.
+TEST_CASE("a value that is read again later is dropped to make a result in its bytes",
+          "[schedule]") {
+  // At k1, h1 and what it becomes are both there because k2 reads h1 again.
+  ProblemBuilder b;
+  int h1 = b.kernel({}, 100), h2 = b.kernel({h1}, 100), big = b.kernel({h2}, 10);
+  b.kernel({big, h1}, 10);
+  b.problem.kernels[h2].inplace = {{h1, h2}};
+  CHECK(cut_peaks(b.problem, {0, 1, 2, 3}, 130) == Schedule{0, 1, 2, 0, 3});
+  CHECK(evaluate(b.problem, {0, 1, 2, 0, 3}).peak == 120);
+}
+
+TEST_CASE("the cheaper of two producers makes a value again", "[schedule]") {
+  // y = x + r; x is dropped while y is wide open, and comes back as y - r or from its own kernel.
+  ProblemBuilder b;
+  int x = b.kernel({}, 100), r = b.kernel({}, 10), y = b.kernel({x, r}, 10);
+  int wide = b.kernel({y}, 200), last = b.kernel({wide, x, y, r}, 10);
+  b.problem.kernels[x].cost = 50;
+  b.problem.kernels[wide].workspace = 50;
+  b.problem.kernels[r].cost = b.problem.kernels[y].cost = 1000;
+  PlanKernel inverse{.required = false, .cost = 5, .reads = {y, r}, .writes = {x}};
+  b.problem.kernels.push_back(inverse);
+  b.problem.values[x].producers.push_back(5);
+  CHECK(cut_peaks(b.problem, {x, r, y, wide, last}, 330) == Schedule{x, r, y, wide, 5, last});
+  b.problem.kernels[5].cost = 60;
+  CHECK(cut_peaks(b.problem, {x, r, y, wide, last}, 330) == Schedule{x, r, y, wide, x, last});
+}
+
+TEST_CASE("what is not kept over a kernel is made again when it is read", "[schedule]") {
+  CHECK(keep_over(chain(), {0, 1, 2, 3, 4}, 2, {1}) == Schedule{0, 1, 2, 3, 0, 4});
+  CHECK(keep_over(chain(), {0, 1, 2, 3, 4}, 2, {0, 1}) == Schedule{0, 1, 2, 3, 4});
   Problem problem = chain();
-  problem.values[0].bytes = 300;
-  CHECK(checkpoint_segments(problem, {0, 1, 2, 3, 4}, 2) == Schedule{0, 1, 2, 3, 0, 4});
-  CHECK(checkpoint_segments(problem, {0, 1, 2, 3, 4}, 4) == std::nullopt);
   problem.kernels[0].overwriters = {3};
-  CHECK(checkpoint_segments(problem, {0, 1, 2, 3, 4}, 2) == std::nullopt);
+  CHECK(keep_over(problem, {0, 1, 2, 3, 4}, 2, {1}) == std::nullopt);
 }
 
 TEST_CASE("backward kernels that free what they take run at once", "[order]") {
@@ -179,7 +211,7 @@ TEST_CASE("a budget may need the given order", "[order]") {
   CHECK(given_order(b.problem) == as_given);
   Schedule order = order_kernels(b.problem);
   CHECK(evaluate(b.problem, order).peak < evaluate(b.problem, as_given).peak);
-  std::optional<Schedule> fitted = fit_into(b.problem, order, 700);
+  std::optional<Schedule> fitted = Planner(b.problem, order).plan(700, {}).schedule;
   REQUIRE(fitted);
   CHECK(evaluate(b.problem, *fitted).peak <= 700);
   // 34 runs more than the 48 of the order if the sum stays at the end.

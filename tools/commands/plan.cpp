@@ -1,4 +1,6 @@
 // gradc plan: where the bytes of the arena go, and what smaller budgets would cost.
+#include "compiler/plan/plan.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -27,6 +29,7 @@ struct PlanFlags {
 struct Row {
   int64_t budget = 0;
   std::optional<MemoryReport> report;  // nullopt: impossible
+  double bound = 0;  // no plan within the budget has less overhead
   std::string reason;
 };
 
@@ -35,10 +38,13 @@ Row plan_within(const Module& fused, const PlanFlags& flags, std::string_view en
   Options options = flags.model.options;
   if (budget)
     options.memory = budget;
-  Row row{budget.value_or(0), std::nullopt, ""};
+  Row row;
+  row.budget = budget.value_or(0);
   try {
     Module planned = compile(fused, options);
     row.report = memory_report(planned, planned.function(entry), options);
+    if (budget)
+      row.bound = least_overhead(fused, fused.function(entry), options, *budget);
   } catch (const UserError& error) {
     if (error.fault() != Fault::impossible_budget || !budget)
       throw;
@@ -100,19 +106,20 @@ void plan(PlanFlags& flags) {
       json["budgets"].push_back(
           {{"budget", row.budget},
            {"arena_bytes", row.report ? nlohmann::json(row.report->arena_bytes) : nullptr},
-           {"overhead", row.report ? nlohmann::json(row.report->overhead()) : nullptr}});
+           {"overhead", row.report ? nlohmann::json(row.report->overhead()) : nullptr},
+           {"bound", row.report ? nlohmann::json(row.bound) : nullptr}});
     fmt::print("{}\n", json.dump(2));
     return;
   }
   fmt::print("{}: arena {} ({} bytes), overhead {:.2f} %\n\n", entry,
              human_bytes(chosen.report->arena_bytes), chosen.report->arena_bytes,
              100 * chosen.report->overhead());
-  fmt::print("      budget       arena   recomputation\n");
+  fmt::print("      budget       arena   recomputation     at least\n");
   for (const Row& row : rows)
     if (row.report)
       fmt::print(
-          "{:>12}{:>12}   {:8.2f} %  {}\n", human_bytes(row.budget),
-          human_bytes(row.report->arena_bytes), 100 * row.report->overhead(),
+          "{:>12}{:>12}   {:8.2f} %     {:7.2f} %  {}\n", human_bytes(row.budget),
+          human_bytes(row.report->arena_bytes), 100 * row.report->overhead(), 100 * row.bound,
           std::string(static_cast<size_t>(std::min(50.0, 100 * row.report->overhead())), '*'));
     else
       fmt::print("{:>12}  impossible\n", human_bytes(row.budget));

@@ -354,7 +354,7 @@ BoundSearch::Floor BoundSearch::floor() {
     Cut cut = make_cut(order_[step]);
     int64_t bytes = cut.own() + cut.least_bytes();
     if (bytes > floor.bytes)
-      floor = {bytes, order_[step]};
+      floor = {bytes, order_[step], false};
   }
   return floor;
 }

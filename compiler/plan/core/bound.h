@@ -32,6 +32,7 @@ class BoundSearch {
   struct Floor {
     int64_t bytes = 0;
     int kernel = -1;
+    bool alone = true;  // else with values that cannot be made again after it
   };
   Floor floor();
 

@@ -58,29 +58,36 @@ class Search {
 
   std::optional<std::vector<int64_t>> run(int64_t work_limit) {
     work_limit_ = work_limit;
-    // Most is found by short tries, which differ by what was learned and by chance; some by long
-    // ones that follow one preference.
+    // A longer try by each preference, then short ones that differ by what was learned and by
+    // chance.
+    if (try_preferences(4 * count() + 500, false))
+      return at_;
+    std::fill(learned_.begin(), learned_.end(), 0.0);
     int64_t nodes = count() + 500;
-    constexpr size_t kPlain = kPreferences.size();
-    for (size_t round = 0; work_ < work_limit; ++round) {
-      bool is_long = round % (kPlain + 1) == kPlain;
-      bool learned = round > kPlain && !is_long;
-      rank_by(kPreferences[is_long ? round / (kPlain + 1) % kPlain : round % (kPlain + 1)],
-              learned);
-      reset();
-      nodes_left_ = is_long ? 8 * nodes : nodes;
-      Span conflict;
-      if (descend(0, 0, -1, conflict))
+    for (bool learned = false; work_ < work_limit && !all_seen_; learned = true) {
+      if (try_preferences(nodes, learned))
         return at_;
-      if (nodes_left_ > 0 && work_ < work_limit)
-        break;  // all placements are seen
-      if (is_long)
-        nodes += nodes / 10;
+      nodes += nodes / 10;
     }
     return std::nullopt;
   }
 
  private:
+  bool try_preferences(int64_t nodes, bool learned) {
+    for (const Preference& preference : kPreferences) {
+      if (work_ >= work_limit_ || all_seen_)
+        break;
+      rank_by(preference, learned);
+      reset();
+      nodes_left_ = nodes;
+      Span conflict;
+      if (descend(0, 0, -1, conflict))
+        return true;
+      all_seen_ = nodes_left_ > 0 && work_ < work_limit_;
+    }
+    return false;
+  }
+
   int count() const { return static_cast<int>(buffers_.size()); }
 
   void rank_by(const Preference& preference, bool learned) {
@@ -237,6 +244,7 @@ class Search {
   std::vector<int64_t> unplaced_, floor_;  // by section
   std::vector<std::pair<int, int64_t>> raised_;
   int64_t nodes_left_ = 0, work_ = 0, work_limit_ = 0;
+  bool all_seen_ = false;  // and none of them fits
   Random random_;
 };
 

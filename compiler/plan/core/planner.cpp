@@ -21,8 +21,8 @@ struct Candidate {
 // Schedules within a budget, or as near to it as was found.
 class Planner::Pool {
  public:
-  Pool(const Problem& problem, int64_t budget, const PlanEffort& effort)
-      : problem_(problem), budget_(budget), effort_(effort) {}
+  Pool(const Problem& problem, int64_t budget, PlanEffort effort)
+      : problem_(problem), budget_(budget), effort_(std::move(effort)) {}
 
   // Cuts the schedule to the budget and keeps what comes out.
   void add(const Schedule& start, CostWeight weight = CostWeight::linear) {
@@ -62,7 +62,7 @@ class Planner::Pool {
 
   const Problem& problem_;
   int64_t budget_;
-  const PlanEffort& effort_;
+  PlanEffort effort_;
   std::vector<Candidate> candidates_;  // the best first
 };
 
@@ -95,6 +95,26 @@ void Planner::fill(Pool& pool, const Bound& bound) {
           pool.add(*schedule);
 }
 
+// More bytes must not cost time: plans of smaller budgets are tried as well, and often the better
+// start. In a large problem they would take too long, and chance matters less.
+void Planner::try_smaller(Pool& pool, const Bound& bound, SearchSettings settings, int64_t work) {
+  constexpr size_t kFew = 1000, kVeryFew = 200;  // kernels
+  if (problem_.kernels.size() > kFew)
+    return;
+  int64_t budget = settings.budget;
+  settings.work = work / 20;
+  for (double share : {0.95, 0.9, 0.8, 0.7, 0.6, 0.5}) {
+    settings.budget = static_cast<int64_t>(static_cast<double>(budget) * share);
+    Pool tight(problem_, settings.budget, {.steps = 1, .spent = settings.spent});
+    fill(tight, bound);
+    for (const Candidate& candidate : tight.candidates())
+      if (candidate.peak <= budget)
+        pool.add(candidate.schedule);
+    if (tight.best() && problem_.kernels.size() <= kVeryFew)
+      pool.add(improve(problem_, tight.best()->schedule, settings));
+  }
+}
+
 PlanOutcome Planner::plan(int64_t budget, const PlanEffort& effort) {
   PlanOutcome outcome;
   for (const Schedule& order : orders_)
@@ -112,6 +132,8 @@ PlanOutcome Planner::plan(int64_t budget, const PlanEffort& effort) {
   settings.budget = budget;
   settings.good_enough = problem_.base_cost() + outcome.bound.overhead;
   settings.spent = effort.spent;
+  settings.patience = static_cast<int64_t>(std::clamp(effort.steps, 1.0, 1e6));
+  try_smaller(pool, outcome.bound, settings, work);
   if (!pool.best()) {
     settings.work = work / 2;
     Schedule lower = squeeze(problem_, pool.candidates()[0].schedule, settings);

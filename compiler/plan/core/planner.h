@@ -7,6 +7,7 @@
 
 #include "compiler/plan/core/bound.h"
 #include "compiler/plan/core/schedule.h"
+#include "compiler/plan/core/search.h"
 
 namespace gradc {
 
@@ -38,6 +39,7 @@ class Planner {
   class Pool;
   // With what is cut from the orders and from keeping the bound's choice of values.
   void fill(Pool& pool, const Bound& bound);
+  void try_smaller(Pool& pool, const Bound& bound, SearchSettings settings, int64_t work);
 
   const Problem& problem_;
   Schedule order_;

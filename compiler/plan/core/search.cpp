@@ -24,12 +24,16 @@ class Search {
     cutter_.undo_needless();
     timeline_.forget_history();
     keep_if_best();
+    int64_t last_gain = 0;
     for (int64_t tries = 0; cutter_.work() < settings_.work && best_cost_ > least_cost_; ++tries) {
       if (tries % 16 == 0)
         update_progress();
-      if (progress_ >= 1)
+      if (progress_ >= 1 || tries - last_gain > patience())
         break;
+      int64_t before = best_cost_;
       try_once();
+      if (best_cost_ < before)
+        last_gain = tries;
     }
     return std::move(best_);
   }
@@ -71,6 +75,12 @@ class Search {
     progress_ = static_cast<double>(cutter_.work()) / static_cast<double>(settings_.work);
     if (settings_.spent)
       progress_ = std::max(progress_, settings_.spent());
+  }
+
+  // Tries without a gain. A given time is used up.
+  int64_t patience() const {
+    int64_t kernels = timeline_.problem().kernel_count();
+    return settings_.spent ? INT64_MAX : (2000 + 20 * kernels) * settings_.patience;
   }
 
   void try_once() {

@@ -15,6 +15,7 @@ struct SearchSettings {
   // The share of the time that is gone, asked now and then: the search ends at 1.
   std::function<double()> spent;
   uint64_t seed = 1;
+  int64_t patience = 1;  // how many times the usual number of tries that gain nothing
 };
 
 // Takes some recomputations out, or drops a value more; cuts the peaks that come back, with some
