@@ -21,10 +21,17 @@ AttentionParts parts_of(Builder& b, const Op& op, size_t fixed) {
   return {b, op.operand(0), op.operand(1), op.operand(2), mask_of(op, fixed), op.attrs};
 }
 
+// Statistics of rows need more digits than 16 bits have; `attention` of such types stays in parts.
+void check_wide(const Type& q) {
+  if (byte_size(q.dtype) < 4)
+    fail("queries are {}; they must be f32 or f64", to_string(q));
+}
+
 // --- Forward.
 
 Types infer_forward(std::span<const Type> x, const Attrs& attrs) {
   check_attention(x[0], x[1], x[2], attention_mask(x, 3), attrs);
+  check_wide(x[0]);
   Type y = x[0];
   y.dims.back() = x[2].dims.back();
   return {y, rows_of(x[0]), rows_of(x[0])};
@@ -110,6 +117,7 @@ Types infer_backward(std::span<const Type> x, const Attrs& attrs) {
   if (x.size() < 7)
     fail("there are {} operands, there must be 7, or a mask behind them", x.size());
   check_attention(x[0], x[1], x[2], attention_mask(x, 7), attrs);
+  check_wide(x[0]);
   Type rows = rows_of(x[0]), y = x[0];
   y.dims.back() = x[2].dims.back();
   for (size_t i : {3, 4, 5})
