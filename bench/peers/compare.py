@@ -145,7 +145,7 @@ def tables(rows):
             if row["kind"] != kind:
                 continue
             times = row["times"]
-            cells = [f"{times[n]['min']:.3g} / {times[n]['median']:.3g}" if n in times else "" for n in names]
+            cells = [f"{times[n]['min']:.4g} / {times[n]['median']:.4g}" if n in times else "" for n in names]
             peer = fastest_peer(row)
             ratio = f"{times[peer]['min'] / times['gradc']['min']:.2f} ({peer})" if peer else ""
             share = row["contraction_gflop"] / times["gradc"]["min"] * 1e3 / row["peak_gflops"]
