@@ -99,7 +99,7 @@ std::vector<double> sample(int batch) {
 }  // namespace
 
 TEST_CASE("functions keep their promised errors", "[math]") {
-  for (const char* cpu : {"native", "x86-64-v3"})
+  for (const char* cpu : {"native", "x86-64-v3", "x86-64-v2"})
     for (const Promise& promise : kPromises) {
       Compiled function(promise.code, cpu);
       double worst = 0, where = 0;
