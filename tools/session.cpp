@@ -112,8 +112,10 @@ CodegenOptions codegen_options(const ModelFlags& flags, const Module& planned) {
   std::string state;
   for (const StateTensor& tensor : planned.states)
     state += fmt::format("{} {} {};", name_of(tensor.role), tensor.name, to_string(tensor.type));
-  return {flags.options.target, flags.options.threads, planned.name,
-          fmt::format("{:016x}", fnv1a(state)), flags.marks, flags.perf, flags.cache};
+  return {flags.options.target, flags.options.threads,
+          planned.name,         fmt::format("{:016x}", fnv1a(state)),
+          flags.marks,          flags.perf,
+          flags.cache};
 }
 
 const gradc_entry& Session::entry(std::string_view name) const {
