@@ -476,4 +476,15 @@ uint32_t Builder::add_buffer(Buffer buffer) {
   return static_cast<uint32_t>(kernel_.buffers.size() - 1);
 }
 
+uint32_t Builder::scratch(const std::string& name, DType dtype, int64_t elements) {
+  for (uint32_t i = 0; i < kernel_.buffers.size(); ++i) {
+    Buffer& buffer = kernel_.buffers[i];
+    if (buffer.space != Space::scratch || buffer.name != name || buffer.dtype != dtype)
+      continue;
+    buffer.elements = std::max(buffer.elements, elements);
+    return i;
+  }
+  return add_buffer({name, Space::scratch, dtype, elements});
+}
+
 }  // namespace gradc::loop

@@ -77,6 +77,9 @@ class Builder {
   void matrix(const Matrix& matrix, Scalar a_start, Scalar b_start, Scalar c_start);
 
   uint32_t add_buffer(Buffer buffer);
+  // A scratch buffer: the one of that name and type, which becomes as large as the largest use, or
+  // a new one.
+  uint32_t scratch(const std::string& name, DType dtype, int64_t elements);
   Kernel& kernel() { return kernel_; }
   Scalar new_register(DType dtype, std::string hint);  // defined by an appended instruction
   std::optional<int64_t> constant_of(Scalar x) const;  // of an i64

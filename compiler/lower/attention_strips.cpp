@@ -4,6 +4,8 @@
 #include <limits>
 #include <numeric>
 
+#include "ir/integer_math.h"
+
 namespace gradc {
 
 using loop::Code;
@@ -17,10 +19,6 @@ constexpr int64_t kBlockKeys = 64;
 constexpr int64_t kPanelKeys = 16;  // on the diagonal
 constexpr int64_t kMostTileRows = 12;
 constexpr int64_t kMostTileVectors = 4;
-
-int64_t ceil_div(int64_t x, int64_t y) {
-  return (x + y - 1) / y;
-}
 
 }  // namespace
 

@@ -6,6 +6,7 @@
 
 #include "compiler/lower/present_taps.h"
 #include "ir/diagnostic.h"
+#include "ir/integer_math.h"
 
 namespace gradc {
 namespace {
@@ -36,10 +37,6 @@ constexpr int64_t kMatrixBlock = 128;  // rows and columns of a task of a matrix
 
 constexpr std::array<std::string_view, 5> kMethodNames = {"tile", "panels", "direct", "matrix",
                                                           "lanes"};
-
-int64_t ceil_div(int64_t x, int64_t y) {
-  return (x + y - 1) / y;
-}
 
 int64_t largest_divisor(int64_t x, int64_t limit) {
   for (int64_t d = std::min(x, limit); d > 1; --d)

@@ -13,10 +13,12 @@
 
 #include "compiler/lower/contract_results.h"
 #include "compiler/lower/contract_schedule.h"
+#include "compiler/lower/contract_tasks.h"
 #include "compiler/lower/lower.h"
 #include "compiler/lower/present_taps.h"
 #include "compiler/lower/stage_operand.h"
 #include "ir/diagnostic.h"
+#include "ir/integer_math.h"
 
 namespace gradc {
 namespace {
@@ -24,12 +26,6 @@ namespace {
 using loop::LoopKind;
 using loop::Scalar;
 
-int64_t ceil_div(int64_t x, int64_t y) {
-  return (x + y - 1) / y;
-}
-
-// A fork and a join cost about this many steps of a vector multiplication.
-constexpr int64_t kParallelSteps = 8000;
 constexpr int64_t kMostFixedTaps = 3, kFewPixels = 8;
 
 class TileLowering {
@@ -46,9 +42,7 @@ class TileLowering {
         b_(static_cast<size_t>(s_.vector_operand)),
         vector_(static_cast<size_t>(s_.vector_loop)),
         row_(s_.row_loop < 0 ? nest_.loops.size() : static_cast<size_t>(s_.row_loop)) {
-    int64_t steps = element_count(nest_.contraction.result_dims) / lanes_ *
-                    element_count(nest_.contraction.summed_dims);
-    parallel_ = threads > 1 && steps > kParallelSteps;
+    parallel_ = pays_in_parallel(nest_, lanes_, threads);
     for (size_t l = nest_.result_loops; l < nest_.loops.size(); ++l)
       passes_ *= ceil_div(nest_.loops[l].extent, s_.blocks[l]);
     if (s_.skip_padding)
@@ -68,43 +62,19 @@ class TileLowering {
                                       : segments(nest_.loops[row_].extent, s_.row_parts);
   }
 
-  // The tasks of one shape.
   void lower_tasks(const Segment& columns, const Segment& rows) {
-    Dims counts;
-    for (size_t l = 0; l < nest_.result_loops; ++l)
-      counts.push_back(l == vector_ ? columns.count
-                       : l == row_  ? rows.count
-                                    : nest_.loops[l].extent / s_.blocks[l]);
-    int64_t tasks = element_count(counts);
-    Scalar task = builder_.index(0);
-    if (tasks > 1)
-      task = builder_.begin_for(parallel_ ? LoopKind::parallel : LoopKind::serial, tasks, {}, {},
-                                "task")[0];
-    std::vector<Scalar> numbers = unravel(builder_, task, counts);
-    block_ = {std::vector<Scalar>(nest_.loops.size(), builder_.index(0)), s_.blocks};
-    for (size_t l = 0; l < nest_.result_loops; ++l) {
-      Segment part = l == vector_ ? columns : l == row_ ? rows : Segment{0, s_.blocks[l], 1};
-      block_.size[l] = part.size;
-      block_.start[l] = builder_.add(builder_.index(part.start),
-                                     builder_.mul(numbers[l], builder_.index(part.size)));
-    }
+    ContractTask task = begin_tasks(builder_, nest_, s_, columns, rows, parallel_);
+    block_ = task.block;
     lower_task();
-    if (tasks > 1)
-      builder_.end_for();
+    end_tasks(builder_, task);
   }
 
   bool is_row(size_t l) const {
     return l < nest_.result_loops && nest_.loops[l].moves[a_] && !nest_.loops[l].moves[b_];
   }
 
-  // A scratch buffer, as large as the largest use.
   uint32_t scratch(const std::string& name, int64_t elements) {
-    for (uint32_t i = 0; i < kernel_.buffers.size(); ++i)
-      if (kernel_.buffers[i].space == loop::Space::scratch && kernel_.buffers[i].name == name) {
-        kernel_.buffers[i].elements = std::max(kernel_.buffers[i].elements, elements);
-        return i;
-      }
-    return builder_.add_buffer({name, loop::Space::scratch, dtype_, elements});
+    return builder_.scratch(name, dtype_, elements);
   }
 
   ScratchBuffers buffers() {

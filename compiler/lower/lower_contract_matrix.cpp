@@ -10,9 +10,11 @@
 
 #include "compiler/lower/contract_results.h"
 #include "compiler/lower/contract_schedule.h"
+#include "compiler/lower/contract_tasks.h"
 #include "compiler/lower/lower_contract.h"
 #include "compiler/lower/stage_operand.h"
 #include "ir/diagnostic.h"
+#include "ir/integer_math.h"
 
 namespace gradc {
 namespace {
@@ -24,10 +26,6 @@ using loop::Scalar;
 
 // A fork and a join cost about what it takes to move or multiply so much.
 constexpr int64_t kParallelElements = 16000, kParallelProducts = 2000000;
-
-int64_t round_up(int64_t x, int64_t unit) {
-  return (x + unit - 1) / unit * unit;
-}
 
 // `extent` in blocks of `size`, the last one smaller.
 std::vector<Segment> blocks_of(int64_t extent, int64_t size) {
@@ -126,15 +124,6 @@ class MatrixLowering {
     return step ? *step : 1;
   }
 
-  uint32_t scratch(const std::string& name, DType dtype, int64_t elements) {
-    for (uint32_t i = 0; i < kernel_.buffers.size(); ++i)
-      if (kernel_.buffers[i].space == loop::Space::scratch && kernel_.buffers[i].name == name) {
-        kernel_.buffers[i].elements = std::max(kernel_.buffers[i].elements, elements);
-        return i;
-      }
-    return builder_.add_buffer({name, loop::Space::scratch, dtype, elements});
-  }
-
   Scalar times(Scalar x, int64_t factor) { return builder_.mul(x, builder_.index(factor)); }
 
   // Calls body(first line, lines) for each block of `size` lines, in parallel where it pays.
@@ -198,7 +187,8 @@ class MatrixLowering {
       return {*values_.buffer_of(nest_.operands[side.operand]),
               builder_.add(builder_.index(offset), times(line, side.line_step)), side.line_step};
     int64_t even = round_up(depth_, 2);
-    Source source{scratch("lines", DType::bf16, kMatrixColumns * even), builder_.index(0), even};
+    Source source{builder_.scratch("lines", DType::bf16, kMatrixColumns * even), builder_.index(0),
+                  even};
     copy_lines(side, line, count, source.buffer, source.start, even);
     return source;
   }
@@ -209,8 +199,8 @@ class MatrixLowering {
       return {*values_.buffer_of(nest_.operands[side.operand]),
               builder_.add(builder_.index(nest_.offset(side.operand)), times(line, side.line_step)),
               side.depth_step};
-    Source source{scratch("lines", DType::bf16, kMatrixColumns * depth_), builder_.index(0),
-                  kMatrixColumns};
+    Source source{builder_.scratch("lines", DType::bf16, kMatrixColumns * depth_),
+                  builder_.index(0), kMatrixColumns};
     Scalar k = builder_.begin_for(LoopKind::serial, depth_)[0];
     Scalar j = builder_.begin_for(LoopKind::vector, count)[0];
     builder_.store(source.buffer, builder_.add(times(k, kMatrixColumns), j),
@@ -220,6 +210,17 @@ class MatrixLowering {
     return source;
   }
 
+  // [depth][lines] -> [depth / 2][16 lines][2]
+  void pair_depths(const Source& source, int64_t count, uint32_t buffer, Scalar to) {
+    builder_.pair_rows({.rows = depth_,
+                        .columns = count,
+                        .from_buffer = source.buffer,
+                        .to_buffer = buffer,
+                        .from_step = source.step,
+                        .to_step = 2 * kMatrixColumns},
+                       source.start, to);
+  }
+
   void pack_rows(Scalar line, int64_t count) {
     Scalar to = times(line, padded_depth_);
     if (a_.depth_inside) {
@@ -227,17 +228,11 @@ class MatrixLowering {
       return;
     }
     Source source = rows_of_depth(a_, line, count);
-    uint32_t pairs = scratch("pairs", DType::bf16, kMatrixColumns * padded_depth_);
+    uint32_t pairs = builder_.scratch("pairs", DType::bf16, kMatrixColumns * padded_depth_);
     int64_t filled = round_up(depth_, 2) * kMatrixColumns;
     if (filled < padded_depth_ * kMatrixColumns)
       clear(pairs, builder_.index(filled), padded_depth_ * kMatrixColumns - filled);
-    builder_.pair_rows({.rows = depth_,
-                        .columns = count,
-                        .from_buffer = source.buffer,
-                        .to_buffer = pairs,
-                        .from_step = source.step,
-                        .to_step = 2 * kMatrixColumns},
-                       source.start, builder_.index(0));
+    pair_depths(source, count, pairs, builder_.index(0));
     builder_.transpose({.rows = padded_depth_ / 2,
                         .columns = count,
                         .from_buffer = pairs,
@@ -265,43 +260,19 @@ class MatrixLowering {
       return;
     }
     Source source = rows_of_depth(b_, line, count);
-    builder_.pair_rows({.rows = depth_,
-                        .columns = count,
-                        .from_buffer = source.buffer,
-                        .to_buffer = b_buffer_,
-                        .from_step = source.step,
-                        .to_step = 2 * kMatrixColumns},
-                       source.start, to);
+    pair_depths(source, count, b_buffer_, to);
   }
 
-  // The tasks of one shape.
   void lower_tasks(const Segment& columns, const Segment& rows) {
-    Dims counts;
-    for (size_t l = 0; l < nest_.result_loops; ++l)
-      counts.push_back(l == vector_ ? columns.count
-                       : l == row_  ? rows.count
-                                    : nest_.loops[l].extent);
-    int64_t tasks = element_count(counts);
     bool parallel = threads_ > 1 && a_.lines * b_.lines * depth_ > kParallelProducts;
-    Scalar task = builder_.index(0);
-    if (tasks > 1)
-      task = builder_.begin_for(parallel ? LoopKind::parallel : LoopKind::serial, tasks, {}, {},
-                                "task")[0];
-    std::vector<Scalar> numbers = unravel(builder_, task, counts);
-    NestBlock block{std::vector<Scalar>(nest_.loops.size(), builder_.index(0)), nest_.extents()};
-    for (size_t l = 0; l < nest_.result_loops; ++l) {
-      Segment part = l == vector_ ? columns : l == row_ ? rows : Segment{0, 1, 1};
-      block.size[l] = part.size;
-      block.start[l] = builder_.add(builder_.index(part.start), times(numbers[l], part.size));
-    }
-    lower_task(block);
-    if (tasks > 1)
-      builder_.end_for();
+    ContractTask task = begin_tasks(builder_, nest_, s_, columns, rows, parallel);
+    lower_task(task.block);
+    end_tasks(builder_, task);
   }
 
   void lower_task(const NestBlock& block) {
     int64_t row_elements = round_up(block.size[vector_], kMatrixColumns);
-    uint32_t sums = scratch("sums", DType::f32, block.size[row_] * row_elements);
+    uint32_t sums = builder_.scratch("sums", DType::f32, block.size[row_] * row_elements);
     loop::Matrix matrix{.rows = block.size[row_],
                         .columns = row_elements,
                         .depth = padded_depth_,
@@ -325,8 +296,9 @@ class MatrixLowering {
     OperandAccess found{sums, builder_.index(0), std::vector<int64_t>(nest_.loops.size())};
     found.step[vector_] = 1;
     found.step[row_] = row_elements;
-    store_sums(values_, nest_, vector_, block, found,
-               [this](const std::string& name, int64_t n) { return scratch(name, DType::f32, n); });
+    store_sums(values_, nest_, vector_, block, found, [this](const std::string& name, int64_t n) {
+      return builder_.scratch(name, DType::f32, n);
+    });
   }
 
   loop::Kernel kernel_;

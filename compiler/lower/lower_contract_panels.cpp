@@ -16,22 +16,16 @@
 
 #include "compiler/lower/contract_results.h"
 #include "compiler/lower/contract_schedule.h"
+#include "compiler/lower/contract_tasks.h"
 #include "compiler/lower/lower_contract.h"
-#include "compiler/lower/split.h"
 #include "compiler/lower/stage_operand.h"
+#include "ir/integer_math.h"
 
 namespace gradc {
 namespace {
 
 using loop::LoopKind;
 using loop::Scalar;
-
-int64_t ceil_div(int64_t x, int64_t y) {
-  return (x + y - 1) / y;
-}
-
-// A fork and a join cost about this many steps of a vector multiplication.
-constexpr int64_t kParallelSteps = 8000;
 
 class PanelLowering {
  public:
@@ -46,13 +40,11 @@ class PanelLowering {
         b_(static_cast<size_t>(s_.vector_operand)),
         vector_(static_cast<size_t>(s_.vector_loop)),
         row_(static_cast<size_t>(s_.row_loop)) {
-    int64_t steps = element_count(nest_.contraction.result_dims) / lanes_ *
-                    element_count(nest_.contraction.summed_dims);
-    parallel_ = threads > 1 && steps > kParallelSteps;
+    parallel_ = pays_in_parallel(nest_, lanes_, threads);
     summed_elements_ = 1;
     for (size_t l = nest_.result_loops; l < nest_.loops.size(); ++l)
       summed_elements_ *= s_.blocks[l];
-    int64_t columns = ceil_div(s_.blocks[vector_], lanes_) * lanes_;
+    int64_t columns = round_up(s_.blocks[vector_], lanes_);
     b_buffer_ = scratch("b", summed_elements_ * columns);
     if (s_.stage_a)
       a_buffer_ = scratch("a", summed_elements_ * s_.rows * s_.row_group);
@@ -68,7 +60,7 @@ class PanelLowering {
 
  private:
   uint32_t scratch(const std::string& name, int64_t elements) {
-    return builder_.add_buffer({name, loop::Space::scratch, nest_.sum_dtype(), elements});
+    return builder_.scratch(name, nest_.sum_dtype(), elements);
   }
 
   Scalar scaled(Scalar x, int64_t factor) { return builder_.mul(x, builder_.index(factor)); }
@@ -83,25 +75,11 @@ class PanelLowering {
     return builder_.add(builder_.index(part.start), scaled(i, part.size));
   }
 
-  // The tasks of one shape.
   void lower_tasks(const Segment& columns, const Segment& rows) {
-    Dims counts;
-    for (size_t l = 0; l < nest_.result_loops; ++l)
-      counts.push_back(l == vector_ ? columns.count
-                       : l == row_  ? rows.count
-                                    : nest_.loops[l].extent);
-    int64_t tasks = element_count(counts);
-    Scalar task = begin_parts(builder_, tasks, parallel_);
-    std::vector<Scalar> numbers = unravel(builder_, task, counts);
-    block_ = {std::vector<Scalar>(nest_.loops.size(), builder_.index(0)), s_.blocks};
-    for (size_t l = 0; l < nest_.result_loops; ++l) {
-      Segment part = l == vector_ ? columns : l == row_ ? rows : Segment{0, 1, 1};
-      block_.size[l] = part.size;
-      block_.start[l] = start_of(part, numbers[l]);
-    }
+    ContractTask task = begin_tasks(builder_, nest_, s_, columns, rows, parallel_);
+    block_ = task.block;
     lower_passes(nest_.result_loops, true, true);
-    if (tasks > 1)
-      builder_.end_for();
+    end_tasks(builder_, task);
   }
 
   // `first`, `last`: whether the loops outside of l are in their first, last iteration. These stand
@@ -178,21 +156,10 @@ class PanelLowering {
       enter_columns(task, panel, i);
       stage_vectors(
           values_, nest_, b_, vector_, block_, padded_columns(),
-          [this](const std::string& name, int64_t elements) {
-            return name == "b" ? b_buffer_ : scratch_named(name, elements);
-          },
+          [this](const std::string& name, int64_t elements) { return scratch(name, elements); },
           panel_base(panel, i));
       end_serial(panel.count);
     }
-  }
-
-  uint32_t scratch_named(const std::string& name, int64_t elements) {
-    for (uint32_t i = 0; i < kernel_.buffers.size(); ++i)
-      if (kernel_.buffers[i].space == loop::Space::scratch && kernel_.buffers[i].name == name) {
-        kernel_.buffers[i].elements = std::max(kernel_.buffers[i].elements, elements);
-        return i;
-      }
-    return scratch(name, elements);
   }
 
   int64_t pass_elements() const {
@@ -202,7 +169,7 @@ class PanelLowering {
     return elements;
   }
 
-  int64_t padded_columns() const { return ceil_div(block_.size[vector_], lanes_) * lanes_; }
+  int64_t padded_columns() const { return round_up(block_.size[vector_], lanes_); }
 
   // Panels of b lie one after the other, each of whole vectors.
   Scalar panel_base(const Segment& panel, Scalar i) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "ir/diagnostic.h"
+#include "ir/integer_math.h"
 
 namespace gradc {
 namespace {
@@ -10,14 +11,6 @@ namespace {
 using loop::Code;
 using loop::LoopKind;
 using loop::Scalar;
-
-int64_t floor_div(int64_t x, int64_t y) {
-  return x >= 0 ? x / y : -((-x + y - 1) / y);
-}
-
-int64_t ceil_div(int64_t x, int64_t y) {
-  return -floor_div(-x, y);
-}
 
 // One axis of a staged operand: position q holds the element whose numerator is base + q.
 struct StagedAxis {

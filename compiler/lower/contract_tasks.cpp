@@ -1,0 +1,48 @@
+#include "compiler/lower/contract_tasks.h"
+
+namespace gradc {
+
+using loop::LoopKind;
+using loop::Scalar;
+
+bool pays_in_parallel(const ContractionNest& nest, int64_t lanes, int threads) {
+  constexpr int64_t kSteps = 8000;  // of a vector multiplication, that a fork and a join cost
+  int64_t steps = element_count(nest.contraction.result_dims) / lanes *
+                  element_count(nest.contraction.summed_dims);
+  return threads > 1 && steps > kSteps;
+}
+
+ContractTask begin_tasks(loop::Builder& b, const ContractionNest& nest,
+                         const ContractSchedule& schedule, const Segment& columns,
+                         const Segment& rows, bool parallel) {
+  auto part_of = [&](size_t l) {
+    auto loop = static_cast<int64_t>(l);
+    int64_t size = schedule.blocks[l];
+    return loop == schedule.vector_loop ? columns
+           : loop == schedule.row_loop  ? rows
+                                        : Segment{0, size, nest.loops[l].extent / size};
+  };
+  Dims counts;
+  for (size_t l = 0; l < nest.result_loops; ++l)
+    counts.push_back(part_of(l).count);
+  ContractTask task{element_count(counts),
+                    {std::vector<Scalar>(nest.loops.size(), b.index(0)), schedule.blocks}};
+  Scalar number = b.index(0);
+  if (task.tasks > 1)
+    number = b.begin_for(parallel ? LoopKind::parallel : LoopKind::serial, task.tasks, {}, {},
+                         "task")[0];
+  std::vector<Scalar> numbers = unravel(b, number, counts);
+  for (size_t l = 0; l < nest.result_loops; ++l) {
+    Segment part = part_of(l);
+    task.block.size[l] = part.size;
+    task.block.start[l] = b.add(b.index(part.start), b.mul(numbers[l], b.index(part.size)));
+  }
+  return task;
+}
+
+void end_tasks(loop::Builder& builder, const ContractTask& task) {
+  if (task.tasks > 1)
+    builder.end_for();
+}
+
+}  // namespace gradc
