@@ -256,6 +256,13 @@ Value* emit_arithmetic(llvm::IRBuilder<>& b, Code code, DType result, DType oper
   return bits_of(result) < 32 ? rounded_to(b, result, y) : y;
 }
 
+llvm::Constant* first_lanes(llvm::IRBuilder<>& b, int64_t lanes, int64_t count) {
+  std::vector<llvm::Constant*> bits;
+  for (int64_t lane = 0; lane < lanes; ++lane)
+    bits.push_back(b.getInt1(lane < count));
+  return llvm::ConstantVector::get(bits);
+}
+
 llvm::Constant* identity_of(Code fold, DType dtype, llvm::Type* type) {
   bool is_max = fold == Code::max;
   if (fold == Code::add || fold == Code::bit_or || fold == Code::bit_xor)

@@ -21,6 +21,9 @@ llvm::Value* to_memory(llvm::IRBuilder<>& builder, DType dtype, llvm::Value* x);
 llvm::Value* emit_arithmetic(llvm::IRBuilder<>& builder, loop::Code code, DType result,
                              DType operand, std::span<llvm::Value* const> x);
 
+// The mask of the first `count` of `lanes` lanes.
+llvm::Constant* first_lanes(llvm::IRBuilder<>& builder, int64_t lanes, int64_t count);
+
 // The neutral element of a fold.
 llvm::Constant* identity_of(loop::Code fold, DType dtype, llvm::Type* type);
 

@@ -76,10 +76,7 @@ Value* KernelEmitter::wide_vector(uint32_t reg, size_t u) {
 }
 
 llvm::Constant* KernelEmitter::first_lanes(int64_t count) {
-  std::vector<llvm::Constant*> bits;
-  for (int64_t lane = 0; lane < lanes_; ++lane)
-    bits.push_back(b_.getInt1(lane < count));
-  return llvm::ConstantVector::get(bits);
+  return codegen::first_lanes(b_, lanes_, count);
 }
 
 Value* KernelEmitter::active_lanes(size_t u) {

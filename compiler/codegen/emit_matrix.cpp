@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 
+#include "compiler/codegen/arithmetic.h"
 #include "compiler/codegen/counted_loop.h"
 #include "compiler/codegen/emit_tile.h"
 
@@ -164,12 +165,6 @@ void emit_pair_rows(llvm::IRBuilder<>& b, const loop::PairRows& pairs, Value* fr
     return b.CreateInBoundsGEP(element, base,
                                b.CreateMul(i, b.getInt64(static_cast<uint64_t>(step))));
   };
-  auto first_lanes = [&](int64_t valid, int64_t lanes) -> Value* {
-    std::vector<llvm::Constant*> bits;
-    for (int64_t lane = 0; lane < lanes; ++lane)
-      bits.push_back(b.getInt1(lane < valid));
-    return llvm::ConstantVector::get(bits);
-  };
   std::vector<int> interleaved;
   for (int lane = 0; lane < kColumns; ++lane)
     interleaved.insert(interleaved.end(), {lane, static_cast<int>(kColumns) + lane});
@@ -177,7 +172,7 @@ void emit_pair_rows(llvm::IRBuilder<>& b, const loop::PairRows& pairs, Value* fr
   auto load = [&](Value* address, int64_t columns) -> Value* {
     if (columns == kColumns)
       return b.CreateAlignedLoad(row_type, address, llvm::Align(2));
-    return b.CreateMaskedLoad(row_type, address, llvm::Align(2), first_lanes(columns, kColumns),
+    return b.CreateMaskedLoad(row_type, address, llvm::Align(2), first_lanes(b, kColumns, columns),
                               zeros);
   };
   // Two rows, or an odd last one.
@@ -191,7 +186,7 @@ void emit_pair_rows(llvm::IRBuilder<>& b, const loop::PairRows& pairs, Value* fr
         b.CreateAlignedStore(both, at(target, 2 * column), llvm::Align(2));
       else
         b.CreateMaskedStore(both, at(target, 2 * column), llvm::Align(2),
-                            first_lanes(2 * columns, 2 * kColumns));
+                            first_lanes(b, 2 * kColumns, 2 * columns));
     }
   };
   emit_counted_loop(b, pairs.rows / 2, 1, {}, [&](Value* i, std::span<Value* const>) {

@@ -5,6 +5,7 @@
 #include <span>
 #include <vector>
 
+#include "compiler/codegen/arithmetic.h"
 #include "compiler/codegen/counted_loop.h"
 
 namespace gradc::codegen {
@@ -20,13 +21,6 @@ constexpr int64_t kMaxUnroll = 8;
 Value* element_address(llvm::IRBuilder<>& b, llvm::Type* element, Value* base, int64_t offset) {
   return offset == 0 ? base
                      : b.CreateConstInBoundsGEP1_64(element, base, static_cast<uint64_t>(offset));
-}
-
-llvm::Constant* lane_mask(llvm::IRBuilder<>& b, int lanes, int64_t valid) {
-  std::vector<llvm::Constant*> bits;
-  for (int lane = 0; lane < lanes; ++lane)
-    bits.push_back(b.getInt1(lane < valid));
-  return llvm::ConstantVector::get(bits);
 }
 
 class TileEmitter {
@@ -74,7 +68,8 @@ class TileEmitter {
     Value* address = element_address(b_, element_, base, offset);
     if (tile_.padded || valid == lanes_)
       return b_.CreateAlignedLoad(vector_, address, llvm::Align(align_));
-    return b_.CreateMaskedLoad(vector_, address, llvm::Align(align_), lane_mask(b_, lanes_, valid),
+    return b_.CreateMaskedLoad(vector_, address, llvm::Align(align_),
+                               first_lanes(b_, lanes_, valid),
                                llvm::Constant::getNullValue(vector_));
   }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "compiler/codegen/arithmetic.h"
 #include "compiler/codegen/counted_loop.h"
 #include "compiler/codegen/emit_tile.h"
 
@@ -84,12 +85,7 @@ class TransposeEmitter {
       block(address(from, whole), address(to, whole * t_.to_step), rows, t_.columns - whole);
   }
 
-  Value* mask(int64_t valid) {
-    std::vector<llvm::Constant*> bits;
-    for (int lane = 0; lane < lanes_; ++lane)
-      bits.push_back(b_.getInt1(lane < valid));
-    return llvm::ConstantVector::get(bits);
-  }
+  Value* mask(int64_t valid) { return first_lanes(b_, lanes_, valid); }
 
   void block(Value* from, Value* to, int64_t rows, int64_t columns) {
     std::vector<Value*> x;
