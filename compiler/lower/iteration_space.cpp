@@ -79,7 +79,7 @@ double cost_of(const Instr& instr) {
     case Code::load:
     case Code::load_if:
     case Code::store:
-      return 0.05;
+      return kAccessNanoseconds;
     case Code::div:
     case Code::rem:
     case Code::sqrt:

@@ -26,6 +26,9 @@ struct IterationSpace {
 // Lowers the body once for trial, with a loop per axis, and looks at its accesses.
 IterationSpace analyse(const Function& kernel, const Dims& dims, const PointBody& body);
 
+// Roughly, of a load or a store of an element.
+inline constexpr double kAccessNanoseconds = 0.05;
+
 // Roughly, what an element of an op's first result takes on one core, loads of its operands and the
 // store included.
 double element_nanoseconds(const Function& kernel, const Op& op);

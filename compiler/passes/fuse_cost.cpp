@@ -8,8 +8,6 @@
 namespace gradc {
 namespace {
 
-// As analyse() counts a load or a store.
-constexpr double kAccessNanoseconds = 0.05;
 // What takes more is not computed twice: functions such as exp.
 constexpr double kDearNanoseconds = 0.1;
 

@@ -276,30 +276,54 @@ class Grouper {
   }
 
   // Why two groups cannot be one kernel, if they cannot.
-  std::optional<std::string> obstacle(uint32_t a, uint32_t b) const {
+  enum class Obstacle : uint8_t { none, state, loops, sweeps, slope, size, places, detour };
+
+  Obstacle obstacle(uint32_t a, uint32_t b) const {
     const Group &x = groups_[a], &y = groups_[b];
     if (x.shape.update != y.shape.update)
-      return "one changes state, the other may have to run again";
+      return Obstacle::state;
     std::optional<KernelShape> shape = common_shape(x.shape, y.shape);
     if (!shape)
-      return fmt::format("{} and {} have no common loops", describe(x.shape), describe(y.shape));
+      return Obstacle::loops;
     bool reduce = x.shape.kind == KernelClass::reduce && y.shape.kind == KernelClass::reduce;
     if (reduce && !share_a_sweep(x, y))
-      return "their reductions sweep over different tensors";
+      return Obstacle::sweeps;
     if ((has_late_[a] && has_forward_[b]) || (has_late_[b] && has_forward_[a]))
-      return "the forward kernel would compute a slope long before its gradient comes";
+      return Obstacle::slope;
     if (x.ops.size() + y.ops.size() > kMostOps)
-      return fmt::format("one kernel would have {} ops, more than {}", x.ops.size() + y.ops.size(),
-                         kMostOps);
+      return Obstacle::size;
     if (!reads_pass(*shape, x, y) || !reads_pass(*shape, y, x))
-      return "what passes between them is read at other places than it is written";
-    if (detour(a, b) || detour(b, a))
-      return "a third kernel must run between them";
-    return std::nullopt;
+      return Obstacle::places;
+    return detour(a, b) || detour(b, a) ? Obstacle::detour : Obstacle::none;
+  }
+
+  // For people.
+  std::string reason(uint32_t a, uint32_t b) const {
+    const Group &x = groups_[a], &y = groups_[b];
+    switch (obstacle(a, b)) {
+      case Obstacle::none:
+        return "each had grown with others before";
+      case Obstacle::state:
+        return "one changes state, the other may have to run again";
+      case Obstacle::loops:
+        return fmt::format("{} and {} have no common loops", describe(x.shape), describe(y.shape));
+      case Obstacle::sweeps:
+        return "their reductions sweep over different tensors";
+      case Obstacle::slope:
+        return "the forward kernel would compute a slope long before its gradient comes";
+      case Obstacle::size:
+        return fmt::format("one kernel would have {} ops, more than {}",
+                           x.ops.size() + y.ops.size(), kMostOps);
+      case Obstacle::places:
+        return "what passes between them is read at other places than it is written";
+      case Obstacle::detour:
+        return "a third kernel must run between them";
+    }
+    return "";
   }
 
   void try_merge(uint32_t a, uint32_t b) {
-    if (!obstacle(a, b))
+    if (obstacle(a, b) == Obstacle::none)
       merge(a, b);
   }
 
@@ -432,10 +456,8 @@ class Grouper {
         int producer = grouping.group_of[*op], consumer = grouping.group_of[i];
         if (producer == consumer || !seen.insert({producer, consumer}).second)
           continue;
-        std::optional<std::string> reason = obstacle(find(*op), find(i));
         grouping.apart.push_back({static_cast<size_t>(producer), static_cast<size_t>(consumer),
-                                  read.value,
-                                  reason.value_or("each had grown with others before")});
+                                  read.value, reason(find(*op), find(i))});
       }
   }
 
