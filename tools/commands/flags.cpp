@@ -95,26 +95,25 @@ void read_optimizer(ModelFlags& flags) {
   optimizer.schedule = flags.schedule == "cosine" ? ScheduleKind::cosine : ScheduleKind::constant;
 }
 
-}  // namespace
-
-CLI::Validator finite_number() {
+// A finite number that `holds`, which `rule` says in words.
+CLI::Validator number_that(bool (*holds)(double), const std::string& rule) {
   return CLI::Validator(
-      [](const std::string& text) {
+      [holds, rule](const std::string& text) {
         std::optional<double> value = parse_whole_text<double>(text);
-        bool good = value && *value >= 0 && std::isfinite(*value);
-        return good ? "" : fmt::format("got `{}`; it takes a number of at least 0", text);
+        bool good = value && holds(*value) && std::isfinite(*value);
+        return good ? "" : fmt::format("got `{}`; it takes a number {}", text, rule);
       },
       "");
 }
 
+}  // namespace
+
+CLI::Validator finite_number() {
+  return number_that([](double value) { return value >= 0; }, "of at least 0");
+}
+
 CLI::Validator positive_number() {
-  return CLI::Validator(
-      [](const std::string& text) {
-        std::optional<double> value = parse_whole_text<double>(text);
-        bool good = value && *value > 0 && std::isfinite(*value);
-        return good ? "" : fmt::format("got `{}`; it takes a number greater than 0", text);
-      },
-      "");
+  return number_that([](double value) { return value > 0; }, "greater than 0");
 }
 
 CLI::Validator whole_number(int64_t least) {
