@@ -4,13 +4,7 @@
 #   cache.sh GRADC SOURCE_DIR
 set -eu
 gradc=$1 source=$2
-out=$(mktemp -d)
-trap 'rm -rf "$out"' EXIT
-failed=0
-fail() {
-  echo "FAILED: $1"
-  failed=1
-}
+. "$source/tests/e2e/folder.sh"
 # object NAME FLAGS...: lenet's object, in $out/NAME.
 object() {
   name=$1

@@ -3,13 +3,7 @@
 #   debug.sh GRADC SOURCE_DIR
 set -eu
 gradc=$1 source=$2
-out=$(mktemp -d)
-trap 'rm -rf "$out"' EXIT
-failed=0
-fail() {
-  echo "FAILED: $1"
-  failed=1
-}
+. "$source/tests/e2e/folder.sh"
 # says TEXT FILE
 says() { grep -qF -- "$1" "$2" || { cat "$2"; fail "no '$1'"; }; }
 

@@ -1,8 +1,6 @@
 # Sourced by tests of one command of gradc: expect, says and complains. They want $gradc and $command; `failed` is 1
 # after a failure.
-out=$(mktemp -d)
-trap 'rm -rf "$out"' EXIT
-failed=0
+. "$(dirname "$0")/folder.sh"
 fail() {
   echo "FAILED: $1"
   cat "$out/stdout" "$out/stderr"

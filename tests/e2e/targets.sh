@@ -4,13 +4,7 @@
 #   targets.sh GRADC SOURCE_DIR
 set -eu
 gradc=$1 source=$2
-out=$(mktemp -d)
-trap 'rm -rf "$out"' EXIT
-failed=0
-fail() {
-  echo "FAILED: $1"
-  failed=1
-}
+. "$source/tests/e2e/folder.sh"
 
 # runtime COMPILER [FLAGS...]: the objects of the runtime and of the program, for one architecture.
 runtime() {
