@@ -8,11 +8,10 @@
 #include <algorithm>
 #include <array>
 #include <cstdio>
-#include <ctime>
-#include <memory>
 #include <string>
 #include <vector>
 
+#include "bench/measure.h"
 #include "compiler/codegen/codegen.h"
 #include "compiler/codegen/target.h"
 #include "compiler/passes/expand.h"
@@ -57,33 +56,6 @@ Module module_of(const Case& c, bool backward) {
   return module;
 }
 
-double thread_seconds() {
-  timespec time{};
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
-  return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
-}
-
-void run_serially(void*, int64_t count, gradc_body body, void* data) {
-  body(data, 0, count, 0);
-}
-
-// Aligned memory of small numbers.
-class Buffer {
- public:
-  explicit Buffer(size_t bytes) : floats_(bytes / 4 + 32) {
-    uint32_t state = 1;
-    for (float& x : floats_)
-      x = static_cast<float>((state = state * 1664525 + 1013904223) >> 8) * 0x1p-23F - 1;
-  }
-  void* data() {
-    auto address = reinterpret_cast<uintptr_t>(floats_.data());
-    return reinterpret_cast<void*>((address + 63) / 64 * 64);
-  }
-
- private:
-  std::vector<float> floats_;
-};
-
 struct Measured {
   double seconds = 1e9, peak = 0;
   int64_t arena = 0;
@@ -97,12 +69,15 @@ Measured measure(Module module, bool expanded) {
       plan(schedule(fuse(simplify(expand(module, options), options), options), options), options);
   JitModule code(module, CodegenOptions{options.target, 1, "bench", ""});
   const gradc_entry& entry = code.get()->entries[0];
-  std::vector<std::unique_ptr<Buffer>> buffers;
+  std::vector<bench::Buffer> buffers;
   std::vector<const void*> inputs;
   std::vector<void*> outputs;
   auto buffer = [&](size_t bytes) {
-    buffers.push_back(std::make_unique<Buffer>(bytes));
-    return buffers.back()->data();
+    buffers.emplace_back(bytes);
+    uint32_t state = 1;
+    for (float& x : buffers.back().floats())
+      x = static_cast<float>((state = state * 1664525 + 1013904223) >> 8) * 0x1p-23F - 1;
+    return buffers.back().data();
   };
   for (uint32_t i = 0; i < entry.input_count; ++i)
     inputs.push_back(buffer(entry.inputs[i].bytes));
@@ -117,13 +92,13 @@ Measured measure(Module module, bool expanded) {
     fill(4, 100);
   }
   gradc_context context{
-      .arena = buffer(entry.arena_bytes), .parallel_for = run_serially, .threads = 1};
+      .arena = buffer(entry.arena_bytes), .parallel_for = bench::run_serially, .threads = 1};
   Measured m{.arena = static_cast<int64_t>(entry.arena_bytes)};
-  double start = thread_seconds();
-  while (thread_seconds() - start < 0.4) {
-    double begin = thread_seconds();
+  double start = bench::thread_seconds();
+  while (bench::thread_seconds() - start < 0.4) {
+    double begin = bench::thread_seconds();
     entry.function(&context, inputs.data(), outputs.data());
-    m.seconds = std::min(m.seconds, thread_seconds() - begin);
+    m.seconds = std::min(m.seconds, bench::thread_seconds() - begin);
   }
   m.peak = 1e9 * fma_peak_gflops(1);
   return m;

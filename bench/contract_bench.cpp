@@ -7,20 +7,18 @@
 // Time is the thread's own, the best of many calls, between which the peak is measured again and
 // again: a busy machine disturbs little, and a clock that changes hardly more.
 #include <fmt/format.h>
-#include <sys/mman.h>
 
 #include <algorithm>
 #include <array>
 #include <chrono>
 #include <cstdio>
-#include <ctime>
 #include <map>
 #include <memory>
-#include <new>
 #include <string>
 #include <vector>
 
 #include "bench/convolution_cases.h"
+#include "bench/measure.h"
 #include "compiler/codegen/codegen.h"
 #include "compiler/codegen/target.h"
 #include "compiler/lower/contract_schedule.h"
@@ -162,60 +160,35 @@ Compiled compile(const std::string& text, const Target& target) {
   return compiled;
 }
 
-double thread_seconds() {
-  timespec time{};
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
-  return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
+bench::Buffer filled(size_t bytes) {
+  bench::Buffer buffer(bytes);
+  size_t i = 0;
+  for (float& x : buffer.floats())
+    x = static_cast<float>(i++ % 17) / 8 - 1;
+  return buffer;
 }
-
-void run_serially(void*, int64_t count, gradc_body body, void* data) {
-  body(data, 0, count, 0);
-}
-
-// Memory of small numbers, in large pages where it is large: as an instance has it.
-class Buffer {
- public:
-  explicit Buffer(size_t bytes)
-      : bytes_(std::max<size_t>(bytes, 64)),
-        data_(mmap(nullptr, bytes_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)) {
-    if (data_ == MAP_FAILED)
-      throw std::bad_alloc();
-    madvise(data_, bytes_, MADV_HUGEPAGE);
-    auto* floats = static_cast<float*>(data_);
-    for (size_t i = 0; i < bytes_ / sizeof(float); ++i)
-      floats[i] = static_cast<float>(i % 17) / 8 - 1;
-  }
-  ~Buffer() { munmap(data_, bytes_); }
-  Buffer(const Buffer&) = delete;
-  Buffer& operator=(const Buffer&) = delete;
-  void* data() { return data_; }
-
- private:
-  size_t bytes_;
-  void* data_;
-};
 
 struct Measured {
   double seconds = 1e9, peak = 0;  // of a call; FLOP/s
 };
 
 Measured measure(const gradc_entry& entry) {
-  Buffer a(entry.inputs[0].bytes), b(entry.inputs[1].bytes), y(entry.outputs[0].bytes);
-  Buffer arena(entry.arena_bytes);
+  bench::Buffer a = filled(entry.inputs[0].bytes), b = filled(entry.inputs[1].bytes);
+  bench::Buffer y = filled(entry.outputs[0].bytes), arena = filled(entry.arena_bytes);
   const void* inputs[] = {a.data(), b.data()};
   void* outputs[] = {y.data()};
-  gradc_context context{.arena = arena.data(), .parallel_for = run_serially, .threads = 1};
+  gradc_context context{.arena = arena.data(), .parallel_for = bench::run_serially, .threads = 1};
   Measured best;
-  for (double start = thread_seconds(); thread_seconds() - start < 0.3;) {
+  for (double start = bench::thread_seconds(); bench::thread_seconds() - start < 0.3;) {
     best.peak = std::max(best.peak, 1e9 * fma_peak_gflops(1));
-    double slice = thread_seconds();
+    double slice = bench::thread_seconds();
     do {
       auto calls = static_cast<int>(std::clamp(2e-4 / best.seconds, 1.0, 1000.0));
-      double begin = thread_seconds();
+      double begin = bench::thread_seconds();
       for (int i = 0; i < calls; ++i)
         entry.function(&context, inputs, outputs);
-      best.seconds = std::min(best.seconds, (thread_seconds() - begin) / calls);
-    } while (thread_seconds() - slice < 4e-3);
+      best.seconds = std::min(best.seconds, (bench::thread_seconds() - begin) / calls);
+    } while (bench::thread_seconds() - slice < 4e-3);
   }
   return best;
 }

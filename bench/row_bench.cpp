@@ -7,12 +7,13 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <ctime>
+#include <bit>
 #include <functional>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "bench/measure.h"
 #include "compiler/codegen/codegen.h"
 #include "compiler/codegen/target.h"
 #include "compiler/passes/autodiff.h"
@@ -161,53 +162,36 @@ std::unique_ptr<JitModule> compile(const Case& c, int64_t n, int64_t r, const Ta
   return std::make_unique<JitModule>(module, CodegenOptions{target, 1, "bench", ""});
 }
 
-double thread_seconds() {
-  timespec time{};
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
-  return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
-}
-
 // Of each call, which take turns.
 std::vector<double> best_seconds(const std::vector<std::function<void()>>& calls) {
   std::vector<double> best(calls.size(), 1e9);
-  double start = thread_seconds();
-  for (int round = 0; round < 3 || thread_seconds() - start < 0.3; ++round)
+  double start = bench::thread_seconds();
+  for (int round = 0; round < 3 || bench::thread_seconds() - start < 0.3; ++round)
     for (size_t i = 0; i < calls.size(); ++i) {
       auto times = static_cast<int>(std::clamp(1e-4 / best[i], 1.0, 1000.0));
       if (times > 1)
         calls[i]();  // what the others took out of the cache comes back
-      double begin = thread_seconds();
+      double begin = bench::thread_seconds();
       for (int k = 0; k < times; ++k)
         calls[i]();
-      best[i] = std::min(best[i], (thread_seconds() - begin) / times);
+      best[i] = std::min(best[i], (bench::thread_seconds() - begin) / times);
     }
   return best;
 }
 
-void run_serially(void*, int64_t count, gradc_body body, void* data) {
-  body(data, 0, count, 0);
+// Small numbers of a type.
+bench::Buffer filled(size_t bytes, uint8_t dtype) {
+  bench::Buffer buffer(bytes);
+  std::span<float> floats = buffer.floats();
+  for (size_t i = 0; i < floats.size(); ++i) {
+    size_t mixed = i * 2654435761u >> 7;
+    if (dtype == GRADC_F32)
+      floats[i] = static_cast<float>(mixed % 1021) / 256 - 2;
+    else
+      floats[i] = std::bit_cast<float>(static_cast<uint32_t>(dtype == GRADC_I32 ? mixed % 61 : 0));
+  }
+  return buffer;
 }
-
-// Aligned memory, small numbers of a type.
-class Buffer {
- public:
-  Buffer(size_t bytes, uint8_t dtype) : words_(bytes / 4 + 32) {
-    for (size_t i = 0; i < words_.size(); ++i) {
-      size_t mixed = i * 2654435761u >> 7;
-      if (dtype == GRADC_F32)
-        reinterpret_cast<float*>(words_.data())[i] = static_cast<float>(mixed % 1021) / 256 - 2;
-      else
-        words_[i] = static_cast<uint32_t>(dtype == GRADC_I32 ? mixed % 61 : 0);
-    }
-  }
-  char* data() {
-    auto address = reinterpret_cast<uintptr_t>(words_.data());
-    return reinterpret_cast<char*>((address + 63) / 64 * 64);
-  }
-
- private:
-  std::vector<uint32_t> words_;
-};
 
 struct Measured {
   double seconds = 0, bytes = 0;
@@ -216,30 +200,34 @@ struct Measured {
 
 Measured measure(const gradc_module& module, size_t copied) {
   const gradc_entry& entry = module.entries[0];
-  std::vector<Buffer> buffers;
+  std::vector<bench::Buffer> buffers;
   std::vector<const void*> inputs;
   std::vector<void*> outputs;
   Measured measured;
   measured.bytes = static_cast<double>(2 * module.state_bytes);
   for (uint32_t i = 0; i < entry.input_count; ++i) {
-    buffers.emplace_back(entry.inputs[i].bytes, entry.inputs[i].dtype);
+    buffers.push_back(filled(entry.inputs[i].bytes, entry.inputs[i].dtype));
     inputs.push_back(buffers.back().data());
     measured.bytes += static_cast<double>(entry.inputs[i].bytes);
   }
   for (uint32_t i = 0; i < entry.output_count; ++i) {
-    buffers.emplace_back(entry.outputs[i].bytes, entry.outputs[i].dtype);
+    buffers.push_back(filled(entry.outputs[i].bytes, entry.outputs[i].dtype));
     outputs.push_back(buffers.back().data());
     measured.bytes += static_cast<double>(entry.outputs[i].bytes);
   }
-  Buffer state(module.state_bytes, GRADC_I64), arena(entry.arena_bytes, GRADC_F32);
+  bench::Buffer state = filled(module.state_bytes, GRADC_I64);
+  bench::Buffer arena = filled(entry.arena_bytes, GRADC_F32);
   gradc_context context{.state = state.data(),
                         .arena = arena.data(),
-                        .parallel_for = run_serially,
+                        .parallel_for = bench::run_serially,
                         .pool = nullptr,
                         .threads = 1,
                         .reserved = 0};
-  Buffer from(copied / 2, GRADC_F32), to(copied / 2, GRADC_F32);
-  auto copy = [&](bool streaming) { copy_bytes(to.data(), from.data(), copied / 2, streaming); };
+  bench::Buffer from = filled(copied / 2, GRADC_F32), to = filled(copied / 2, GRADC_F32);
+  auto copy = [&](bool streaming) {
+    copy_bytes(static_cast<char*>(to.data()), static_cast<const char*>(from.data()), copied / 2,
+               streaming);
+  };
   std::vector<double> seconds =
       best_seconds({[&] { entry.function(&context, inputs.data(), outputs.data()); },
                     [&] { copy(false); }, [&] { copy(true); }});
