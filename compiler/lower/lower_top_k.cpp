@@ -1,5 +1,6 @@
 // `top_k`. Few of many: k times the first, in order, of what comes behind the last chosen; lanes
 // are rows, or run along a long axis that lies alone in memory. Many: a merge sort of each row.
+#include <array>
 #include <bit>
 #include <limits>
 
@@ -54,7 +55,7 @@ class TopKLowering {
  private:
   // A step of the merge sort takes as long as this many elements in a vector loop.
   static constexpr int64_t kMergeCost = 32;
-  static constexpr uint32_t kOperand = 0, kValues = 1, kIndices = 2;
+  static constexpr uint32_t kOperand = 0;
 
   // Of a merge sort: ceil(log2(size)).
   int64_t passes() const { return std::bit_width(static_cast<uint64_t>(split_.axis - 1)); }
@@ -70,8 +71,10 @@ class TopKLowering {
 
   void store(Scalar rank, Scalar value, Scalar index) {
     Scalar to = ravel(b_, std::array{outer_, rank, inner_}, {split_.outer, k_, split_.inner});
-    b_.store(kValues, to, value);
-    b_.store(kIndices, to, index);
+    const std::vector<Result>& results = values_.function().results;
+    for (size_t r = 0; r < results.size(); ++r)  // one that nobody reads is no result of the kernel
+      b_.store(values_.result_buffer(r), to,
+               results[r].value == op_.results[0] ? value : index);
   }
 
   Scalar both(Scalar x, Scalar y) { return b_.binary(Code::bit_and, x, y); }
