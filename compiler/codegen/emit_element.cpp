@@ -3,6 +3,7 @@
 
 #include "compiler/codegen/arithmetic.h"
 #include "compiler/codegen/kernel_emitter.h"
+#include "compiler/codegen/vector_math.h"
 #include "ir/diagnostic.h"
 
 namespace gradc::codegen {
@@ -10,6 +11,15 @@ namespace gradc::codegen {
 using llvm::Value;
 using loop::Code;
 using loop::Instr;
+
+namespace {
+
+bool calls_math(const Instr& loop) {
+  return std::any_of(loop.body.begin(), loop.body.end(),
+                     [](const Instr& instr) { return is_math(instr.code); });
+}
+
+}  // namespace
 
 llvm::Type* KernelEmitter::vector_type(llvm::Type* element) const {
   return llvm::FixedVectorType::get(element, static_cast<unsigned>(lanes_));
@@ -230,22 +240,34 @@ Value* KernelEmitter::load_vector(const Instr& instr, size_t u) {
 }
 
 // What a loop over a large operand reads a little later: beside arithmetic, a CPU by itself has too
-// few loads on their way to keep memory busy. Behind the end nothing is read.
+// few loads on their way to keep memory busy. A long loop that reads its elements again, from cache,
+// would leave memory idle: it asks for as many that follow, which are the next row's. Behind the end
+// nothing is read.
 void KernelEmitter::prefetch(const Instr& load, Value* address, size_t u) {
-  constexpr int64_t kLargeBytes = 1 << 20, kAheadBytes = 2048, kLine = 64;
+  constexpr int64_t kLargeBytes = 1 << 20, kAheadBytes = 2048, kMostBytes = 128 << 10, kLine = 64;
   const loop::Buffer& buffer = kernel_.buffers[load.buffer];
   int64_t bytes = byte_size(buffer.dtype);
   if (!vector_loop_ || buffer.space != loop::Space::operand ||
       buffer.elements * bytes < kLargeBytes ||
       static_cast<int64_t>(u) * lanes_ * bytes % kLine != 0)
     return;
-  auto [known, fresh] = prefetches_.try_emplace(load.buffer, Prefetch{vector_loop_, &load});
-  if (known->second.loop != vector_loop_ || known->second.load != &load)
+  Prefetches& of_buffer = prefetches_[load.buffer];
+  int64_t ahead = kAheadBytes;
+  Prefetch* chosen = &of_buffer.first;
+  if (chosen->loop && chosen->loop != vector_loop_) {
+    chosen = &of_buffer.again;
+    ahead = vector_loop_->extent * bytes;
+    if (ahead <= kAheadBytes || ahead > kMostBytes || !calls_math(*vector_loop_))
+      return;
+  }
+  if (!chosen->loop)
+    *chosen = {vector_loop_, &load};
+  if (chosen->loop != vector_loop_ || chosen->load != &load)
     return;
-  Value* ahead = b_.CreateConstGEP1_64(b_.getInt8Ty(), address, static_cast<uint64_t>(kAheadBytes));
+  Value* at = b_.CreateConstGEP1_64(b_.getInt8Ty(), address, static_cast<uint64_t>(ahead));
   constexpr int kRead = 0, kAllCaches = 3, kData = 1;
   b_.CreateIntrinsic(llvm::Intrinsic::prefetch, {b_.getPtrTy()},
-                     {ahead, b_.getInt32(kRead), b_.getInt32(kAllCaches), b_.getInt32(kData)});
+                     {at, b_.getInt32(kRead), b_.getInt32(kAllCaches), b_.getInt32(kData)});
 }
 
 // Every second or fourth element: whole vectors, of which shuffles keep what is wanted. Nothing is

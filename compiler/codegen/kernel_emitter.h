@@ -120,13 +120,16 @@ class KernelEmitter {
   int64_t lanes_;
   std::vector<Lanes> values_;  // by register
   std::vector<llvm::Value*> buffers_;
-  // Whose loads of a buffer prefetch: within an outermost loop the first one's, as what comes later
-  // finds the data in cache.
+  // Whose loads of a buffer prefetch: within an outermost loop the first one's, and the next one's
+  // that find the data in cache.
   struct Prefetch {
     const loop::Instr* loop = nullptr;
     const loop::Instr* load = nullptr;
   };
-  std::map<uint32_t, Prefetch> prefetches_;  // by buffer
+  struct Prefetches {
+    Prefetch first, again;
+  };
+  std::map<uint32_t, Prefetches> prefetches_;  // by buffer
   const loop::Instr* vector_loop_ = nullptr;  // the one we are in, but not in a loop inside of it
   int depth_ = 0;  // of loops
   bool streams_ = false;  // stores past the caches are made so
