@@ -30,13 +30,10 @@ constexpr double kExp[] = {4.999999343e-01, 1.666652040e-01, 4.166839083e-02, 8.
 // (2^r - 1) / r for |r| <= 1 / 2
 constexpr double kExp2[] = {6.931472029e-01, 2.402264791e-01, 5.550332471e-02,
                             9.618437358e-03, 1.339887444e-03, 1.535336182e-04};
-// erf x / x - 1 in x^2 for |x| <= 0.9
-constexpr double kErfSmall[] = {1.28379154e-01,   -3.761252329e-01, 1.128214089e-01,
-                                -2.677891123e-02, 5.011965653e-03,  -6.090372637e-04};
-// log2(1 - erf x) for 0.9 <= x <= 4
-constexpr double kErfLarge[] = {-5.585450808e-04, -1.625631840e+00, -9.216031224e-01,
-                                -1.476705548e-01, 3.085837313e-02,  -4.056134821e-03,
-                                2.451336713e-04};
+// log2(1 - erf x) / x for 0 < x <= 4, for the least largest relative error of erf
+constexpr double kErf[] = {-1.627907035e+00, -9.184476253e-01, -1.482770662e-01,
+                           2.763202985e-02,  2.314033914e-04,  -2.405012981e-03,
+                           9.129909709e-04,  -1.697205801e-04, 1.335397874e-05};
 // (log(1 + f) - f + f^2 / 2) / f^3 for sqrt(1/2) <= 1 + f < sqrt(2)
 constexpr double kLog[] = {3.333333171e-01, -2.500082106e-01, 2.000122667e-01, -1.662335648e-01,
                            1.420176247e-01, -1.316019507e-01, 1.276155034e-01, -7.634429838e-02};
@@ -92,16 +89,17 @@ class MathEmitter {
     return b.CreateFDiv(numerator, add(real(1), e));
   }
 
+  // For x >= 0, erf x = 1 - 2^u = (1 - 2^n) - 2^n (2^r - 1), where u = n + r vanishes with x and
+  // keeps the relative error small there.
   Value* erf(Value* x) {
-    Value *magnitude = abs(x), *square = mul(x, x);
-    Value* small = fma(x, polynomial(kErfSmall, square), x);
-    Value* exponent = polynomial(kErfLarge, at_most(magnitude, 4));
+    Value* near = at_most(abs(x), 4);
+    Value* exponent = mul(near, polynomial(kErf, near));
     Reduced reduced{.rounded = add(exponent, real(kRounder))};
     reduced.n = sub(reduced.rounded, real(kRounder));
     reduced.r = sub(exponent, reduced.n);
-    Value* power = fma(polynomial(kExp2, reduced.r), reduced.r, real(1));
-    Value* large = fma(negate(power), power_of_two(reduced), real(1));
-    return b.CreateSelect(less(magnitude, real(0.9)), small, copy_sign(large, x));
+    Value* power = power_of_two(reduced);
+    Value* fraction = mul(reduced.r, polynomial(kExp2, reduced.r));
+    return copy_sign(fma(negate(power), fraction, sub(real(1), power)), x);
   }
 
   // e^x - 1 = 2^n (e^r - 1) + (2^n - 1), halved so that 2^128 does not occur.
