@@ -17,6 +17,7 @@ using llvm::Value;
 using loop::Code;
 
 constexpr double kLog2e = 1.44269504088896340736;
+constexpr double kLogOfLeastNormal = -87.33654;
 // ln 2 in two parts; the first has few enough bits that n * kLn2High is exact for |n| < 2^9.
 constexpr double kLn2High = 0.693145751953125, kLn2Low = 1.42860682030941723212e-6;
 
@@ -52,11 +53,19 @@ class MathEmitter {
     x = clamp(x, -104, 89);
     Reduced reduced = reduce(x);
     Value* power = fma(polynomial_of_exp(reduced.r), reduced.r, real(1));
-    Value* is_tiny = less(x, real(-87.33654));
+    Value* is_tiny = less(x, real(kLogOfLeastNormal));
     Value* n = b.CreateSelect(is_tiny, add(reduced.n, real(149)), reduced.n);
     Value* y = scale(power, n);
     Value* multiples = b.CreateFPToSI(add(y, real(0.5)), integer_);
     return b.CreateSelect(is_tiny, b.CreateBitCast(multiples, real_), y);
+  }
+
+  // Without the denormals and the overflow of `exp`: a quarter less work.
+  Value* exp_normal(Value* x) {
+    Value* is_tiny = less(x, real(kLogOfLeastNormal));
+    Reduced reduced = reduce(x);
+    Value* power = fma(polynomial_of_exp(reduced.r), reduced.r, real(1));
+    return b.CreateSelect(is_tiny, real(0), mul(power, power_of_two(reduced)));
   }
 
   // log x = k ln 2 + log(1 + f) with x = 2^k (1 + f)
@@ -313,6 +322,8 @@ struct Function {
 
 constexpr Function kFunctions[] = {
     {Code::exp, "exp", [](MathEmitter& m, std::span<Value* const> x) { return m.exp(x[0]); }},
+    {Code::exp_normal, "exp",
+     [](MathEmitter& m, std::span<Value* const> x) { return m.exp_normal(x[0]); }},
     {Code::log, "log", [](MathEmitter& m, std::span<Value* const> x) { return m.log(x[0]); }},
     {Code::sin, "sin", [](MathEmitter& m, std::span<Value* const> x) { return m.sine(x[0], 0); }},
     {Code::cos, "cos", [](MathEmitter& m, std::span<Value* const> x) { return m.sine(x[0], 1); }},

@@ -37,6 +37,7 @@ AttentionStrips::AttentionStrips(const Function& function, loop::Builder& builde
       strip_rows_(kStripVectors * lanes_) {
   registers_ = target.vector_registers * 4 / byte_size(dtype_);
   offset_ = causal_ ? shape_.keys - shape_.queries : 0;
+  rows_ = scratch("rows", strip_rows_ * std::max(shape_.depth, shape_.width));
   if (op_.operands.size() == fixed)
     return;
   mask_ = function.type(op_.operand(fixed));
@@ -172,23 +173,37 @@ void AttentionStrips::for_each_row(const AttentionRows& rows,
   b_.end_for();
 }
 
+// To and from tensors by way of scratch: their lines are touched one after the other, as a CPU can
+// fetch them ahead; squares of a transpose would touch one here and there.
 void AttentionStrips::stage(const AttentionStrip& strip, uint32_t from, int64_t columns,
                             double factor, uint32_t to) {
-  loop::Transpose transpose{.rows = strip.rows,
-                            .columns = columns,
-                            .from_buffer = from,
-                            .to_buffer = to,
-                            .from_step = columns,
-                            .to_step = strip_rows_};
-  b_.transpose(transpose, query_at(strip, b_.index(0), columns), b_.index(0));
-  if (factor == 1)
-    return;
-  for_each_row({0, strip.rows, 0}, [&](Scalar row) {
-    Scalar column = b_.begin_for(LoopKind::serial, columns)[0];
-    Scalar at = b_.add(multiple(column, strip_rows_), row);
-    b_.store(to, at, b_.mul(b_.load(to, at), b_.constant(dtype_, factor)));
-    b_.end_for();
-  });
+  Scalar start = query_at(strip, b_.index(0), columns);
+  Scalar i = b_.begin_for(LoopKind::vector, strip.rows * columns)[0];
+  Scalar x = b_.load(from, b_.add(start, i));
+  b_.store(rows_, i, factor == 1 ? x : b_.mul(x, b_.constant(dtype_, factor)));
+  b_.end_for();
+  b_.transpose({.rows = strip.rows,
+                .columns = columns,
+                .from_buffer = rows_,
+                .to_buffer = to,
+                .from_step = columns,
+                .to_step = strip_rows_},
+               b_.index(0), b_.index(0));
+}
+
+void AttentionStrips::write(const AttentionStrip& strip, uint32_t from, int64_t columns,
+                            uint32_t to) {
+  b_.transpose({.rows = columns,
+                .columns = strip.rows,
+                .from_buffer = from,
+                .to_buffer = rows_,
+                .from_step = strip_rows_,
+                .to_step = columns},
+               b_.index(0), b_.index(0));
+  Scalar start = query_at(strip, b_.index(0), columns);
+  Scalar i = b_.begin_for(LoopKind::vector, strip.rows * columns)[0];
+  b_.store(to, b_.add(start, i), b_.load(rows_, i));
+  b_.end_for();
 }
 
 void AttentionStrips::products(const AttentionStrip& strip, const AttentionBlock& block,

@@ -67,6 +67,8 @@ class AttentionStrips {
   // The strip of an operand [heads, queries, columns] as scratch [columns][query], times `factor`.
   void stage(const AttentionStrip& strip, uint32_t from, int64_t columns, double factor,
              uint32_t to);
+  // Back again: the strip of a result [heads, queries, columns] from scratch [columns][query].
+  void write(const AttentionStrip& strip, uint32_t from, int64_t columns, uint32_t to);
   // to[key][query] = rows of `from`, [key heads, keys, depth], times staged [depth][query]. Masks
   // make scores of it: -inf where a query does not see a key.
   void products(const AttentionStrip& strip, const AttentionBlock& block, uint32_t from,
@@ -112,7 +114,7 @@ class AttentionStrips {
   std::optional<Type> mask_;
   uint32_t mask_buffer_ = 0;
   bool mask_by_query_ = false;
-  uint32_t staged_mask_ = 0, mask_numbers_ = 0;  // scratch
+  uint32_t rows_ = 0, staged_mask_ = 0, mask_numbers_ = 0;  // scratch
   int64_t strip_rows_;
   int64_t offset_ = 0;  // of a query's position: how many keys come before the first query's own
 };

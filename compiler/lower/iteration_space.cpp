@@ -85,6 +85,7 @@ double cost_of(const Instr& instr) {
     case Code::sqrt:
       return 0.1;
     case Code::exp:
+    case Code::exp_normal:
     case Code::log:
     case Code::sin:
     case Code::cos:

@@ -131,13 +131,7 @@ class BackwardLowering {
       b_.end_for();
     });
     s_.for_each_block(strip, [&](const AttentionBlock& block) { lower_block(strip, block); });
-    b_.transpose({.rows = shape_.depth,
-                  .columns = rows,
-                  .from_buffer = dq_,
-                  .to_buffer = results_[0],
-                  .from_step = s_.strip_rows(),
-                  .to_step = shape_.depth},
-                 b_.index(0), s_.query_at(strip, b_.index(0), shape_.depth));
+    s_.write(strip, dq_, shape_.depth, results_[0]);
   }
 
   void lower_block(const AttentionStrip& strip, const AttentionBlock& block) {
@@ -161,7 +155,7 @@ class BackwardLowering {
       Scalar factor = b_.mul(inverse, b_.constant(dtype_, s_.scale()));
       Scalar key = b_.begin_for(LoopKind::serial, group.keys)[0];
       Scalar to = b_.add(s_.multiple(key, s_.strip_rows()), row);
-      Scalar power = b_.unary(Code::exp, b_.sub(b_.load(weights_, to), top));
+      Scalar power = b_.unary(Code::exp_normal, b_.sub(b_.load(weights_, to), top));
       Scalar slope = b_.mul(b_.sub(b_.load(slopes_, to), delta), b_.mul(power, factor));
       b_.store(weights_, to, b_.mul(power, inverse));
       b_.store(slopes_, to, slope);

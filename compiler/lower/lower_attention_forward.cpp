@@ -123,11 +123,11 @@ class ForwardLowering {
     s_.for_each_row(group, [&](Scalar row) {
       Scalar before = b_.load(top_, row);
       Scalar top = b_.max(largest(group.keys, row, before), number(ops::lowest_number(dtype_)));
-      Scalar factor = b_.unary(Code::exp, b_.sub(before, top));
+      Scalar factor = b_.unary(Code::exp_normal, b_.sub(before, top));
       Scalar total = b_.mul(b_.load(total_, row), factor);
       std::vector<Scalar> at = b_.begin_for(LoopKind::serial, group.keys, {&total, 1});
       Scalar to = score_at(at[0], row);
-      Scalar weight = b_.unary(Code::exp, b_.sub(b_.load(weights_, to), top));
+      Scalar weight = b_.unary(Code::exp_normal, b_.sub(b_.load(weights_, to), top));
       b_.store(weights_, to, weight);
       Scalar next = b_.add(at[1], weight);
       total = b_.end_for({&next, 1})[0];
@@ -149,13 +149,7 @@ class ForwardLowering {
       b_.store(results_[1], b_.add(start, row), b_.load(top_, row));
       b_.store(results_[2], b_.add(start, row), total);
     });
-    b_.transpose({.rows = shape_.width,
-                  .columns = strip.rows,
-                  .from_buffer = sums_,
-                  .to_buffer = results_[0],
-                  .from_step = s_.strip_rows(),
-                  .to_step = shape_.width},
-                 b_.index(0), s_.query_at(strip, b_.index(0), shape_.width));
+    s_.write(strip, sums_, shape_.width, results_[0]);
   }
 
   loop::Kernel kernel_;

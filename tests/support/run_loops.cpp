@@ -95,6 +95,8 @@ double apply_float(Code code, const std::vector<double>& x) {
       return std::sqrt(x[0]);
     case Code::exp:
       return std::exp(x[0]);
+    case Code::exp_normal:
+      return x[0] < -87.33654 ? 0 : std::exp(x[0]);
     case Code::log:
       return std::log(x[0]);
     case Code::sin:

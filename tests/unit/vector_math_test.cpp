@@ -160,3 +160,30 @@ TEST_CASE("powers of special numbers are those of C", "[math]") {
     CHECK((std::isnan(exact) || std::signbit(z[i]) == std::signbit(exact)));
   }
 }
+
+// A query x sees keys 0 and 1 with values 0 and 1: for x <= 0 it gives e^x / (1 + e^x).
+TEST_CASE("weights of attention keep the promised error of exp_normal", "[math]") {
+  constexpr int64_t kQueries = 4096;
+  Type queries{DType::f32, {1, kQueries, 1}}, keys{DType::f32, {1, 2, 1}};
+  Function function;
+  function.name = "f";
+  Builder b(function);
+  std::vector<ValueId> operands = {b.parameter(queries, "q"), b.parameter(keys, "k"),
+                                   b.parameter(keys, "v")};
+  Attrs attrs = {{"causal", false}, {"scale", 1.0}};
+  b.result(b.op_multi(Opcode::attention_forward, operands, attrs)[0], "y");
+  std::vector<double> x;
+  for (int64_t i = 0; i < kQueries; ++i)
+    x.push_back(static_cast<float>(-90.0 * static_cast<double>(i) / kQueries));
+  x[1] = -kInfinity;
+  for (const char* cpu : {"native", "x86-64-v3", "x86-64-v2"}) {
+    std::vector<Tensor> results = run_native(
+        function, std::vector<Tensor>{{queries, x}, {keys, {0, 1}}, {keys, {0, 1}}}, cpu);
+    for (size_t i = 2; i < x.size(); ++i) {
+      double y = results[0].data[i];
+      INFO(x[i] << " on " << cpu << " gives " << y);
+      CHECK((x[i] < -87.34 ? y == 0 : ulps(y, sigmoid(x[i])) <= 2.5));
+    }
+    CHECK(std::isnan(results[0].data[1]));  // -inf * 0, a score of the first key
+  }
+}
