@@ -1,5 +1,6 @@
 // Products and convolutions against the FMA peak of this machine, one thread:
-//   contract_bench [dot|dense|few|lenet|resnet50|...|'dot(f32[64,64], f32[64,64]) {...}'] ...
+//   contract_bench [cold] [dot|dense|few|lenet|...|'dot(f32[64,64], f32[64,64]) {...}'] ...
+//   cold   operands and results take turns, so that all come from behind the second level cache
 //   dot    products as such: A and B each as they are and transposed
 //   dense  forward, data gradient and weight gradient of the layers of mlp, deep_mlp, gpt and lstm
 //   few    few rows, columns or products; batches of them as in attention; matrix times vector
@@ -172,11 +173,24 @@ struct Measured {
   double seconds = 1e9, peak = 0;  // of a call; FLOP/s
 };
 
-Measured measure(const gradc_entry& entry) {
-  bench::Buffer a = filled(entry.inputs[0].bytes), b = filled(entry.inputs[1].bytes);
-  bench::Buffer y = filled(entry.outputs[0].bytes), arena = filled(entry.arena_bytes);
-  const void* inputs[] = {a.data(), b.data()};
-  void* outputs[] = {y.data()};
+// What calls take turns with.
+struct Operands {
+  bench::Buffer a, b, y;
+  std::array<const void*, 2> inputs{a.data(), b.data()};
+  std::array<void*, 1> outputs{y.data()};
+};
+
+Measured measure(const gradc_entry& entry, bool cold) {
+  constexpr size_t kColdBytes = 16 << 20;
+  size_t bytes = entry.inputs[0].bytes + entry.inputs[1].bytes + entry.outputs[0].bytes;
+  std::vector<std::unique_ptr<Operands>> sets;
+  do {
+    sets.push_back(std::make_unique<Operands>(filled(entry.inputs[0].bytes),
+                                              filled(entry.inputs[1].bytes),
+                                              filled(entry.outputs[0].bytes)));
+  } while (cold && sets.size() * bytes < kColdBytes);
+  bench::Buffer arena = filled(entry.arena_bytes);
+  size_t next = 0;
   gradc_context context{.arena = arena.data(), .parallel_for = bench::run_serially, .threads = 1};
   Measured best;
   for (double start = bench::thread_seconds(); bench::thread_seconds() - start < 0.3;) {
@@ -185,8 +199,8 @@ Measured measure(const gradc_entry& entry) {
     do {
       auto calls = static_cast<int>(std::clamp(2e-4 / best.seconds, 1.0, 1000.0));
       double begin = bench::thread_seconds();
-      for (int i = 0; i < calls; ++i)
-        entry.function(&context, inputs, outputs);
+      for (int i = 0; i < calls; ++i, next = (next + 1) % sets.size())
+        entry.function(&context, sets[next]->inputs.data(), sets[next]->outputs.data());
       best.seconds = std::min(best.seconds, (bench::thread_seconds() - begin) / calls);
     } while (bench::thread_seconds() - slice < 4e-3);
   }
@@ -207,13 +221,13 @@ struct Total {
   double flops = 0, seconds = 0, ideal = 0;
 };
 
-void measure_all(const std::vector<std::string>& cases, const Target& target) {
+void measure_all(const std::vector<std::string>& cases, const Target& target, bool cold) {
   std::map<std::string, Total> totals;  // by the op's name
   for (const std::string& text : cases) {
     Compiled compiled = compile(text, target);
     std::string_view missing = missing_cpu_feature(compiled.code->get()->cpu_features);
     GRADC_CHECK(missing.empty(), "this CPU has no {}", missing);
-    Measured best = measure(compiled.code->get()->entries[0]);
+    Measured best = measure(compiled.code->get()->entries[0], cold);
     double ideal = compiled.flops / best.peak;
     fmt::print("{:>9.1f} us {:>6.1f} GFLOP/s {:>5.1f} % of {:.0f}, compiled in {:>4.0f} ms: {}{}\n",
                1e6 * best.seconds, 1e-9 * compiled.flops / best.seconds, 100 * ideal / best.seconds,
@@ -236,8 +250,11 @@ void measure_all(const std::vector<std::string>& cases, const Target& target) {
 int main(int argc, char** argv) {
   Target target = target_for("native");
   std::vector<std::string> names(argv + 1, argv + argc);
+  bool cold = !names.empty() && names[0] == "cold";
+  if (cold)
+    names.erase(names.begin());
   if (names.empty())
     names = {"dot", "dense", "few"};
   for (const std::string& name : names)
-    measure_all(cases_named(name), target);
+    measure_all(cases_named(name), target, cold);
 }
