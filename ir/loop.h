@@ -58,6 +58,14 @@ struct TileLoop {
   bool counted = false;
 };
 
+// Rows of memory that are wanted after a tile, and are fetched into the caches while it multiplies.
+// No more than a wish: they need not be inside of the buffer.
+struct TileAhead {
+  uint32_t buffer = 0;
+  int64_t rows = 1, row_step = 0, columns = 1;
+  bool written = false;  // wanted for stores
+};
+
 // A block of a contraction that lives in registers. With r < rows, g < groups, c < columns:
 //   sum[r, g, c] = c0 + sum over the loops' indices k, outermost first and in order, of
 //       a[a_start + r * a_row_step + k . a_step] * b[b_start + g * b_group_step + c + k . b_step]
@@ -74,6 +82,7 @@ struct Tile {
   uint32_t acc_buffer = 0;
   int64_t acc_row_step = 0, acc_group_step = 0;
   bool padded = false;
+  std::vector<TileAhead> ahead;  // each from the place that one of the last operands says
 };
 
 // A block moved with its axes exchanged, by shuffles of whole vectors:

@@ -267,6 +267,14 @@ class Parser {
       tile.loops.push_back({extent, a_step, setting("b_step"), counted});
     }
     tile.padded = lex_.try_keyword("padded");
+    while (lex_.try_keyword("ahead")) {
+      TileAhead& ahead = tile.ahead.emplace_back();
+      ahead.written = lex_.try_keyword("written");
+      element(instr, ahead.buffer);
+      ahead.rows = setting("rows");
+      ahead.row_step = setting("step");
+      ahead.columns = setting("columns");
+    }
     lex_.take("(");
     for (int64_t* extent : {&tile.rows, &tile.groups, &tile.columns}) {
       size_t begin = lex_.position();

@@ -106,7 +106,13 @@ class Printer {
       text += fmt::format(" over {}{} a_step {} b_step {}",
                           loop.counted ? values_[instr.operands[operand++]] + " of " : "",
                           loop.extent, loop.a_step, loop.b_step);
-    return text + (tile.padded ? " padded" : "");
+    text += tile.padded ? " padded" : "";
+    for (const TileAhead& ahead : tile.ahead)
+      text += fmt::format(" ahead {}%{}[{}] rows {} step {} columns {}",
+                          ahead.written ? "written " : "", buffers_[ahead.buffer],
+                          values_[instr.operands[operand++]], ahead.rows, ahead.row_step,
+                          ahead.columns);
+    return text;
   }
 
   void tile(const Instr& instr, const std::string& indent, int depth) {

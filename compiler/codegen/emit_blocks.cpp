@@ -19,9 +19,15 @@ void KernelEmitter::emit_tile(const Instr& instr) {
       address(tile.a_buffer, scalar(instr.operands[0])),
       address(tile.b_buffer, scalar(instr.operands[1])),
       tile.accumulate ? address(tile.acc_buffer, scalar(instr.operands[2])) : nullptr,
+      {},
       {}};
-  for (size_t i = tile.accumulate ? 3 : 2; i < instr.operands.size(); ++i)
+  size_t first_ahead = instr.operands.size() - tile.ahead.size();
+  for (size_t i = tile.accumulate ? 3 : 2; i < first_ahead; ++i)
     operands.counts.push_back(scalar(instr.operands[i]));
+  for (size_t i = 0; i < tile.ahead.size(); ++i)
+    operands.ahead.push_back(
+        b_.CreateGEP(memory_type(b_.getContext(), kernel_.buffers[tile.ahead[i].buffer].dtype),
+                     buffers_[tile.ahead[i].buffer], scalar(instr.operands[first_ahead + i])));
   auto constant = [&](int64_t value) { return b_.getInt64(static_cast<uint64_t>(value)); };
   auto run_body = [&](const TileVector& at) {
     block_ = {.number = ++vector_blocks_,

@@ -124,11 +124,71 @@ class TileEmitter {
       unroll = 1;
     if (loop.extent <= unroll + unroll / 2)
       return steps(std::move(state), loop, loop.extent);
-    state = emit_counted_loop(b_, loop.extent / unroll, 1, std::move(state),
+    int64_t whole = loop.extent / unroll;
+    if (tile_.loops.size() == 1)
+      whole -= steps_that_fetch(state, loop, unroll, whole);
+    state = emit_counted_loop(b_, whole, 1, std::move(state),
                               [&](Value*, std::span<Value* const> carries) {
                                 return steps({carries.begin(), carries.end()}, loop, unroll);
                               });
     return steps(std::move(state), loop, loop.extent % unroll);
+  }
+
+  // One loop for each entry of `ahead`, all together `most` iterations of `unroll` steps at most.
+  // Returns how many they have.
+  int64_t steps_that_fetch(std::vector<Value*>& state, const loop::TileLoop& loop, int64_t unroll,
+                           int64_t most) {
+    auto wanted = static_cast<int64_t>(tile_.ahead.size());
+    int64_t done = 0;
+    for (int64_t i = 0; i < wanted && wanted <= most; ++i) {
+      Fetching fetching = fetching_of(tile_.ahead[static_cast<size_t>(i)], most / wanted);
+      state.push_back(operands_.ahead[static_cast<size_t>(i)]);
+      state = emit_counted_loop(b_, fetching.times, 1, std::move(state),
+                                [&](Value*, std::span<Value* const> carries) {
+                                  std::vector<Value*> next(carries.begin(), carries.end() - 1);
+                                  next = steps(std::move(next), loop, unroll);
+                                  next.push_back(fetch(fetching, carries.back()));
+                                  return next;
+                                });
+      state.pop_back();
+      done += fetching.times;
+    }
+    return done;
+  }
+
+  // Lines at these distances from a place, which then moves on.
+  struct Fetching {
+    int64_t times = 0, bytes = 0;
+    std::vector<int64_t> lines;
+    bool written = false;
+  };
+
+  // Some rows at a time, or some lines of each row, whichever is less.
+  Fetching fetching_of(const loop::TileAhead& wanted, int64_t most) const {
+    constexpr int64_t kLine = 64;
+    auto size = static_cast<int64_t>(align_);
+    int64_t lines = (wanted.columns * size + kLine - 1) / kLine, row = wanted.row_step * size;
+    bool by_rows = wanted.rows >= lines;
+    int64_t outer = by_rows ? wanted.rows : lines, inner = by_rows ? lines : wanted.rows;
+    int64_t outer_bytes = by_rows ? row : kLine, inner_bytes = by_rows ? kLine : row;
+    int64_t at_once = (outer + most - 1) / most;
+    Fetching fetching{(outer + at_once - 1) / at_once, at_once * outer_bytes, {}, wanted.written};
+    for (int64_t o = 0; o < at_once; ++o)
+      for (int64_t i = 0; i < inner; ++i)
+        fetching.lines.push_back(o * outer_bytes + i * inner_bytes);
+    return fetching;
+  }
+
+  Value* fetch(const Fetching& fetching, Value* at) {
+    constexpr int kAllCaches = 3, kData = 1;
+    auto moved = [&](int64_t bytes) {
+      return b_.CreateConstGEP1_64(b_.getInt8Ty(), at, static_cast<uint64_t>(bytes));
+    };
+    for (int64_t line : fetching.lines)
+      b_.CreateIntrinsic(llvm::Intrinsic::prefetch, {b_.getPtrTy()},
+                         {moved(line), b_.getInt32(fetching.written ? 1 : 0),
+                          b_.getInt32(kAllCaches), b_.getInt32(kData)});
+    return moved(fetching.bytes);
   }
 
   Value* count_of(size_t depth) const {

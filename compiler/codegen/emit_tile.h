@@ -11,12 +11,13 @@
 namespace gradc::codegen {
 
 // Addresses of the first element that a tile reads of each operand; `acc` may be null. What the
-// counted loops count, in their order.
+// counted loops count, in their order, and where what is fetched ahead begins.
 struct TileOperands {
   llvm::Value* a = nullptr;
   llvm::Value* b = nullptr;
   llvm::Value* acc = nullptr;
   std::vector<llvm::Value*> counts;
+  std::vector<llvm::Value*> ahead;
 };
 
 // One finished vector of a tile: the sums of columns [column, column + valid) of a row.

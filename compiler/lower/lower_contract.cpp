@@ -267,15 +267,17 @@ class TileLowering {
       lower_tile(at, 1);
       return;
     }
-    int64_t rows = block_.size[row_];
+    int64_t rows = block_.size[row_], panels = 0;
     for (const Segment& panel : segments(rows, ceil_div(rows, s_.rows))) {
       Scalar i = panel.count > 1 ? builder_.begin_for(LoopKind::serial, panel.count)[0]
                                  : builder_.index(0);
       at[row_] =
           builder_.add(builder_.index(panel.start), builder_.mul(i, builder_.index(panel.size)));
+      row_panel_ = builder_.add(builder_.index(panels), i);
       lower_tile(at, panel.size);
       if (panel.count > 1)
         builder_.end_for();
+      panels += panel.count;
     }
   }
 
@@ -346,6 +348,8 @@ class TileLowering {
       starts.push_back(sums_start);
     }
     starts.insert(starts.end(), counts.begin(), counts.end());
+    if (fetches_next_columns())
+      fetch_next_columns(tile, starts);
     auto [row, group, column, sum] = builder_.begin_tile(tile, starts);
     if (last_pass_ && !in_scratch())
       store_row(at, row, column, sum);
@@ -356,6 +360,33 @@ class TileLowering {
                        column),
           sum);
     builder_.end_tile();
+  }
+
+  // Whether the next task's columns of a large operand are fetched for it, while each panel of rows
+  // is multiplied by this one's: in a product, of rows of one loop and with one sum over all.
+  bool fetches_next_columns() {
+    constexpr int64_t kLargeBytes = 256 << 10;
+    size_t longer = 0;
+    for (size_t l = 0; l < nest_.loops.size(); ++l)
+      longer += block_.size[l] > 1 && l != vector_ && l != row_;
+    return s_.stage_b && passes_ == 1 && row_ < nest_.loops.size() && longer == 1 &&
+           block_.size.back() > 1 && nest_.types[b_].bytes() > kLargeBytes &&
+           nest_.types[b_].dtype == dtype_ && values_.buffer_of(nest_.operands[b_]);
+  }
+
+  void fetch_next_columns(loop::Tile& tile, std::vector<Scalar>& starts) {
+    size_t summed = nest_.loops.size() - 1;
+    int64_t part = ceil_div(block_.size[summed], ceil_div(block_.size[row_], s_.rows));
+    NestBlock next = block_;
+    next.start[vector_] = builder_.add(next.start[vector_], builder_.index(next.size[vector_]));
+    next.start[summed] = builder_.mul(row_panel_, builder_.index(part));
+    OperandAccess access = access_in_place(values_, nest_, b_, next);
+    int64_t step = access.step[summed], columns = next.size[vector_];
+    if (step == 1)
+      tile.ahead.push_back({access.buffer, columns, access.step[vector_], part});
+    else
+      tile.ahead.push_back({access.buffer, part, step, columns});
+    starts.push_back(access.base);
   }
 
   void store_row(const std::vector<Scalar>& at, Scalar row, Scalar column, Scalar sum) {
@@ -377,6 +408,7 @@ class TileLowering {
   DType dtype_;
   size_t a_, b_;  // the broadcast operand and the one read in vectors
   size_t vector_, row_;  // loops; row_ is the number of loops if there is none
+  Scalar row_panel_;  // the number of the open panel of rows
   bool parallel_ = false;
   int64_t passes_ = 1;
   bool first_pass_ = true, last_pass_ = true;  // of the open one

@@ -39,7 +39,8 @@ class PanelLowering {
         a_(1 - static_cast<size_t>(s_.vector_operand)),
         b_(static_cast<size_t>(s_.vector_operand)),
         vector_(static_cast<size_t>(s_.vector_loop)),
-        row_(static_cast<size_t>(s_.row_loop)) {
+        row_(static_cast<size_t>(s_.row_loop)),
+        has_sums_first_(function.type(function.results[0].value) == nest_.result_type) {
     parallel_ = pays_in_parallel(nest_, lanes_, threads);
     summed_elements_ = 1;
     for (size_t l = nest_.result_loops; l < nest_.loops.size(); ++l)
@@ -216,6 +217,13 @@ class PanelLowering {
     return access;
   }
 
+  // Of a result in which elements lie as the sums do.
+  std::optional<uint32_t> sums_buffer() {
+    if (s_.sums_in >= 0)
+      return values_.result_buffer(static_cast<size_t>(s_.sums_in));
+    return has_sums_first_ ? std::optional(values_.result_buffer(0)) : std::nullopt;
+  }
+
   // All of a block's rows and columns.
   void lower_tile(const OperandAccess& a, Scalar b_base) {
     loop::Tile tile{.rows = block_.size[row_],
@@ -239,6 +247,12 @@ class PanelLowering {
       tile.acc_buffer = values_.result_buffer(static_cast<size_t>(s_.sums_in));
       tile.acc_row_step = nest_.loops[row_].result_step;
       starts.push_back(sums);
+    }
+    if (std::optional<uint32_t> to = sums_buffer()) {
+      // Where the next panel of rows will want to store.
+      int64_t step = nest_.loops[row_].result_step;
+      tile.ahead.push_back({*to, tile.rows, step, tile.columns, true});
+      starts.push_back(builder_.add(sums, builder_.index(tile.rows * step)));
     }
     auto [row, group, column, sum] = builder_.begin_tile(tile, starts);
     if (last_pass_) {
@@ -264,6 +278,7 @@ class PanelLowering {
   int64_t lanes_;
   size_t a_, b_;  // the broadcast operand and the one read in vectors
   size_t vector_, row_;  // loops
+  bool has_sums_first_;  // the first result has the sums' type
   bool parallel_ = false;
   int64_t summed_elements_ = 1;  // of a pass, at most
   uint32_t a_buffer_ = 0, b_buffer_ = 0;

@@ -89,6 +89,29 @@ TEST_CASE("loops over panels of rows compute what eval does", "[contract]") {
     }
 }
 
+TEST_CASE("tiles fetch what large products want next", "[contract]") {
+  auto loops_of = [](const char* example) {
+    Function kernel = test::contract_kernel(example, test::Fused::nothing);
+    return print(lower(test::scheduled(kernel, kWide, 1, {}), kWide, 1));
+  };
+  auto mentions = [](const std::string& text, const char* what) {
+    return text.find(what) != std::string::npos;
+  };
+  std::string columns =
+      loops_of("dot(f32[126,300], f32[300,256]) {batch_a=[], batch_b=[], sum_a=[1], sum_b=[0]}");
+  CHECK(mentions(columns, " ahead %b["));
+  CHECK(mentions(columns, "rows 15 step 256 columns 64"));
+  std::string rows =
+      loops_of("dot(f32[126,300], f32[256,300]) {batch_a=[], batch_b=[], sum_a=[1], sum_b=[1]}");
+  CHECK(mentions(rows, "rows 64 step 300 columns 15"));
+  CHECK(!mentions(
+      loops_of("dot(f32[126,100], f32[100,256]) {batch_a=[], batch_b=[], sum_a=[1], sum_b=[0]}"),
+      " ahead "));
+  std::string panels =
+      loops_of("dot(f32[1024,600], f32[600,128]) {batch_a=[], batch_b=[], sum_a=[1], sum_b=[0]}");
+  CHECK(mentions(panels, " ahead written %"));
+}
+
 TEST_CASE("loops over blocks of a matrix unit compute what eval does", "[contract]") {
   Target target = kWide;
   target.matrix_bf16 = true;
