@@ -16,6 +16,9 @@ std::string image(int64_t batch, int64_t channels, int64_t size, bool channels_l
                        : fmt::format("f32[{},{},{},{}]", batch, channels, size, size);
 }
 
+// For an op's attributes, in their order.
+constexpr std::string_view kWinograd = ", winograd=true}";
+
 // The convolution and its gradients.
 std::vector<std::string> convolutions(const Layer& c, bool channels_last) {
   int64_t out = (c.size + 2 * c.pad - c.kernel) / c.stride + 1;
@@ -79,15 +82,21 @@ std::vector<Layer> layers_of(const std::string& name) {
 }  // namespace
 
 std::vector<std::string> convolution_cases(const std::string& name) {
-  constexpr std::string_view kFirst = "_first";
-  bool channels_last = !name.ends_with(kFirst);
+  size_t end = name.find('_');
+  std::string_view variant = end == std::string::npos ? "" : std::string_view(name).substr(end);
+  bool channels_last = variant != "_first", winograd = variant == "_winograd";
   std::vector<std::string> cases;
-  for (const Layer& layer :
-       layers_of(channels_last ? name : name.substr(0, name.size() - kFirst.size()))) {
+  for (const Layer& layer : layers_of(name.substr(0, end))) {
+    if (winograd && (layer.kernel != 3 || layer.stride != 1 || layer.groups != 1))
+      continue;
     std::vector<std::string> all = convolutions(layer, channels_last);
     if (layer.inputs <= 3)
       all.erase(all.begin() + 1);  // nobody asks for the gradient of the images
-    cases.insert(cases.end(), all.begin(), all.end());
+    for (std::string& one : all) {
+      cases.push_back(one);
+      if (winograd)
+        cases.push_back(one.substr(0, one.size() - 1) + std::string(kWinograd));
+    }
   }
   return cases;
 }
@@ -96,6 +105,8 @@ std::string short_name(const std::string& text) {
   std::string name = text.substr(0, text.find(')') + 1);
   if (size_t stride = text.find("stride="); stride != std::string::npos)
     name += " " + text.substr(stride, text.find(']', stride) + 1 - stride);
+  if (text.ends_with(kWinograd))
+    name += " winograd";
   return name;
 }
 

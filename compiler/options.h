@@ -56,6 +56,7 @@ struct Options {
   std::function<void(const std::string&)> warn;  // told what is odd but no error
   std::function<void(const std::string&)> explain;  // told why `fuse` leaves kernels apart
   DType precision = DType::f32;  // f16 or bf16: of products, convolutions and what lies between
+  bool winograd = false;  // 3x3 convolutions by Winograd's tiles, where these are faster
   // Gradients and updates.
   bool train = false;  // keep train_step; else only what `infer` needs
   bool update = true;  // false: gradients are results (`gradc grad`), no optimizer
@@ -75,6 +76,7 @@ struct Options {
   bool expand_all = false;  // what has parts becomes primitives before autodiff
 
   bool narrows() const { return precision != DType::f32; }
+  bool has_winograd() const { return winograd; }
   // Both are of the compiled step: there is nothing to do without one.
   bool accumulates() const { return accumulate > 1 && train && update; }
   bool measures_health() const { return health && train && update; }

@@ -22,6 +22,7 @@
 #include "compiler/passes/unroll.h"
 #include "compiler/passes/update_rules.h"
 #include "compiler/passes/watch.h"
+#include "compiler/passes/winograd.h"
 #include "compiler/plan/plan.h"
 #include "ir/diagnostic.h"
 #include "ir/op_def.h"
@@ -49,6 +50,8 @@ constexpr Pass kPasses[] = {
     {"optimizer", optimizer, "the update of the parameters is part of the compiled step"},
     {"expand", expand, "composites become primitives, which is all that fuse knows"},
     {"layout", layout, "convolutions and what is between them become channels last"},
+    {"winograd", winograd, "convolutions of 3x3 taps take fewer products, of transformed tiles",
+     false, &Options::has_winograd},
     {"simplify", simplify, "removes gradients that nobody asked for and what expand repeats"},
     {"health", health, "measures the layers, each value as soon as it is there", false,
      &Options::measures_health},
@@ -84,6 +87,8 @@ constexpr PassOrder kOrder[] = {
     {"expand", "simplify", "expansions repeat each other's work"},
     {"expand", "layout", "a norm or a pool is moved as the primitives that it is made of"},
     {"layout", "simplify", "transposes of broadcasts and constants are none"},
+    {"layout", "winograd", "the tiles are of channels-last images"},
+    {"winograd", "fuse", "what an op computes is settled before its kernel is made"},
     {"expand", "fuse", "fuse knows primitives only"},
     {"simplify", "fuse", "equal ops would be computed in kernels of their own"},
     {"fuse", "schedule", "a schedule is a kernel's"},

@@ -13,6 +13,7 @@ gradc_test(codegen_test LIBS gradc_native_test_support gradc_contract_cases grad
   unit/native_kernels_test.cpp
   unit/native_ops_test.cpp
   unit/native_types_test.cpp
+  unit/native_winograd_test.cpp
   unit/object_test.cpp
   unit/vector_math_test.cpp)
 

@@ -33,10 +33,13 @@ constexpr int64_t kFarPixels = 64;
 constexpr int64_t kPassStagedPixels = 64, kStagedChannels = 64;
 constexpr int64_t kFewestSharedRows = 4;  // of a tile that skips padding
 
+// What takes as much scratch as a tile, and an input, of Winograd's.
+constexpr int64_t kRowsOfTile = 16, kElementsOfInput = 4;
+
 constexpr int64_t kMatrixBlock = 128;  // rows and columns of a task of a matrix unit
 
-constexpr std::array<std::string_view, 5> kMethodNames = {"tile", "panels", "direct", "matrix",
-                                                          "lanes"};
+constexpr std::array<std::string_view, 6> kMethodNames = {"tile",   "panels", "direct",
+                                                          "matrix", "lanes",  "winograd"};
 
 int64_t largest_divisor(int64_t x, int64_t limit) {
   for (int64_t d = std::min(x, limit); d > 1; --d)
@@ -58,6 +61,10 @@ class Chooser {
   }
 
   ContractSchedule choose() {
+    if (nest_.op.attrs.flag("winograd")) {
+      choose_winograd();
+      return s_;
+    }
     if (choose_matrix())
       return s_;
     choose_method();
@@ -157,6 +164,13 @@ class Chooser {
     for (size_t l : {vector_loop(), static_cast<size_t>(s_.row_loop)})
       s_.blocks[l] = std::min(nest_.loops[l].extent, kMatrixBlock);
     return true;
+  }
+
+  void choose_winograd() {
+    s_.method = ContractMethod::winograd;
+    s_.winograd = choose_winograd_schedule(winograd_shape(nest_), target_, threads_,
+                                           limits_.rows / kRowsOfTile,
+                                           limits_.pass_elements / kElementsOfInput);
   }
 
   bool is_matrix(size_t operand) const {
@@ -481,6 +495,14 @@ void set_attributes(Function& kernel, const ContractSchedule& s) {
   kernel.attrs.set("method", std::string(name_of(s.method)));
   if (s.method == ContractMethod::direct || s.method == ContractMethod::lanes)
     return;
+  if (s.method == ContractMethod::winograd) {
+    const WinogradSchedule& w = s.winograd;
+    kernel.attrs.set("blocks", std::vector<int64_t>{w.tiles, w.inputs, w.outputs});
+    kernel.attrs.set("rows", w.rows);
+    kernel.attrs.set("outputs_outside", w.outputs_outside);
+    kernel.attrs.set("parts", w.parts);
+    return;
+  }
   if (s.method == ContractMethod::panels)
     kernel.attrs.set("row_group", s.row_group);
   kernel.attrs.set("vector_operand", s.vector_operand);
@@ -509,6 +531,16 @@ ContractSchedule contract_schedule_of(const Function& kernel) {
   s.method = static_cast<ContractMethod>(method - kMethodNames.begin());
   if (s.method == ContractMethod::direct || s.method == ContractMethod::lanes)
     return s;
+  if (s.method == ContractMethod::winograd) {
+    const std::vector<int64_t>& blocks = attrs.integers("blocks");
+    s.winograd = {.tiles = blocks.at(0),
+                  .inputs = blocks.at(1),
+                  .outputs = blocks.at(2),
+                  .rows = attrs.integer("rows"),
+                  .outputs_outside = attrs.flag("outputs_outside"),
+                  .parts = attrs.integer("parts")};
+    return s;
+  }
   s.row_group = attrs.integer_or("row_group", 0);
   s.vector_operand = attrs.integer("vector_operand");
   s.vector_loop = attrs.integer("vector_loop");

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "compiler/lower/contraction.h"
+#include "compiler/lower/winograd.h"
 #include "compiler/target.h"
 
 namespace gradc {
@@ -23,7 +24,8 @@ enum class ContractMethod : uint8_t {
   panels,  // tiles too; all columns of a task are done for some rows, then for the next
   direct,  // vectors along the last loop of the result, one sum per lane
   matrix,  // blocks of a unit that multiplies matrices of bf16
-  lanes  // vectors along the innermost summed loop: where the result has few columns
+  lanes,  // vectors along the innermost summed loop: where the result has few columns
+  winograd  // of convolutions with the attribute `winograd`: fewer products, of transformed tiles
 };
 std::string_view name_of(ContractMethod method);
 
@@ -53,6 +55,7 @@ struct ContractSchedule {
   int64_t row_group = 0;  // method panels: panels of rows whose part of a is staged at once
   // The result of the kernel in which sums wait for the next pass; -1: in scratch, or direct_store.
   int64_t sums_in = -1;
+  WinogradSchedule winograd;  // method winograd has this only
 };
 
 // What keeps scratch small, at some cost in speed.

@@ -440,6 +440,8 @@ loop::Kernel lower_contract(const Function& kernel, const Target& target, int th
       return lower_contract_direct(kernel, target, threads);
     case ContractMethod::lanes:
       return lower_contract_lanes(kernel, target, threads);
+    case ContractMethod::winograd:
+      return lower_contract_winograd(kernel, target, threads);
   }
   internal_error(__FILE__, __LINE__, "a method with a lowering", kernel.name);
 }

@@ -100,14 +100,16 @@ constexpr AttrDefs kAttrs = {{"channels_last", AttrKind::boolean, false},
                              {"groups", AttrKind::integer},
                              {"high", AttrKind::integers},
                              {"low", AttrKind::integers},
-                             {"stride", AttrKind::integers}};
+                             {"stride", AttrKind::integers},
+                             {"winograd", AttrKind::boolean, false}};
 constexpr AttrDefs kGradientAttrs = {{"channels_last", AttrKind::boolean, false},
                                      {"dilation", AttrKind::integers},
                                      {"groups", AttrKind::integer},
                                      {"high", AttrKind::integers},
                                      {"low", AttrKind::integers},
                                      {"size", AttrKind::integers},
-                                     {"stride", AttrKind::integers}};
+                                     {"stride", AttrKind::integers},
+                                     {"winograd", AttrKind::boolean, false}};
 
 }  // namespace
 
@@ -117,7 +119,8 @@ extern constexpr OpDef conv = {
         "Convolution (cross-correlation) of an image [batch, channels, spatial...] by a weight "
         "[outputs, channels / groups, spatial...] with 1 to 3 spatial axes. `low` and `high` pad "
         "with zeros before and after (negative: crop), `dilation` spreads the taps. With "
-        "`channels_last` image and result are [batch, spatial..., channels].",
+        "`channels_last` image and result are [batch, spatial..., channels]. `winograd` asks for "
+        "Winograd's tiles, which round otherwise: for 3x3 taps, channels last, and nothing else.",
     .examples =
         "conv(f32[2,3,5], f32[4,3,2]) {dilation=[1], groups=1, high=[0], low=[0], stride=[1]}\n"
         "conv(f32[2,2,5,6], f32[3,2,3,3]) {dilation=[1,1], groups=1, high=[1,1], low=[1,1], "

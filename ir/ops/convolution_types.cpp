@@ -52,6 +52,20 @@ void check_channels(const Convolution& c) {
          c.groups);
 }
 
+// What Winograd's tiles can do.
+void check_winograd(const Convolution& c) {
+  auto all_are = [](const std::vector<int64_t>& list, int64_t value) {
+    return std::all_of(list.begin(), list.end(), [&](int64_t x) { return x == value; });
+  };
+  bool has_tiles = c.w.rank() == 4 && c.w.dims[2] == 3 && c.w.dims[3] == 3 && c.groups == 1 &&
+                   all_are(c.stride, 1) && all_are(c.dilation, 1);
+  if (!has_tiles || !c.channels_last || c.x.dtype != DType::f32)
+    fail(
+        "`winograd` of {} by {}; it takes channels-last images of f32, 3x3 taps, and stride, "
+        "dilation and groups of 1",
+        to_string(c.laid_out(c.x)), to_string(c.w));
+}
+
 // The type of y from those of x and w.
 Type result_type(const Convolution& c) {
   Type y{c.x.dtype, {c.x.dims[0], c.w.dims[0]}};
@@ -89,6 +103,8 @@ Convolution convolution(const Type& x, const Type& w, const Attrs& attrs) {
   c.groups = groups_of(attrs);
   check_attributes(c);
   check_channels(c);
+  if (attrs.flag("winograd"))
+    check_winograd(c);
   c.y = result_type(c);
   return c;
 }

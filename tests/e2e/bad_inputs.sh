@@ -81,6 +81,7 @@ expect 2 "--seed: got \`-1\`" "$gradc" info "$mlp" --seed -1
 expect 2 "--lr: got \`nan\`" train "$mlp" --lr nan
 expect 2 "--loss-scale: got \`0\`; it takes a number greater than 0" train "$mlp" --loss-scale 0
 expect 2 "--precision: bf8 not in" train "$mlp" --precision bf8
+expect 2 "--conv: fft not in" train "$mlp" --conv fft
 expect 2 "momentum" train "$mlp" --optimizer sgd --momentum -5
 expect 2 "--steps: got" "$gradc" train "$mlp" --data fashion-mnist --steps 99999999999999999999
 expect 2 "--optimizer" train "$mlp" --optimizer magic

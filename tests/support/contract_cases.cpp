@@ -156,6 +156,19 @@ std::vector<std::string> dot_cases() {
   return cases;
 }
 
+std::vector<std::string> winograd_cases() {
+  std::vector<std::string> cases;
+  for (const ConvolutionShape& shape : {ConvolutionShape{2, 3, 18, 6, 3, 1, 1, 1, 1},
+                                        {1, 20, 17, 8, 3, 1, 1, 1, 1},
+                                        {3, 33, 40, 4, 3, 1, 1, 1, 1},
+                                        {2, 70, 5, 9, 3, 1, 0, 1, 1},
+                                        {7, 16, 130, 3, 3, 1, 2, 1, 1}})
+    append_convolutions(cases, shape, true);
+  for (std::string& text : cases)
+    text.replace(text.rfind('}'), 1, ", winograd=true}");
+  return cases;
+}
+
 std::vector<std::string> convolution_cases() {
   std::vector<std::string> cases;
   for (const ConvolutionShape& shape : {ConvolutionShape{2, 3, 18, 6, 3, 1, 1, 1, 1},

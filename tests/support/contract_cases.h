@@ -27,6 +27,7 @@ std::vector<std::string> op_examples();  // of all contract ops in the table
 std::vector<std::string> dot_cases();  // odd sizes, all transpositions, batch axes
 std::vector<std::string> matrix_cases();  // of bf16, large enough for a matrix unit
 std::vector<std::string> convolution_cases();  // and both gradients
+std::vector<std::string> winograd_cases();  // of those that Winograd's tiles do, with the attribute
 
 std::vector<Tensor> random_arguments(const Function& kernel, unsigned seed);
 

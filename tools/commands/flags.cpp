@@ -160,6 +160,12 @@ void add_model_flags(CLI::App& command, ModelFlags& flags) {
                   "between them; sums, norms, losses, parameters and updates are f32")
       ->check(CLI::IsMember({"f32", "bf16", "f16"}))
       ->default_val("f32");
+  command
+      .add_option("--conv", flags.conv,
+                  "How convolutions of 3x3 taps are computed: direct, or winograd, with fewer "
+                  "multiplications and a rounding error about twice as large, where it is faster")
+      ->check(CLI::IsMember({"direct", "winograd"}))
+      ->default_val("direct");
   command.add_option("--memory", flags.memory,
                      "Bytes the arena may take, e.g. 8MiB; values are recomputed to keep it");
   command.add_option(
@@ -241,6 +247,7 @@ void finish(ModelFlags& flags) {
   }
   if (!flags.precision.empty())
     flags.options.precision = *dtype_named(flags.precision);
+  flags.options.winograd = flags.conv == "winograd";
   if (!flags.memory.empty())
     flags.options.memory = parse_bytes(flags.memory, "--memory");
   if (!flags.memory_total.empty())

@@ -24,12 +24,12 @@ struct ModelFlags {
 
   // Texts as given, until finish() reads them.
   std::vector<std::string> binds, shapes;
-  std::string batch, memory, memory_total, threads, optimizer, schedule, precision;
+  std::string batch, memory, memory_total, threads, optimizer, schedule, precision, conv;
   double learning_rate = -1, weight_decay = -1;  // negative: the optimizer's customary one
 };
 
 // The model, --bind, --shape, --batch, --loss, --train-mode, --params, --weights, --seed,
-// --threads, --cpu, --precision, --memory, --memory-total, --cache, --no-cache, --perf.
+// --threads, --cpu, --precision, --conv, --memory, --memory-total, --cache, --no-cache, --perf.
 void add_model_flags(CLI::App& command, ModelFlags& flags);
 // --optimizer, --lr, --momentum, ..., --freeze.
 void add_optimizer_flags(CLI::App& command, ModelFlags& flags);

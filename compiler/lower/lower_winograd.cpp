@@ -1,0 +1,253 @@
+// Convolutions and data gradients by Winograd's tiles (winograd.h):
+//
+//   task over blocks of tiles, or of outputs {
+//     serial over blocks of outputs, or of tiles {
+//       serial over blocks of inputs {
+//         image: [36][tiles][inputs], weight: [36][inputs][outputs] in scratch
+//         sums [36][tiles][outputs] += image * weight
+//       }
+//       sums -> tiles of results
+//     }
+//   }
+//
+// Where one block has all inputs, the image or the weight is transformed outside of the inner loop.
+#include "compiler/lower/contract_results.h"
+#include "compiler/lower/contract_schedule.h"
+#include "compiler/lower/contract_tasks.h"
+#include "compiler/lower/lower_contract.h"
+#include "compiler/lower/winograd_blocks.h"
+#include "ir/integer_math.h"
+
+namespace gradc {
+namespace {
+
+using loop::LoopKind;
+using loop::Scalar;
+
+constexpr int64_t kTaps = kWinogradTaps * kWinogradTaps;
+constexpr int64_t kTransposedInputs = 16;  // of a weight, at once: they stay in the first cache
+
+class WinogradLowering {
+ public:
+  WinogradLowering(const Function& function, const Target& target, int threads)
+      : kernel_{.name = function.name},
+        b_(kernel_),
+        values_(function, b_),
+        nest_(contraction_nest(function)),
+        s_(contract_schedule_of(function).winograd),
+        shape_(winograd_shape(nest_)),
+        lanes_(target.lanes_f32()),
+        blocks_(values_, shape_, lanes_) {
+    parallel_ = pays_in_parallel(nest_, lanes_, threads);
+    all_inputs_ = s_.inputs >= shape_.inputs;
+  }
+
+  loop::Kernel run() {
+    std::vector<Segment> tiles =
+        segments(shape_.all_tiles(), ceil_div(shape_.all_tiles(), s_.tiles));
+    std::vector<Segment> outputs = vector_panels(shape_.outputs, lanes_, s_.outputs / lanes_);
+    for (const Segment& outer : s_.outputs_outside ? outputs : tiles)
+      lower_tasks(outer, s_.outputs_outside ? tiles : outputs);
+    return std::move(kernel_);
+  }
+
+ private:
+  Scalar times(Scalar x, int64_t factor) { return b_.mul(x, b_.index(factor)); }
+
+  OpenRange open(const Segment& part) {
+    Scalar i = part.count > 1 ? b_.begin_for(LoopKind::serial, part.count)[0] : b_.index(0);
+    return {b_.add(b_.index(part.start), times(i, part.size)), part.size};
+  }
+  void close(const Segment& part) {
+    if (part.count > 1)
+      b_.end_for();
+  }
+
+  // Each task takes a block of the outer loop, and one of the parts of the inner one.
+  void lower_tasks(const Segment& outer, const std::vector<Segment>& inner) {
+    int64_t tasks = outer.count * s_.parts;
+    Scalar number = b_.index(0);
+    if (tasks > 1)
+      number =
+          b_.begin_for(parallel_ ? LoopKind::parallel : LoopKind::serial, tasks, {}, {}, "task")[0];
+    Scalar part = b_.rem(number, b_.index(s_.parts));
+    Scalar start =
+        b_.add(b_.index(outer.start), times(b_.div(number, b_.index(s_.parts)), outer.size));
+    (s_.outputs_outside ? outputs_ : tiles_) = {start, outer.size};
+    if (all_inputs_) {
+      inputs_ = {b_.index(0), shape_.inputs};
+      if (s_.outputs_outside)
+        transform_weight();
+      else
+        transform_image();
+    }
+    for (Segment block : inner) {
+      block.count /= s_.parts;
+      OpenRange range = open(block);
+      range.start = b_.add(range.start, times(part, block.count * block.size));
+      (s_.outputs_outside ? tiles_ : outputs_) = range;
+      lower_block();
+      close(block);
+    }
+    if (tasks > 1)
+      b_.end_for();
+  }
+
+  void lower_block() {
+    sums_ = blocks_.block("sums", tiles_.size, outputs_.size);
+    if (all_inputs_) {
+      if (s_.outputs_outside)
+        transform_image();
+      else
+        transform_weight();
+      blocks_.multiply(image_, weight_, sums_, s_.rows, false, false);
+    } else {
+      blocks_.clear(sums_);
+      for (const Segment& part : segments(shape_.inputs, ceil_div(shape_.inputs, s_.inputs))) {
+        inputs_ = open(part);
+        transform_image();
+        transform_weight();
+        blocks_.multiply(image_, weight_, sums_, s_.rows, false, true);
+        close(part);
+      }
+    }
+    store_tiles();
+  }
+
+  void transform_image() {
+    image_ = blocks_.block("image", tiles_.size, inputs_.size);
+    blocks_.image_tiles(image_, nest_.operands[0], tiles_, inputs_);
+  }
+
+  // Taps with the outputs side by side first: [inputs][taps][outputs].
+  void transform_weight() {
+    weight_ = blocks_.block("weight", inputs_.size, outputs_.size);
+    for (const Segment& part : segments(inputs_.size, ceil_div(inputs_.size, kTransposedInputs))) {
+      OpenRange some = open(part);
+      uint32_t taps = b_.scratch("taps", DType::f32, part.size * kTaps * weight_.row_step);
+      gather_taps({b_.add(inputs_.start, some.start), some.size}, taps);
+      Scalar input = b_.begin_for(LoopKind::serial, part.size)[0];
+      Scalar output = b_.begin_for(LoopKind::vector, outputs_.size)[0];
+      std::vector<Scalar> square;
+      for (int64_t k = 0; k < kTaps; ++k) {
+        bool reversed = shape_.form == WinogradForm::data_gradient;
+        Scalar row = b_.add(times(input, kTaps), b_.index(reversed ? kTaps - 1 - k : k));
+        square.push_back(b_.load(taps, b_.add(times(row, weight_.row_step), output)));
+      }
+      blocks_.store(weight_, b_.add(some.start, input), output,
+                    along_both_axes(b_, winograd_weight, square));
+      b_.end_for();
+      b_.end_for();
+      close(part);
+    }
+  }
+
+  void gather_taps(const OpenRange& inputs, uint32_t to) {
+    bool forward = shape_.form == WinogradForm::forward;
+    std::optional<uint32_t> from = values_.buffer_of(nest_.operands[1]);
+    if (from && forward) {
+      int64_t step = shape_.inputs * kTaps;
+      b_.transpose({.rows = outputs_.size,
+                    .columns = inputs.size * kTaps,
+                    .from_buffer = *from,
+                    .to_buffer = to,
+                    .from_step = step,
+                    .to_step = weight_.row_step},
+                   b_.add(times(outputs_.start, step), times(inputs.start, kTaps)), b_.index(0));
+      return;
+    }
+    Scalar input = b_.begin_for(LoopKind::serial, inputs.size)[0];
+    Scalar at = b_.add(inputs.start, input);
+    if (from) {
+      Scalar start = times(b_.add(times(at, shape_.outputs), outputs_.start), kTaps);
+      b_.transpose({.rows = outputs_.size,
+                    .columns = kTaps,
+                    .from_buffer = *from,
+                    .to_buffer = to,
+                    .from_step = kTaps,
+                    .to_step = weight_.row_step},
+                   start, times(input, kTaps * weight_.row_step));
+    } else {
+      Scalar output = b_.begin_for(LoopKind::vector, outputs_.size)[0];
+      Scalar channel = b_.add(outputs_.start, output);
+      for (int64_t k = 0; k < kTaps; ++k) {
+        std::vector<Scalar> indices = {forward ? channel : at, forward ? at : channel,
+                                       b_.index(k / kWinogradTaps), b_.index(k % kWinogradTaps)};
+        Scalar row = b_.add(times(input, kTaps), b_.index(k));
+        b_.store(to, b_.add(times(row, weight_.row_step), output),
+                 values_.element(nest_.operands[1], indices));
+      }
+      b_.end_for();
+    }
+    b_.end_for();
+  }
+
+  // Tiles that may go beyond the result's edge wait in scratch: what is inside is copied.
+  void store_tiles() {
+    bool whole = shape_.out[0] % kWinogradTile == 0 && shape_.out[1] % kWinogradTile == 0;
+    Scalar tile = b_.begin_for(LoopKind::serial, tiles_.size, {}, {}, "tile")[0];
+    std::array<Scalar, 3> place = blocks_.place_of(b_.add(tiles_.start, tile));
+    for (size_t axis : {1, 2})
+      place[axis] = times(place[axis], kWinogradTile);
+    Scalar output = b_.begin_for(LoopKind::vector, outputs_.size)[0];
+    std::vector<Scalar> results =
+        along_both_axes(b_, winograd_result, blocks_.elements(sums_, tile, output));
+    uint32_t waiting = 0;
+    int64_t step = sums_.row_step;
+    if (!whole)
+      waiting = b_.scratch("results", DType::f32, kWinogradTile * kWinogradTile * step);
+    for (int64_t i = 0; i < kWinogradTile * kWinogradTile; ++i) {
+      Scalar result = results[static_cast<size_t>(i)];
+      if (whole)
+        store(place, b_.index(i / kWinogradTile), b_.index(i % kWinogradTile), output, result);
+      else
+        b_.store(waiting, b_.add(b_.index(i * step), output), result);
+    }
+    b_.end_for();
+    if (!whole) {
+      Scalar y = open_pixels(0, place[1]), x = open_pixels(1, place[2]);
+      Scalar again = b_.begin_for(LoopKind::vector, outputs_.size)[0];
+      Scalar at = times(b_.add(times(y, kWinogradTile), x), step);
+      store(place, y, x, again, b_.load(waiting, b_.add(at, again)));
+      for (int i = 0; i < 3; ++i)
+        b_.end_for();
+    }
+    b_.end_for();
+  }
+
+  // Over those of a tile that are left along an axis of the result.
+  Scalar open_pixels(size_t axis, Scalar first) {
+    Scalar left = b_.min(b_.index(kWinogradTile), b_.sub(b_.index(shape_.out[axis]), first));
+    std::optional<int64_t> known = b_.constant_of(left);
+    return known ? b_.begin_for(LoopKind::serial, *known)[0]
+                 : b_.begin_counted(left, kWinogradTile)[0];
+  }
+
+  void store(const std::array<Scalar, 3>& place, Scalar y, Scalar x, Scalar output, Scalar sum) {
+    std::vector<Scalar> loops = {place[0], b_.add(place[1], y), b_.add(place[2], x),
+                                 b_.add(outputs_.start, output)};
+    store_results(values_, nest_, loops, sum);
+  }
+
+  loop::Kernel kernel_;
+  loop::Builder b_;
+  KernelValues values_;
+  ContractionNest nest_;
+  WinogradSchedule s_;
+  WinogradShape shape_;
+  int64_t lanes_;
+  WinogradBlocks blocks_;
+  bool parallel_ = false, all_inputs_ = false;
+  OpenRange tiles_, inputs_, outputs_;  // of the open block
+  WinogradBlock image_, weight_, sums_;
+};
+
+}  // namespace
+
+loop::Kernel lower_contract_winograd(const Function& kernel, const Target& target, int threads) {
+  if (winograd_shape(contraction_nest(kernel)).form == WinogradForm::weight_gradient)
+    return lower_winograd_weight_gradient(kernel, target, threads);
+  return WinogradLowering(kernel, target, threads).run();
+}
+
+}  // namespace gradc

@@ -1,0 +1,147 @@
+#include "compiler/lower/winograd_blocks.h"
+
+#include "ir/diagnostic.h"
+#include "ir/integer_math.h"
+
+namespace gradc {
+
+using loop::Code;
+using loop::LoopKind;
+using loop::Scalar;
+
+WinogradBlock WinogradBlocks::block(const std::string& name, int64_t rows, int64_t columns) {
+  WinogradBlock block{.rows = rows, .columns = columns, .row_step = round_up(columns, lanes_)};
+  // A line more, so that planes do not share the sets of a cache.
+  block.plane_step = rows * block.row_step + lanes_;
+  block.buffer = b_.scratch(name, DType::f32, kWinogradPlanes * block.plane_step);
+  return block;
+}
+
+Scalar WinogradBlocks::address(const WinogradBlock& block, int64_t plane, Scalar row,
+                               Scalar column) {
+  Scalar start = b_.add(b_.index(plane * block.plane_step), column);
+  return b_.add(start, b_.mul(row, b_.index(block.row_step)));
+}
+
+Scalar WinogradBlocks::element(const WinogradBlock& block, int64_t plane, Scalar row,
+                               Scalar column) {
+  return b_.load(block.buffer, address(block, plane, row, column));
+}
+
+std::vector<Scalar> WinogradBlocks::elements(const WinogradBlock& block, Scalar row,
+                                             Scalar column) {
+  std::vector<Scalar> all;
+  for (int64_t plane = 0; plane < kWinogradPlanes; ++plane)
+    all.push_back(element(block, plane, row, column));
+  return all;
+}
+
+void WinogradBlocks::store(const WinogradBlock& block, Scalar row, Scalar column,
+                           std::span<const Scalar> elements) {
+  GRADC_CHECK(elements.size() == kWinogradPlanes);
+  for (int64_t plane = 0; plane < kWinogradPlanes; ++plane)
+    b_.store(block.buffer, address(block, plane, row, column),
+             elements[static_cast<size_t>(plane)]);
+}
+
+std::array<Scalar, 3> WinogradBlocks::place_of(Scalar tile) {
+  std::vector<Scalar> at = unravel(b_, tile, {shape_.images, shape_.tiles[0], shape_.tiles[1]});
+  return {at[0], at[1], at[2]};
+}
+
+void WinogradBlocks::image_tiles(const WinogradBlock& to, ValueId image, const OpenRange& tiles,
+                                 const OpenRange& channels) {
+  tiles_of(to, {image, shape_.in, shape_.low, kWinogradPoints, winograd_image}, tiles, channels);
+}
+
+void WinogradBlocks::result_tiles(const WinogradBlock& to, ValueId result, const OpenRange& tiles,
+                                  const OpenRange& channels) {
+  tiles_of(to, {result, shape_.out, {0, 0}, kWinogradTile, winograd_result_adjoint}, tiles,
+           channels);
+}
+
+void WinogradBlocks::tiles_of(const WinogradBlock& to, const Window& window, const OpenRange& tiles,
+                              const OpenRange& channels) {
+  Scalar tile = b_.begin_for(LoopKind::serial, tiles.size, {}, {}, "tile")[0];
+  std::array<Scalar, 3> place = place_of(b_.add(tiles.start, tile));
+  // Along each axis: where the window's pixels are, and whether they are in the image.
+  std::array<std::vector<Scalar>, 2> at;
+  std::array<std::vector<std::optional<Scalar>>, 2> inside;
+  for (size_t axis = 0; axis < 2; ++axis)
+    for (int64_t i = 0; i < window.side; ++i) {
+      int64_t first = i - window.low[axis];
+      int64_t last = first + kWinogradTile * (shape_.tiles[axis] - 1);
+      Scalar pixel = b_.add(b_.mul(place[axis + 1], b_.index(kWinogradTile)), b_.index(first));
+      std::optional<Scalar> condition;
+      if (first < 0)
+        condition = b_.compare(Code::less_equal, b_.index(0), pixel);
+      if (last >= window.size[axis]) {
+        Scalar below = b_.compare(Code::less, pixel, b_.index(window.size[axis]));
+        condition = condition ? b_.binary(Code::bit_and, *condition, below) : below;
+      }
+      at[axis].push_back(pixel);
+      inside[axis].push_back(condition);
+    }
+  Scalar channel = b_.begin_for(LoopKind::vector, channels.size, {}, {}, "channel")[0];
+  Scalar from = b_.add(channels.start, channel);
+  std::vector<Scalar> square;
+  for (size_t y = 0; y < at[0].size(); ++y)
+    for (size_t x = 0; x < at[1].size(); ++x) {
+      std::optional<Scalar> condition = inside[0][y];
+      if (inside[1][x])
+        condition = condition ? b_.binary(Code::bit_and, *condition, *inside[1][x]) : inside[1][x];
+      Scalar pixel =
+          values_.element(window.value, Position{{place[0], at[0][y], at[1][x], from}, condition});
+      if (condition)
+        pixel = b_.select(*condition, pixel, b_.constant(pixel.dtype, 0));
+      square.push_back(pixel);
+    }
+  store(to, tile, channel, along_both_axes(b_, window.transform, square));
+  b_.end_for();
+  b_.end_for();
+}
+
+void WinogradBlocks::clear(const WinogradBlock& block) {
+  Scalar i = b_.begin_for(LoopKind::vector, kWinogradPlanes * block.plane_step)[0];
+  b_.store(block.buffer, i, b_.constant(DType::f32, 0));
+  b_.end_for();
+}
+
+void WinogradBlocks::multiply(const WinogradBlock& a, const WinogradBlock& b,
+                              const WinogradBlock& sums, int64_t rows, bool a_down,
+                              bool accumulate) {
+  Scalar plane = b_.begin_for(LoopKind::serial, kWinogradPlanes, {}, {}, "plane")[0];
+  auto start_of = [&](const WinogradBlock& block) {
+    return b_.mul(plane, b_.index(block.plane_step));
+  };
+  int64_t depth = a_down ? a.rows : a.columns;
+  int64_t a_row = a_down ? 1 : a.row_step, a_depth = a_down ? a.row_step : 1;
+  for (const Segment& part : segments(sums.rows, ceil_div(sums.rows, rows))) {
+    Scalar i = b_.index(0);
+    if (part.count > 1)
+      i = b_.begin_for(LoopKind::serial, part.count)[0];
+    Scalar row = b_.add(b_.index(part.start), b_.mul(i, b_.index(part.size)));
+    Scalar sums_start = b_.add(start_of(sums), b_.mul(row, b_.index(sums.row_step)));
+    loop::Tile tile{.rows = part.size,
+                    .columns = sums.row_step,
+                    .loops = {{depth, a_depth, b.row_step}},
+                    .a_buffer = a.buffer,
+                    .b_buffer = b.buffer,
+                    .a_row_step = a_row,
+                    .accumulate = accumulate,
+                    .acc_buffer = sums.buffer,
+                    .acc_row_step = sums.row_step};
+    std::vector<Scalar> starts = {b_.add(start_of(a), b_.mul(row, b_.index(a_row))), start_of(b)};
+    if (accumulate)
+      starts.push_back(sums_start);
+    auto [r, group, column, sum] = b_.begin_tile(tile, starts);
+    b_.store(sums.buffer, b_.add(b_.add(sums_start, b_.mul(r, b_.index(sums.row_step))), column),
+             sum);
+    b_.end_tile();
+    if (part.count > 1)
+      b_.end_for();
+  }
+  b_.end_for();
+}
+
+}  // namespace gradc

@@ -1,0 +1,77 @@
+#pragma once
+// What the Winograd lowerings (winograd.h) share: transformed blocks in scratch, and their
+// products.
+#include <functional>
+#include <string>
+
+#include "compiler/lower/kernel_values.h"
+#include "compiler/lower/winograd.h"
+
+namespace gradc {
+
+// A transformed block in scratch: 36 planes of `rows` rows of `columns` elements, which are padded
+// to whole vectors.
+struct WinogradBlock {
+  uint32_t buffer = 0;
+  int64_t rows = 0, columns = 0;
+  int64_t row_step = 0, plane_step = 0;
+};
+
+// Some neighbouring numbers along a loop that is open.
+struct OpenRange {
+  loop::Scalar start;
+  int64_t size = 0;
+};
+
+class WinogradBlocks {
+ public:
+  WinogradBlocks(KernelValues& values, const WinogradShape& shape, int64_t lanes)
+      : values_(values), b_(values.builder()), shape_(shape), lanes_(lanes) {}
+
+  // Large enough for blocks of so many rows and columns; one of fewer uses a part of it.
+  WinogradBlock block(const std::string& name, int64_t rows, int64_t columns);
+
+  // Tiles of an image [images, height, width, channels], transformed: rows are tiles, columns
+  // channels. Image tiles are 6x6, a result's are 4x4; both read zeros outside.
+  void image_tiles(const WinogradBlock& to, ValueId image, const OpenRange& tiles,
+                   const OpenRange& channels);
+  void result_tiles(const WinogradBlock& to, ValueId result, const OpenRange& tiles,
+                    const OpenRange& channels);
+
+  // sums[row][column] += a's products with b, in each plane: of a's rows, or of its columns where
+  // `a_down`, with b's columns. `rows` of the sums to a register tile.
+  void multiply(const WinogradBlock& a, const WinogradBlock& b, const WinogradBlock& sums,
+                int64_t rows, bool a_down, bool accumulate);
+  void clear(const WinogradBlock& block);
+
+  // Image, row and column of a tile.
+  std::array<loop::Scalar, 3> place_of(loop::Scalar tile);
+
+  loop::Scalar element(const WinogradBlock& block, int64_t plane, loop::Scalar row,
+                       loop::Scalar column);
+  // The 36 elements of all planes at a place.
+  std::vector<loop::Scalar> elements(const WinogradBlock& block, loop::Scalar row,
+                                     loop::Scalar column);
+  void store(const WinogradBlock& block, loop::Scalar row, loop::Scalar column,
+             std::span<const loop::Scalar> elements);
+
+ private:
+  struct Window {
+    ValueId value;
+    std::array<int64_t, 2> size;  // of the image
+    std::array<int64_t, 2> low;
+    int64_t side = 0;
+    WinogradTransform transform = nullptr;
+  };
+  void tiles_of(const WinogradBlock& to, const Window& window, const OpenRange& tiles,
+                const OpenRange& channels);
+  loop::Scalar address(const WinogradBlock& block, int64_t plane, loop::Scalar row,
+                       loop::Scalar column);
+
+  KernelValues& values_;
+  loop::Builder& b_;
+  const WinogradShape& shape_;
+  int64_t lanes_;
+};
+
+}  // namespace gradc
