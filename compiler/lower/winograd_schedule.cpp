@@ -6,8 +6,9 @@
 namespace gradc {
 namespace {
 
-// Cycles that the transforms of a vector take for one tile, or pair of channels, measured.
-constexpr double kImageCycles = 130, kWeightCycles = 130, kResultCycles = 130;
+// Cycles that the transforms of a vector take for one tile, or pair of channels, measured with the
+// blocks in the second level cache.
+constexpr double kImageCycles = 300, kWeightCycles = 300, kResultCycles = 200;
 constexpr double kSumCycles = 3;  // to load and store a vector of sums once more
 
 struct Axis {
@@ -24,8 +25,8 @@ class Chooser {
     bool weight = shape_.form == WinogradForm::weight_gradient;
     for (int64_t vectors = 1; vectors <= 4; ++vectors) {
       int64_t outputs = std::min(vectors, ceil_div(shape_.outputs, lanes_)) * lanes_;
-      for (int64_t inputs : sizes(shape_.inputs, std::min<int64_t>(most_inputs, 256)))
-        for (int64_t tiles : sizes(shape_.all_tiles(), std::min<int64_t>(most_tiles, 256))) {
+      for (int64_t inputs : sizes(shape_.inputs, std::min<int64_t>(most_inputs, 256), lanes_))
+        for (int64_t tiles : sizes(shape_.all_tiles(), std::min<int64_t>(most_tiles, 256), 1)) {
           WinogradSchedule s{.tiles = tiles, .inputs = inputs, .outputs = outputs};
           s.rows = rows_of_tile(weight ? inputs : tiles, outputs / lanes_);
           consider(s);
@@ -38,11 +39,13 @@ class Chooser {
   }
 
  private:
-  // Even parts of an axis, of at most `most`.
-  static std::vector<int64_t> sizes(int64_t all, int64_t most) {
+  // Even parts of an axis, of at most `most`; of whole units, unless there is no more than one.
+  static std::vector<int64_t> sizes(int64_t all, int64_t most, int64_t unit) {
     std::vector<int64_t> sizes;
-    for (int64_t size = std::min(all, most); size > 0; size = size > 8 ? size * 3 / 4 : 0)
-      sizes.push_back(ceil_div(all, ceil_div(all, size)));
+    for (int64_t parts = ceil_div(all, most); parts <= all; ++parts)
+      if (int64_t size = ceil_div(all, parts); size % unit == 0 || parts == 1 || size <= unit)
+        if (sizes.empty() || size < sizes.back())
+          sizes.push_back(size);
     return sizes;
   }
 
@@ -60,10 +63,9 @@ class Chooser {
     double bytes =
         4.0 * kWinogradPlanes *
         (product(s.tiles, s.inputs) + product(s.inputs, s.outputs) + product(s.tiles, s.outputs));
-    double room = 0.8 * static_cast<double>(target_.l2_bytes);
-    double cycles = cycles_of(s) * std::max(1.0, bytes / room);
-    if (bytes > room && best_.rows > 0 && cycles_ <= cycles)
-      return;
+    // What else is read and written pushes a part of the blocks out.
+    double share = bytes / static_cast<double>(target_.l2_bytes);
+    double cycles = cycles_of(s) * (1 + 0.5 * std::max(0.0, share - 0.5) + (share > 0.85 ? 1 : 0));
     if (best_.rows > 0 && cycles >= cycles_)
       return;
     cycles_ = cycles;
