@@ -32,6 +32,7 @@ says 'overhead               0.000 %'
 expect 0 --graph "$graph" --budget 1300 --plan-out "$out/plan.json"
 says 'budget                 1300 bytes'
 says 'no plan within the budget has less'
+says 'arena                  1264 bytes'
 cp "$out/plan.json" "$out/first.json"
 # All required kernels and recomputations; the same each time.
 grep -q '^\[0,1,2,3,' "$out/plan.json" || fail "no list of kernels in plan.json"

@@ -7,6 +7,7 @@
 #include <chrono>
 #include <nlohmann/json.hpp>
 
+#include "compiler/plan/core/offsets.h"
 #include "compiler/plan/core/order.h"
 #include "compiler/plan/core/planner.h"
 #include "ir/diagnostic.h"
@@ -74,6 +75,11 @@ class GraphPlan {
     }
   }
 
+  // With an offset for each buffer; at least the peak.
+  int64_t arena_bytes(const Schedule& schedule) const {
+    return place_buffers(buffers_of(instance_.problem, schedule).buffers).bytes;
+  }
+
   double percent(int64_t overhead) const {
     return 100 * static_cast<double>(overhead) /
            static_cast<double>(std::max<int64_t>(1, base_.cost));
@@ -88,6 +94,7 @@ class GraphPlan {
     fmt::print("budget                 {} bytes, {:.3f} of that\n", budget_, share);
     fmt::print("plan                   peak {} bytes, cost {} ns, {} runs\n", usage.peak,
                usage.cost, schedule.size());
+    fmt::print("arena                  {} bytes\n", arena_bytes(schedule));
     fmt::print("overhead               {:.3f} %\n", overhead);
     fmt::print("bound                  {:.3f} %: no plan within the budget has less\n", least);
     fmt::print("gap                    {:.3f} points\n", overhead - least);
@@ -102,6 +109,7 @@ class GraphPlan {
     json["base_cost"] = base_.cost;
     json["budget"] = budget_;
     json["peak"] = usage.peak;
+    json["arena"] = arena_bytes(schedule);
     json["cost"] = usage.cost;
     json["runs"] = schedule.size();
     json["overhead_percent"] = overhead;
