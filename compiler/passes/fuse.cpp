@@ -158,15 +158,17 @@ class KernelMaker {
   }
 
   // An operand may give its bytes to a result of its type when it is only read where that result is
-  // written: in a map anywhere, in a reduction on the level of rows.
+  // written: in a map anywhere, in a reduction on the level of rows, in a contraction behind it.
   std::vector<int64_t> in_place_pairs(const KernelDraft& draft, const Group& group) {
     std::vector<int64_t> pairs;
     bool folds = group.shape.kind == KernelClass::reduce;
-    if (!folds && group.shape.kind != KernelClass::map)
+    if (!folds && group.shape.kind != KernelClass::map &&
+        group.shape.kind != KernelClass::contract)
       return pairs;
+    std::set<uint32_t> before = before_contraction(group);
     Dims place = folds ? group.shape.rows() : group.shape.dims;
     for (size_t i = 0; i < draft.operands.size(); ++i) {
-      if (!read_only_at(draft.operands[i], group, place))
+      if (!read_only_at(draft.operands[i], group, place, before))
         continue;
       for (size_t j = 0; j < draft.results.size(); ++j)
         if (entry_.type(draft.results[j]) == entry_.type(draft.operands[i]) &&
@@ -190,7 +192,24 @@ class KernelMaker {
            (parameter == entry_.parameters.end() ? none : parameter->state);
   }
 
-  bool read_only_at(ValueId value, const Group& group, const Dims& place) {
+  // A contraction and what makes its operands, which it reads again and again.
+  std::set<uint32_t> before_contraction(const Group& group) const {
+    std::set<uint32_t> ops;
+    std::set<ValueId> read;
+    for (auto i = group.ops.rbegin(); i != group.ops.rend(); ++i) {
+      const std::vector<ValueId>& results = entry_.ops[*i].results;
+      if (def(entry_.ops[*i]).kernel != KernelClass::contract &&
+          std::none_of(results.begin(), results.end(), [&](ValueId v) { return read.contains(v); }))
+        continue;
+      ops.insert(*i);
+      for (const Read& r : grouping_.reads[*i])
+        read.insert(r.value);
+    }
+    return ops;
+  }
+
+  bool read_only_at(ValueId value, const Group& group, const Dims& place,
+                    const std::set<uint32_t>& before) {
     if (entry_.type(value).dims != place)
       return false;
     for (uint32_t i : group.ops) {
@@ -200,7 +219,7 @@ class KernelMaker {
           continue;
         bool same_place =
             read.map && *read.map == *identity_map(static_cast<int64_t>(place.size()));
-        if (!same_place || def(op).kernel != KernelClass::map ||
+        if (!same_place || before.contains(i) || def(op).kernel != KernelClass::map ||
             entry_.type(op.results[0]).dims != place)
           return false;
       }

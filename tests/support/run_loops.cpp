@@ -156,11 +156,17 @@ double apply(Code code, DType dtype, const std::vector<double>& x) {
 
 class Machine {
  public:
-  Machine(const loop::Kernel& kernel, const std::vector<std::vector<double>>& operands)
+  Machine(const loop::Kernel& kernel, const std::vector<std::vector<double>>& operands,
+          std::span<const int64_t> in_place)
       : kernel_(kernel), regs_(kernel.regs.size()) {
-    for (const loop::Buffer& buffer : kernel.buffers)
+    for (const loop::Buffer& buffer : kernel.buffers) {
+      place_of_.push_back(buffers_.size());
       buffers_.emplace_back(static_cast<size_t>(buffer.elements),
                             std::numeric_limits<double>::quiet_NaN());
+    }
+    for (size_t i = 0; i < in_place.size(); i += 2)
+      place_of_[operands.size() + static_cast<size_t>(in_place[i + 1])] =
+          static_cast<size_t>(in_place[i]);
     for (size_t i = 0; i < operands.size(); ++i) {
       if (operands[i].size() != buffers_[i].size())
         fail("operand {} has {} elements, not {}", i, buffers_[i].size(), operands[i].size());
@@ -177,7 +183,7 @@ class Machine {
     std::vector<std::vector<double>> found;
     for (size_t i = 0; i < buffers_.size(); ++i)
       if (kernel_.buffers[i].space == loop::Space::result)
-        found.push_back(buffers_[i]);
+        found.push_back(buffers_[place_of_[i]]);
     return found;
   }
 
@@ -186,7 +192,7 @@ class Machine {
     if (!(index >= 0 && index < static_cast<double>(buffers_[buffer].size())))
       fail("index {} of %{}, which has {} elements", index, kernel_.buffers[buffer].name,
            buffers_[buffer].size());
-    return buffers_[buffer][static_cast<size_t>(index)];
+    return buffers_[place_of_[buffer]][static_cast<size_t>(index)];
   }
 
   std::vector<double> values(const std::vector<uint32_t>& registers) const {
@@ -323,14 +329,16 @@ class Machine {
   const loop::Kernel& kernel_;
   std::vector<double> regs_;
   std::vector<std::vector<double>> buffers_;
+  std::vector<size_t> place_of_;  // by buffer: which of `buffers_` has its bytes
   std::vector<double> yielded_;
 };
 
 }  // namespace
 
 std::vector<std::vector<double>> run_loops(const loop::Kernel& kernel,
-                                           const std::vector<std::vector<double>>& operands) {
-  Machine machine(kernel, operands);
+                                           const std::vector<std::vector<double>>& operands,
+                                           std::span<const int64_t> in_place) {
+  Machine machine(kernel, operands, in_place);
   machine.run(kernel.body);
   return machine.results();
 }

@@ -28,17 +28,29 @@ void check_loops(const Function& kernel, const Target& target, int threads,
   std::vector<std::vector<double>> operands;
   for (const Tensor& argument : arguments)
     operands.push_back(argument.data);
-  std::vector<std::vector<double>> results = run_loops(loops, operands);
+  std::vector<int64_t> in_place;
+  if (kernel.attrs.has("inplace"))
+    in_place = kernel.attrs.integers("inplace");
+  std::vector<std::vector<double>> results = run_loops(loops, operands, in_place);
   REQUIRE(results.size() == expected.size());
   for (size_t i = 0; i < expected.size(); ++i)
     CHECK(results[i] == expected[i].data);
 }
 
+// The residual's bytes become those of the result.
+void set_in_place(Function& kernel) {
+  for (size_t i = 0; i < kernel.parameters.size(); ++i)
+    if (kernel[kernel.parameters[i].value].name == "residual")
+      kernel.attrs.set("inplace", std::vector<int64_t>{static_cast<int64_t>(i), 0});
+}
+
 void check_all(const std::vector<std::string>& cases, test::Fused fused,
-               const ContractLimits& limits = {}) {
+               const ContractLimits& limits = {}, bool in_place = false) {
   for (const std::string& example : cases) {
     CAPTURE(example);
     Function kernel = test::contract_kernel(example, fused);
+    if (in_place)
+      set_in_place(kernel);
     std::vector<Tensor> arguments = test::random_arguments(kernel, 1);
     std::vector<Tensor> expected = eval_closed({}, kernel, arguments);
     check_loops(kernel, kWide, 1, arguments, expected, limits);
@@ -63,6 +75,13 @@ TEST_CASE("loops of convolutions and their gradients compute what eval does", "[
   check_all(test::convolution_cases(), test::Fused::both);
 }
 
+TEST_CASE("an epilogue may overwrite what it reads", "[contract]") {
+  check_all(test::dot_cases(), test::Fused::both, {}, true);
+  check_all(test::convolution_cases(), test::Fused::epilogue, {}, true);
+  check_all({"dot(f32[126,900], f32[900,256]) {batch_a=[], batch_b=[], sum_a=[1], sum_b=[0]}"},
+            test::Fused::epilogue, {.pass_elements = 128}, true);
+}
+
 TEST_CASE("loops over panels of rows compute what eval does", "[contract]") {
   std::vector<std::string> cases = {
       "dot(f32[600,41], f32[600,143]) {batch_a=[], batch_b=[], sum_a=[0], sum_b=[0]}",
@@ -79,6 +98,7 @@ TEST_CASE("loops over panels of rows compute what eval does", "[contract]") {
       Function kernel = test::contract_kernel(example, fused);
       std::vector<Tensor> arguments = test::random_arguments(kernel, 1);
       std::vector<Tensor> expected = eval_closed({}, kernel, arguments);
+      set_in_place(kernel);
       for (auto [target, threads] : {std::pair(kWide, 1), std::pair(kNarrow, 3)}) {
         target.l2_bytes = 4 << 10;
         // A computed operand is staged in any case, so rows that are contiguous stay with tiles.
@@ -121,6 +141,7 @@ TEST_CASE("loops over blocks of a matrix unit compute what eval does", "[contrac
       Function kernel = test::contract_kernel(example, fused);
       std::vector<Tensor> arguments = test::random_arguments(kernel, 1);
       std::vector<Tensor> expected = eval_closed({}, kernel, arguments);
+      set_in_place(kernel);
       CHECK(choose_contract_schedule(kernel, target, 1).method == ContractMethod::matrix);
       CHECK(choose_contract_schedule(kernel, kWide, 1).method != ContractMethod::matrix);
       for (int threads : {1, 3})

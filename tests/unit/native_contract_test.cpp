@@ -9,6 +9,7 @@
 #include "compiler/lower/lower.h"
 #include "compiler/passes/fuse.h"
 #include "compiler/plan/plan.h"
+#include "ir/builder.h"
 #include "tests/support/contract_cases.h"
 #include "tests/support/native.h"
 
@@ -300,5 +301,58 @@ TEST_CASE("no tile spills in a loop", "[native][contract]") {
         INFO(loop);
         CHECK(loop.find("rsp") == std::string::npos);
       }
+    }
+}
+
+namespace {
+
+// The epilogue's residual is a sum over parameters, and what the epilogue gives is summed, so that
+// both lie in the arena. `kept`: the residual is a result too, and nothing can be in its place.
+Function with_residual_in_arena(const std::string& example, bool kept) {
+  Function entry = entry_of(example, Fused::epilogue);
+  Builder b(entry);
+  auto residual = std::find_if(
+      entry.parameters.begin(), entry.parameters.end(),
+      [&](const Parameter& parameter) { return entry[parameter.value].name == "residual"; });
+  ValueId old = residual->value;
+  Type parts = entry.type(old);
+  parts.dims.insert(parts.dims.begin(), 2);
+  entry.parameters.erase(residual);
+  ValueId sum = b.reduce_sum(b.parameter(parts, "parts"), {0});
+  std::rotate(entry.ops.begin(), entry.ops.end() - 1, entry.ops.end());
+  for (Op& op : entry.ops)
+    std::replace(op.operands.begin(), op.operands.end(), old, sum);
+  ValueId y = entry.results[0].value;
+  entry.results.clear();
+  b.result(b.reduce_sum(y, {0}), "y");
+  if (kept)
+    b.result(sum, "kept");
+  return entry;
+}
+
+}  // namespace
+
+TEST_CASE("a contraction may overwrite what its epilogue reads", "[native][contract]") {
+  std::vector<std::string> cases = {kProduct,        kManyRows, kManyColumns, kConv, kDataGradient,
+                                    kWeightGradient, kConvLast, kWideWeights};
+  cases.push_back(test::winograd_cases().front());
+  cases.push_back("dot(bf16[40,64], bf16[64,48]) {batch_a=[], batch_b=[], sum_a=[1], sum_b=[0]}");
+  for (const std::string& example : cases)
+    for (int threads : {1, 3}) {
+      CAPTURE(example, threads);
+      Function apart = with_residual_in_arena(example, true);
+      Function entry = with_residual_in_arena(example, false);
+      std::vector<Tensor> arguments = rough_arguments(entry);
+      CHECK(test::run_native(entry, arguments, "native", threads)[0].data ==
+            test::run_native(apart, arguments, "native", threads)[0].data);
+      Module planned = test::planned_module(entry, test::codegen_options("native", threads));
+      const Function& in_place = *planned.find_function("k");
+      std::vector<int64_t> offsets;
+      for (const Op& op : in_place.ops)
+        for (ValueId result : op.results)
+          if (in_place.type(result) == entry.type(entry.ops[0].result()))
+            offsets.push_back(in_place[result].offset.value());
+      REQUIRE(offsets.size() == 2);
+      CHECK(offsets[0] == offsets[1]);
     }
 }
