@@ -162,8 +162,7 @@ class KernelMaker {
   std::vector<int64_t> in_place_pairs(const KernelDraft& draft, const Group& group) {
     std::vector<int64_t> pairs;
     bool folds = group.shape.kind == KernelClass::reduce;
-    if (!folds && group.shape.kind != KernelClass::map &&
-        group.shape.kind != KernelClass::contract)
+    if (!folds && group.shape.kind != KernelClass::map && group.shape.kind != KernelClass::contract)
       return pairs;
     std::set<uint32_t> before = before_contraction(group);
     Dims place = folds ? group.shape.rows() : group.shape.dims;

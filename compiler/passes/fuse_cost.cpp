@@ -1,6 +1,7 @@
 #include "compiler/passes/fuse_cost.h"
 
 #include <algorithm>
+#include <map>
 #include <set>
 
 #include "compiler/lower/iteration_space.h"
@@ -58,8 +59,30 @@ class Repeats {
     return std::max(0.0, element_nanoseconds(function_, op) - accesses);
   }
 
-  // Elementwise work, cheap, whose readers all are loops of the same phase that visit each element
-  // once.
+  // How often a reader visits each element of `value`: once where it is, or in each window around
+  // it; unknown elsewhere.
+  std::optional<double> visits(uint32_t reader, ValueId value) const {
+    AxisMap same = identity_map(function_.type(value).rank());
+    const Op& op = function_.ops[reader];
+    double most = 1;
+    for (const Read& read : grouping_.reads[reader]) {
+      if (read.value != value)
+        continue;
+      double times = 1;
+      if (read.map != same) {
+        const Attr* window = op.attrs.find("window");
+        if (!window)
+          return std::nullopt;
+        times = static_cast<double>(element_count(op.attrs.integers("window")) *
+                                    function_.type(op.result()).elements()) /
+                static_cast<double>(function_.type(value).elements());
+      }
+      most = std::max(most, times);
+    }
+    return most;
+  }
+
+  // Elementwise work, cheap, whose readers all are loops of the same phase.
   bool may_repeat(uint32_t i) const {
     const Op& op = function_.ops[i];
     if (repeated_[i] || grouping_.group_of[i] < 0 || def(op).kernel != KernelClass::map ||
@@ -71,13 +94,11 @@ class Repeats {
       if (kind != KernelClass::map && kind != KernelClass::reduce)
         return false;
     }
-    AxisMap same = identity_map(function_.type(op.result()).rank());
     for (uint32_t reader : readers_[op.result().index]) {
       if (function_.ops[reader].phase != op.phase || group(reader).shape.update)
         return false;
-      for (const Read& read : grouping_.reads[reader])
-        if (read.value == op.result() && read.map != same)
-          return false;
+      if (!visits(reader, op.result()))
+        return false;
       leaves_group |= grouping_.group_of[reader] != grouping_.group_of[i];
     }
     for (const Read& read : grouping_.reads[i])
@@ -123,8 +144,12 @@ class Repeats {
     ValueId value = function_.ops[i].result();
     int home = grouping_.group_of[i];
     std::set<int> consumers;
-    for (uint32_t reader : readers_[value.index])
+    std::map<int, double> times;  // by group that reads the value
+    for (uint32_t reader : readers_[value.index]) {
       consumers.insert(grouping_.group_of[reader]);
+      double& most = times[grouping_.group_of[reader]];
+      most = std::max(most, visits(reader, value).value_or(1));
+    }
     bool used_at_home = consumers.erase(home) > 0;
     double saved = bytes(value) * static_cast<double>(1 + consumers.size());  // moved less
     for (ValueId leaf : reads_[i]) {
@@ -140,7 +165,9 @@ class Repeats {
         saved += bytes(leaf);
       }
     }
-    double more = static_cast<double>(consumers.size()) - (used_at_home ? 0 : 1);
+    double more = used_at_home ? 0 : -1;
+    for (int consumer : consumers)
+      more += times[consumer];
     double elements = static_cast<double>(function_.type(value).elements());
     gain.nanoseconds =
         saved / table_.bytes - more * elements * arithmetic_nanoseconds(function_.ops[i]);

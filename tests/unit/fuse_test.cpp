@@ -221,6 +221,27 @@ TEST_CASE("what costs less to compute again is no result", "[fuse]") {
   CHECK(module.function("e").ops[0].results.size() == 2);
 }
 
+// Local response normalisation: the product's kernel does not store the squares that are summed.
+TEST_CASE("what is cheap is computed again in each window that has it", "[fuse]") {
+  const std::string norm =
+      "  %d: f32[64,32] = dot(%x, %w) {batch_a=[], batch_b=[], sum_a=[1], sum_b=[0]}\n"
+      "  %s: f32[64,32] = mul(%d, %d)\n"
+      "  %sum: f32[64,32] = window_sum(%s) {high=[0,2], low=[0,2], stride=[1,1], window=[1,5]}\n"
+      "  %y: f32[64,32] = mul(%d, %sum)\n"
+      "  return y=%y\n";
+  Module module = fused(entry_text("%x: f32[64,8], %w: f32[8,32]", norm));
+  REQUIRE(callees(module, "e").size() == 2);
+  CHECK(module.function("e").ops[0].results.size() == 1);
+
+  // Seen often enough, it is not.
+  std::string wide = norm;
+  wide.replace(wide.find("high=[0,2], low=[0,2]"), 21, "high=[32,32], low=[31,31]");
+  wide.replace(wide.find("window=[1,5]"), 12, "window=[64,64]");
+  module = fused(entry_text("%x: f32[64,8], %w: f32[8,32]", wide));
+  REQUIRE(callees(module, "e").size() == 2);
+  CHECK(module.function("e").ops[0].results.size() == 2);
+}
+
 TEST_CASE("updates of small tensors share a kernel", "[fuse]") {
   std::string states, parameters, body, results;
   for (int i = 0; i < 5; ++i) {

@@ -333,8 +333,8 @@ Function with_residual_in_arena(const std::string& example, bool kept) {
 }  // namespace
 
 TEST_CASE("a contraction may overwrite what its epilogue reads", "[native][contract]") {
-  std::vector<std::string> cases = {kProduct,        kManyRows, kManyColumns, kConv, kDataGradient,
-                                    kWeightGradient, kConvLast, kWideWeights};
+  std::vector<std::string> cases = {kProduct,      kManyRows,       kManyColumns, kConv,
+                                    kDataGradient, kWeightGradient, kConvLast,    kWideWeights};
   cases.push_back(test::winograd_cases().front());
   cases.push_back("dot(bf16[40,64], bf16[64,48]) {batch_a=[], batch_b=[], sum_a=[1], sum_b=[0]}");
   for (const std::string& example : cases)
