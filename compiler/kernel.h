@@ -25,6 +25,7 @@
 //   bytes, because
 //             each element of that operand is read only before, and where, the same element of the
 //             result is written
+//             (`schedule` takes pairs back whose result is where it lets sums wait)
 // Attributes that `schedule` sets, all bytes multiples of 64:
 //   workspace bytes that the call needs, shared by its threads
 //   scratch   bytes that each thread needs

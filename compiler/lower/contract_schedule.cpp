@@ -48,6 +48,33 @@ int64_t largest_divisor(int64_t x, int64_t limit) {
   return 1;
 }
 
+// By `inplace`, a list of pairs of an operand and a result.
+bool may_be_in_place(const Function& kernel, size_t result) {
+  if (!kernel.attrs.has("inplace"))
+    return false;
+  const std::vector<int64_t>& pairs = kernel.attrs.integers("inplace");
+  for (size_t i = 1; i < pairs.size(); i += 2)
+    if (pairs[i] == static_cast<int64_t>(result))
+      return true;
+  return false;
+}
+
+// Takes the pairs of `result` back: what waits there would overwrite an operand before it is read.
+void keep_out_of_place(Function& kernel, int64_t result) {
+  Attrs attrs;
+  for (const auto& [key, value] : kernel.attrs)
+    if (key != "inplace")
+      attrs.set(key, value);
+  const std::vector<int64_t>& pairs = kernel.attrs.integers("inplace");
+  std::vector<int64_t> others;
+  for (size_t i = 0; i < pairs.size(); i += 2)
+    if (pairs[i + 1] != result)
+      others.insert(others.end(), {pairs[i], pairs[i + 1]});
+  if (!others.empty())
+    attrs.set("inplace", others);
+  kernel.attrs = std::move(attrs);
+}
+
 class Chooser {
  public:
   Chooser(const Function& kernel, const Target& target, int threads, const ContractLimits& limits)
@@ -326,25 +353,18 @@ class Chooser {
       s_.sums_in = first_sums_holder();
   }
 
-  // The first result that can hold sums; -1: none.
+  // The first result whose type can hold sums, rather one that could not be in an operand's place;
+  // -1: none.
   int64_t first_sums_holder() const {
-    for (size_t i = 0; i < kernel_.results.size(); ++i)
-      if (can_hold_sums(i))
+    int64_t holder = -1;
+    for (size_t i = 0; i < kernel_.results.size(); ++i) {
+      if (kernel_.type(kernel_.results[i].value).dtype != nest_.sum_dtype())
+        continue;
+      if (!may_be_in_place(kernel_, i))
         return static_cast<int64_t>(i);
-    return -1;
-  }
-
-  // Of the right type, and no operand's bytes are there before they are read.
-  bool can_hold_sums(size_t result) const {
-    if (kernel_.type(kernel_.results[result].value).dtype != nest_.sum_dtype())
-      return false;
-    if (!kernel_.attrs.has("inplace"))
-      return true;
-    const std::vector<int64_t>& pairs = kernel_.attrs.integers("inplace");
-    for (size_t i = 1; i < pairs.size(); i += 2)
-      if (pairs[i] == static_cast<int64_t>(result))
-        return false;
-    return true;
+      holder = holder < 0 ? static_cast<int64_t>(i) : holder;
+    }
+    return holder;
   }
 
   // A task takes one panel of vectors and as many rows as its sums may hold; fewer where that
@@ -492,6 +512,8 @@ ContractSchedule choose_contract_schedule(const Function& kernel, const Target& 
 }
 
 void set_attributes(Function& kernel, const ContractSchedule& s) {
+  if (s.sums_in >= 0 && may_be_in_place(kernel, static_cast<size_t>(s.sums_in)))
+    keep_out_of_place(kernel, s.sums_in);
   kernel.attrs.set("method", std::string(name_of(s.method)));
   if (s.method == ContractMethod::direct || s.method == ContractMethod::lanes)
     return;

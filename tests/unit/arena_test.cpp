@@ -52,6 +52,8 @@ TEST_CASE("no arena of inference is below its floor without a reason", "[arena]"
       {"lenet", "a relu's operand stays in registers of the convolution before it"},
       {"lstm", "the bias of all steps is added to sums in registers"},
       {"mlp", "the images, which the first layer reads, are the caller's"},
+      {"resnet18", "sums with a block's input are in that input's place"},
+      {"resnet20", "sums with a block's input are in that input's place"},
       {"vanishing", "the images, which the first layer reads, are the caller's"},
   };
   for (const std::string& name : example_names()) {

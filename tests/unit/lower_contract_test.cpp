@@ -29,8 +29,8 @@ void check_loops(const Function& kernel, const Target& target, int threads,
   for (const Tensor& argument : arguments)
     operands.push_back(argument.data);
   std::vector<int64_t> in_place;
-  if (kernel.attrs.has("inplace"))
-    in_place = kernel.attrs.integers("inplace");
+  if (ready.attrs.has("inplace"))
+    in_place = ready.attrs.integers("inplace");
   std::vector<std::vector<double>> results = run_loops(loops, operands, in_place);
   REQUIRE(results.size() == expected.size());
   for (size_t i = 0; i < expected.size(); ++i)

@@ -76,8 +76,13 @@ TEST_CASE("sums of several passes wait in a result that can hold them", "[schedu
   CHECK(chosen(product(64, 300, 3000, true)).sums_in == -1);  // vectors run down the columns
   Function kernel = test::contract_kernel(product(200, 300, 3000), test::Fused::epilogue);
   CHECK(choose_contract_schedule(kernel, kAvx512, 1).sums_in == 0);
+  // Rather one that is in nobody's place; else that place is given up.
   kernel.attrs.set("inplace", std::vector<int64_t>{2, 0});
-  CHECK(choose_contract_schedule(kernel, kAvx512, 1).sums_in == -1);
+  CHECK(choose_contract_schedule(kernel, kAvx512, 1).sums_in == 0);
+  CHECK(!test::scheduled(kernel, kAvx512, 1).attrs.has("inplace"));
+  kernel.results.push_back({kernel.ops[0].result(), "sum", ""});
+  CHECK(choose_contract_schedule(kernel, kAvx512, 1).sums_in == 1);
+  CHECK(test::scheduled(kernel, kAvx512, 1).attrs.has("inplace"));
 }
 
 TEST_CASE("what has no vector along the result sums along lanes", "[schedule]") {
