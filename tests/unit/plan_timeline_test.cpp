@@ -3,6 +3,7 @@
 #include "../support/random_problems.h"
 #include "compiler/plan/core/order.h"
 #include "compiler/plan/core/random.h"
+#include "compiler/plan/core/shift.h"
 #include "compiler/plan/core/timeline.h"
 
 using namespace gradc;
@@ -55,10 +56,35 @@ void remove_something(Timeline& timeline, Random& random) {
     timeline.remove(run);
 }
 
+bool move_something(Timeline& timeline, Shifter& shifter, Random& random) {
+  std::vector<int> runs = runs_of(timeline);
+  int run = runs[random.below(runs.size())];
+  bool earlier = random.below(2) == 0;
+  return shifter.shift(timeline, run, earlier, 1 + static_cast<int>(random.below(20)));
+}
+
+// What is read has been made, and state is not overwritten before its readers have run.
+void check_possible(const Problem& problem, const Schedule& schedule) {
+  std::vector<char> made(problem.values.size()), ran(problem.kernels.size());
+  for (int k : schedule) {
+    const PlanKernel& kernel = problem.kernels[k];
+    for (int value : kernel.reads)
+      REQUIRE(made[value]);
+    for (int writer : kernel.overwriters)
+      REQUIRE_FALSE(ran[writer]);
+    for (int before : kernel.after)
+      if (problem.kernels[before].writes.empty())
+        REQUIRE(ran[before]);
+    for (int value : kernel.writes)
+      made[value] = true;
+    ran[k] = true;
+  }
+}
+
 }  // namespace
 
 TEST_CASE("a timeline counts what the evaluator counts", "[timeline]") {
-  int64_t inserted = 0;
+  int64_t inserted = 0, moved = 0;
   for (uint32_t seed = 0; seed < 60; ++seed) {
     CAPTURE(seed);
     Problem problem = seed % 2 == 0 ? random_step(seed, 2 + static_cast<int>(seed % 30))
@@ -67,14 +93,18 @@ TEST_CASE("a timeline counts what the evaluator counts", "[timeline]") {
     Timeline timeline(problem, order);
     check_like(timeline, order);
     Random random(seed + 1);
+    Shifter shifter(problem);
     Schedule before = order;
     for (int round = 0; round < 30; ++round) {
       size_t mark = timeline.mark();
       for (size_t changes = 1 + random.below(12); changes > 0; --changes) {
-        if (random.below(3) > 0)
+        size_t kind = random.below(4);
+        if (kind < 2)
           insert_somewhere(timeline, random);
-        else
+        else if (kind == 2)
           remove_something(timeline, random);
+        else
+          moved += move_something(timeline, shifter, random);
       }
       Schedule changed = timeline.schedule();
       check_like(timeline, changed);
@@ -88,7 +118,25 @@ TEST_CASE("a timeline counts what the evaluator counts", "[timeline]") {
     }
     inserted += static_cast<int64_t>(before.size()) - static_cast<int64_t>(order.size());
   }
-  CHECK(inserted > 1000);
+  CHECK(inserted > 800);
+  CHECK(moved > 1000);
+}
+
+TEST_CASE("runs move where nothing forbids it, and back", "[timeline]") {
+  for (uint32_t seed = 0; seed < 40; ++seed) {
+    CAPTURE(seed);
+    Problem problem = seed % 2 == 0 ? random_step(seed, 2 + static_cast<int>(seed % 20))
+                                    : random_graph(seed, 4 + static_cast<int>(seed % 40));
+    Timeline timeline(problem, given_order(problem));
+    Shifter shifter(problem);
+    Random random(seed + 1);
+    for (int round = 0; round < 100; ++round)
+      move_something(timeline, shifter, random);
+    check_possible(problem, timeline.schedule());
+    CHECK(timeline.cost() == problem.base_cost());
+    timeline.undo_to(0);
+    check_like(timeline, given_order(problem));
+  }
 }
 
 TEST_CASE("insertions at one place do not run out of room", "[timeline]") {

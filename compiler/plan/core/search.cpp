@@ -5,6 +5,7 @@
 #include <cstdlib>
 
 #include "compiler/plan/core/cutter.h"
+#include "compiler/plan/core/shift.h"
 
 namespace gradc {
 namespace {
@@ -16,6 +17,7 @@ class Search {
         random_(settings.seed),
         timeline_(problem, schedule),
         cutter_(timeline_, settings.budget, random_),
+        shifter_(problem),
         best_(schedule),
         best_cost_(timeline_.cost()),
         least_cost_(std::max(problem.base_cost(), settings.good_enough)) {}
@@ -69,7 +71,7 @@ class Search {
 
  private:
   // Which of the runs that recompute are taken out together.
-  enum class Neighbourhood { anywhere, consecutive, related, two_places, drop };
+  enum class Neighbourhood { anywhere, consecutive, two_places, related };
 
   void update_progress() {
     progress_ = static_cast<double>(cutter_.work()) / static_cast<double>(settings_.work);
@@ -97,8 +99,11 @@ class Search {
     cut.noise = kNoises[random_.below(kNoises.size())];
     cut.cost_limit = before + tolerated + above / 20;
     bool fits = true;
-    if (static_cast<Neighbourhood>(random_.below(5)) == Neighbourhood::drop)
+    size_t choice = random_.below(10);
+    if (choice == 0)
       fits = drop_some(cut);
+    else if (choice == 1)
+      fits = shift_some();
     else
       take_some_out();
     fits = fits && cutter_.cut(cut);
@@ -164,12 +169,31 @@ class Search {
         timeline_.remove(run);
   }
 
-  bool drop_some(const CutSettings& settings) {
+  // A run that recomputes, or one up to `most` runs behind it.
+  int run_near_recomputation(size_t most) {
     int run = recomputations_[random_.below(recomputations_.size())];
-    for (size_t moves = random_.below(40); moves > 0; --moves)
+    if (timeline_.kernel_of(run) == Timeline::kNone)
+      return run;
+    for (size_t moves = random_.below(most + 1); moves > 0; --moves)
       if (int next = timeline_.runs().next(run); next != Timeline::kNone)
         run = next;
-    return cutter_.drop_at(run, settings);
+    return run;
+  }
+
+  bool drop_some(const CutSettings& settings) {
+    return cutter_.drop_at(run_near_recomputation(39), settings);
+  }
+
+  bool shift_some() {
+    bool any = false;
+    for (size_t moves = 1 + random_.below(3); moves > 0; --moves) {
+      int run = run_near_recomputation(19);
+      bool earlier = random_.below(2) == 0;
+      auto most = 1 + static_cast<int>(random_.below(size_t{2} << random_.below(7)));
+      if (timeline_.kernel_of(run) != Timeline::kNone)
+        any |= shifter_.shift(timeline_, run, earlier, most);
+    }
+    return any;
   }
 
   static constexpr std::array kNoises = {0.15, 0.4, 1.0};
@@ -178,6 +202,7 @@ class Search {
   Random random_;
   Timeline timeline_;
   Cutter cutter_;
+  Shifter shifter_;
   Schedule best_;
   int64_t best_cost_ = 0;
   int64_t least_cost_ = 0;

@@ -18,9 +18,10 @@ struct SearchSettings {
   int64_t patience = 1;  // how many times the usual number of tries that gain nothing
 };
 
-// Takes some recomputations out, or drops a value more; cuts the peaks that come back, with some
-// randomness in what is dropped; undoes what is needless. Keeps the result if it costs no more, or
-// a little more early on. `schedule` fits the budget, and so does what is returned.
+// Takes some recomputations out, drops a value more, or moves some runs; cuts the peaks that come
+// back, with some randomness in what is dropped; undoes what is needless. Keeps the result if it
+// costs no more, or a little more early on. `schedule` fits the budget, and so does what is
+// returned.
 Schedule improve(const Problem& problem, const Schedule& schedule, const SearchSettings& settings);
 
 // Lowers the peak step by step until it is within the budget: peaks are cut a little below the one

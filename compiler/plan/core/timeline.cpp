@@ -166,8 +166,9 @@ int Timeline::insert(int kernel, int before) {
     run = unused_.back();
     unused_.pop_back();
   }
+  int first = first_[kernel];
   link(run, kernel, before);
-  history_.push_back({run, kernel, before, true});
+  history_.push_back({run, kernel, before, true, first});
   return run;
 }
 
@@ -192,9 +193,30 @@ bool Timeline::is_needless(int run) const {
 }
 
 void Timeline::take_out(int run) {
-  history_.push_back({run, kernel_of_[run], runs_.next(run), false});
+  int kernel = kernel_of_[run];
+  history_.push_back({run, kernel, runs_.next(run), false, first_[kernel]});
   unlink(run);
   removed_.push_back(run);
+}
+
+void Timeline::set_first(int kernel, int run) {
+  if (first_[kernel] == run)
+    return;
+  int other = first_[kernel];
+  first_[kernel] = run;
+  for (int changed : {other, run})
+    if (changed != kNone)
+      refresh(changed);
+}
+
+int Timeline::move(int run, int before) {
+  int kernel = kernel_of_[run];
+  bool first = first_[kernel] == run;
+  int moved = insert(kernel, before);
+  take_out(run);
+  if (first)
+    set_first(kernel, moved);
+  return moved;
 }
 
 void Timeline::remove(int first) {
@@ -231,6 +253,7 @@ void Timeline::undo_to(size_t mark) {
       link(change.run, change.kernel, change.next);
       removed_.pop_back();
     }
+    set_first(change.kernel, change.first);
   }
 }
 

@@ -52,6 +52,9 @@ class Timeline {
   bool removable(int run) const;
   // Also removes runs whose results nobody reads any more.
   void remove(int run);
+  // Moves a run in front of another one, kNone for the end; what it reads must have been made
+  // there, and nothing in between may read what it makes. Gives its new number.
+  int move(int run, int before);
 
   size_t mark() const { return history_.size(); }
   void undo_to(size_t mark);
@@ -62,11 +65,13 @@ class Timeline {
   struct Change {
     int run = 0, kernel = 0, next = 0;
     bool inserted = false;
+    int first = kNone;  // of the kernel, before the change
   };
 
   void link(int run, int kernel, int before);
   void unlink(int run);
   void take_out(int run);
+  void set_first(int kernel, int run);
   bool is_needless(int run) const;
   void refresh(int run);
   void update_labels();
