@@ -3,6 +3,7 @@ gradc_test(plan_test LIBS gradc_plan SOURCES
   support/planning_entries.cpp
   support/random_problems.cpp
   unit/plan_bound_test.cpp
+  unit/plan_chain_test.cpp
   unit/plan_checker_test.cpp
   unit/plan_floor_test.cpp
   unit/plan_offsets_test.cpp

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "compiler/plan/core/chain.h"
 #include "compiler/plan/core/cutter.h"
 #include "compiler/plan/core/keep_plan.h"
 #include "compiler/plan/core/order.h"
@@ -10,6 +11,8 @@
 namespace gradc {
 
 namespace {
+
+constexpr size_t kVeryFew = 200, kFew = 600;  // kernels
 
 struct Candidate {
   Schedule schedule;
@@ -95,11 +98,32 @@ void Planner::fill(Pool& pool, const Bound& bound) {
           pool.add(*schedule);
 }
 
+// What chains give is repaired if it is over the budget, and may be cheaper for it.
+void Planner::try_chains(Pool& pool, const Bound& bound, int64_t budget, const PlanEffort& effort) {
+  constexpr int kLeast = 2;  // kernels of a block, so that there is something to choose
+  std::vector<std::vector<int>> keep_sets;
+  if (bound.kernel >= 0)
+    keep_sets = bounds_.keep_sets(bound.kernel, bound.price);
+  std::vector<double> shares = {1.0};
+  if (effort.steps >= 1)
+    shares.insert(shares.end(), {0.9, 1.15});
+  for (int blocks : {12, 25, 50, 100, 128}) {
+    if (blocks * kLeast > problem_.kernel_count())
+      break;
+    Chain chain(problem_, order_, blocks, keep_sets);
+    if (!chain.usable())
+      break;
+    for (double share : shares)
+      if (auto schedule = chain.plan(static_cast<int64_t>(static_cast<double>(budget) * share)))
+        pool.add(*schedule);
+  }
+}
+
 // More bytes must not cost time: plans of smaller budgets are tried as well, and often the better
 // start. In a large problem they would take too long, and chance matters less.
 void Planner::try_smaller(Pool& pool, const Bound& bound, SearchSettings settings, int64_t work) {
-  constexpr size_t kFew = 1000, kVeryFew = 200;  // kernels
-  if (problem_.kernels.size() > kFew)
+  constexpr size_t kMost = 1000;  // kernels
+  if (problem_.kernels.size() > kMost)
     return;
   int64_t budget = settings.budget;
   settings.work = work / 20;
@@ -110,6 +134,8 @@ void Planner::try_smaller(Pool& pool, const Bound& bound, SearchSettings setting
     for (const Candidate& candidate : tight.candidates())
       if (candidate.peak <= budget)
         pool.add(candidate.schedule);
+    if (!tight.best() && problem_.kernels.size() > kVeryFew)
+      break;
     if (tight.best() && problem_.kernels.size() <= kVeryFew)
       pool.add(improve(problem_, tight.best()->schedule, settings));
   }
@@ -127,6 +153,7 @@ PlanOutcome Planner::plan(int64_t budget, const PlanEffort& effort) {
     return outcome;
   Pool pool(problem_, budget, effort);
   fill(pool, outcome.bound);
+  try_chains(pool, outcome.bound, budget, effort);
   int64_t work = search_work(problem_, effort);
   SearchSettings settings;
   settings.budget = budget;
@@ -141,24 +168,36 @@ PlanOutcome Planner::plan(int64_t budget, const PlanEffort& effort) {
       return outcome;
     pool.add(lower);
   }
-  // A look at each start, the rest of the time for the best.
+  // A look at each start, the rest of the time for the best; in small problems for others as well,
+  // which chance may have led elsewhere.
   Candidate best = *pool.best();
-  std::vector<Candidate> starts;
-  for (Candidate& candidate : pool.candidates())
-    if (candidate.peak <= budget && starts.size() < 3)
-      starts.push_back(std::move(candidate));
-  for (const Candidate& start : starts) {
-    settings.work = work / 10;
-    Schedule schedule = improve(problem_, start.schedule, settings);
+  auto improved = [&](const Schedule& start) {
+    Schedule schedule = improve(problem_, start, settings);
     Usage usage = evaluate(problem_, schedule);
-    if (usage.cost < best.cost)
-      best = {std::move(schedule), usage.cost, usage.peak};
-  }
+    Candidate candidate{std::move(schedule), usage.cost, usage.peak};
+    if (candidate.cost < best.cost)
+      best = candidate;
+    return candidate;
+  };
+  std::vector<Candidate> starts;
+  settings.work = work / 10;
+  for (const Candidate& candidate : pool.candidates())
+    if (candidate.peak <= budget && starts.size() < 3)
+      starts.push_back(improved(candidate.schedule));
   settings.work = work - work / 10 * static_cast<int64_t>(starts.size());
   if (effort.spent)
     settings.work = INT64_MAX;
-  settings.seed = 2;
-  outcome.schedule = improve(problem_, best.schedule, settings);
+  std::sort(starts.begin(), starts.end(),
+            [](const Candidate& a, const Candidate& b) { return a.cost < b.cost; });
+  size_t rounds = effort.steps < 1                      ? 1
+                  : problem_.kernels.size() <= kVeryFew ? 4
+                  : problem_.kernels.size() <= kFew     ? 2
+                                                        : 1;
+  for (size_t round = 0; round < rounds; ++round) {
+    settings.seed = 2 + round;
+    improved(round == 0 ? best.schedule : starts[round % starts.size()].schedule);
+  }
+  outcome.schedule = std::move(best.schedule);
   return outcome;
 }
 
