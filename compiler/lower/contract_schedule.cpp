@@ -4,6 +4,7 @@
 #include <array>
 #include <utility>
 
+#include "compiler/lower/lower_contract.h"
 #include "compiler/lower/present_taps.h"
 #include "ir/diagnostic.h"
 #include "ir/integer_math.h"
@@ -38,8 +39,13 @@ constexpr int64_t kRowsOfTile = 16, kElementsOfInput = 4;
 
 constexpr int64_t kMatrixBlock = 128;  // rows and columns of a task of a matrix unit
 
-constexpr std::array<std::string_view, 6> kMethodNames = {"tile",   "panels", "direct",
-                                                          "matrix", "lanes",  "winograd"};
+constexpr std::array<std::string_view, 7> kMethodNames = {"tile",  "panels",    "direct",  "matrix",
+                                                          "lanes", "depthwise", "winograd"};
+
+bool has_no_settings(ContractMethod method) {
+  return method == ContractMethod::direct || method == ContractMethod::lanes ||
+         method == ContractMethod::depthwise;
+}
 
 int64_t largest_divisor(int64_t x, int64_t limit) {
   for (int64_t d = std::min(x, limit); d > 1; --d)
@@ -90,6 +96,10 @@ class Chooser {
   ContractSchedule choose() {
     if (nest_.op.attrs.flag("winograd")) {
       choose_winograd();
+      return s_;
+    }
+    if (is_depthwise(nest_)) {
+      s_.method = ContractMethod::depthwise;
       return s_;
     }
     if (choose_matrix())
@@ -515,7 +525,7 @@ void set_attributes(Function& kernel, const ContractSchedule& s) {
   if (s.sums_in >= 0 && may_be_in_place(kernel, static_cast<size_t>(s.sums_in)))
     keep_out_of_place(kernel, s.sums_in);
   kernel.attrs.set("method", std::string(name_of(s.method)));
-  if (s.method == ContractMethod::direct || s.method == ContractMethod::lanes)
+  if (has_no_settings(s.method))
     return;
   if (s.method == ContractMethod::winograd) {
     const WinogradSchedule& w = s.winograd;
@@ -551,7 +561,7 @@ ContractSchedule contract_schedule_of(const Function& kernel) {
   if (method == kMethodNames.end())
     fail("unknown method `{}` of contract kernel @{}", attrs.string("method"), kernel.name);
   s.method = static_cast<ContractMethod>(method - kMethodNames.begin());
-  if (s.method == ContractMethod::direct || s.method == ContractMethod::lanes)
+  if (has_no_settings(s.method))
     return s;
   if (s.method == ContractMethod::winograd) {
     const std::vector<int64_t>& blocks = attrs.integers("blocks");

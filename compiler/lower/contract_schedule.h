@@ -25,6 +25,7 @@ enum class ContractMethod : uint8_t {
   direct,  // vectors along the last loop of the result, one sum per lane
   matrix,  // blocks of a unit that multiplies matrices of bf16
   lanes,  // vectors along the innermost summed loop: where the result has few columns
+  depthwise,  // each channel is a lane, where each is a group of its own
   winograd  // of convolutions with the attribute `winograd`: fewer products, of transformed tiles
 };
 std::string_view name_of(ContractMethod method);

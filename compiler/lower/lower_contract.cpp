@@ -440,6 +440,8 @@ loop::Kernel lower_contract(const Function& kernel, const Target& target, int th
       return lower_contract_direct(kernel, target, threads);
     case ContractMethod::lanes:
       return lower_contract_lanes(kernel, target, threads);
+    case ContractMethod::depthwise:
+      return lower_contract_depthwise(kernel, target, threads);
     case ContractMethod::winograd:
       return lower_contract_winograd(kernel, target, threads);
   }

@@ -5,6 +5,7 @@
 #include <span>
 #include <string_view>
 
+#include "compiler/lower/lower_contract.h"
 #include "compiler/passes/access.h"
 #include "ir/op_def.h"
 
@@ -167,12 +168,15 @@ std::optional<ImageOp> image_op(const Op& op) {
   return std::nullopt;
 }
 
-// Vectors run along what the result has of a group's weight [outputs, inputs, ...].
+// Vectors run along what the result has of a group's weight [outputs, inputs, ...], or along the
+// groups, where each is one channel.
 bool wants_channels_last(const Function& function, const Op& op) {
   int64_t groups = op.attrs.integer("groups");
   const Dims& weight =
       function.type(image_op(op)->result_is_image ? op.operand(1) : op.result()).dims;
   int64_t outputs = weight[0] / groups, inputs = weight[1];
+  if (outputs == 1 && inputs == 1 && element_count(weight) <= groups * kMostDepthwiseTaps)
+    return groups >= kFewestChannels;
   if (op.code == Opcode::conv_weight_gradient)
     return std::max(outputs, inputs) >= kFewestChannels;
   return (op.code == Opcode::conv ? outputs : inputs) >= kFewestChannels;

@@ -196,8 +196,26 @@ std::vector<std::string> convolution_cases() {
                                         {4, 8, 32, 4, 3, 1, 1, 1, 2},
                                         {4, 18, 18, 7, 3, 1, 1, 1, 18},
                                         {2, 20, 40, 5, 3, 2, 1, 1, 20},
-                                        {1, 2, 18, 8, 7, 3, 3, 1, 1}})
+                                        {1, 2, 18, 8, 7, 3, 3, 1, 1},
+                                        {18, 9, 9, 4, 3, 1, 1, 1, 9},
+                                        {3, 20, 20, 9, 5, 2, 2, 1, 20},
+                                        {2, 17, 17, 11, 3, 3, 2, 2, 17},
+                                        {2, 16, 16, 7, 2, 3, 0, 1, 16}})
     append_convolutions(cases, shape, true);
+  cases.insert(
+      cases.end(),
+      {
+          "conv(f32[3,9,20], f32[20,1,3]) {channels_last=true, dilation=[1], groups=20, high=[1], "
+          "low=[1], stride=[2]}",
+          "conv_data_gradient(f32[3,5,20], f32[20,1,3]) {channels_last=true, dilation=[1], "
+          "groups=20, high=[1], low=[1], size=[9], stride=[2]}",
+          "conv_weight_gradient(f32[3,9,20], f32[3,5,20]) {channels_last=true, dilation=[1], "
+          "groups=20, high=[1], low=[1], size=[3], stride=[2]}",
+          "conv_data_gradient(bf16[2,2,3,2,17], bf16[17,1,2,3,2]) {channels_last=true, "
+          "dilation=[1,1,1], groups=17, high=[0,1,1], low=[0,1,0], size=[4,5,4], stride=[2,2,2]}",
+          "conv_weight_gradient(f64[2,4,5,4,9], f64[2,2,3,2,9]) {channels_last=true, "
+          "dilation=[1,1,1], groups=9, high=[0,1,1], low=[0,1,0], size=[2,3,2], stride=[2,2,2]}",
+      });
   return cases;
 }
 

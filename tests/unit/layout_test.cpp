@@ -132,6 +132,17 @@ TEST_CASE("pools and concatenations follow, what is flattened is transposed", "[
   CHECK(convolutions(after, true) == convolutions(after, false));
 }
 
+TEST_CASE("depthwise convolutions are channels last, groups of few channels are not", "[layout]") {
+  for (int64_t groups : {16, 4}) {
+    Network net;
+    ValueId x = net.builder().parameter({DType::f32, {2, 3, 6, 6}}, "image");
+    x = net.conv(x, 16, 3, 1);
+    x = net.conv(net.relu(net.conv(net.relu(x), 16, 3, 2, groups)), 16, 1, 1);
+    Module after = laid_out(net.trained(x));
+    CHECK(convolutions(after, false) - convolutions(after, true) == (groups == 16 ? 0 : 3));
+  }
+}
+
 TEST_CASE("convolutions to few channels stay as they are", "[layout]") {
   Network net;
   ValueId x = net.builder().parameter({DType::f32, {2, 4, 6, 6}}, "image");

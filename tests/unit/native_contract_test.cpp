@@ -211,6 +211,22 @@ TEST_CASE("threads, tiles and blocks never change a bit of a contraction", "[nat
   }
 }
 
+TEST_CASE("threads never change a bit of a depthwise convolution", "[native][contract]") {
+  for (const char* example :
+       {"conv(f32[19,24,24,40], f32[40,1,3,3]) {channels_last=true, dilation=[1,1], groups=40, "
+        "high=[1,1], low=[1,1], stride=[2,2]}",
+        "conv_data_gradient(f32[19,12,12,40], f32[40,1,3,3]) {channels_last=true, dilation=[1,1], "
+        "groups=40, high=[1,1], low=[1,1], size=[24,24], stride=[2,2]}",
+        "conv_weight_gradient(f32[19,24,24,40], f32[19,12,12,40]) {channels_last=true, "
+        "dilation=[1,1], groups=40, high=[1,1], low=[1,1], size=[3,3], stride=[2,2]}"}) {
+    CAPTURE(example);
+    Function entry = entry_of(example, Fused::epilogue);
+    std::vector<Tensor> arguments = rough_arguments(entry);
+    auto depthwise = [](ContractSchedule& s) { CHECK(s.method == ContractMethod::depthwise); };
+    CHECK(run_with(entry, arguments, 1, depthwise) == run_with(entry, arguments, 3, depthwise));
+  }
+}
+
 TEST_CASE("going over panels of rows never changes a bit", "[native][contract]") {
   const char* example = GENERATE(kWideWeights, kManyRows);
   CAPTURE(example);
