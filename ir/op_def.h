@@ -147,6 +147,12 @@ struct OpDef {
   // function. A custom op that has it stays whole, but where its gradient is wanted and it has no
   // rule, or where everything is expanded.
   std::vector<ValueId> (*expand)(Builder& builder, const Op& op) = nullptr;
+  // Operand `sought` from the result `y` and the other operands, all of these types, appended
+  // through the builder. `op` is a copy whose operands are values of the builder's function, but
+  // not valid for `sought` and what is not there either. Gives no valid value where it does not
+  // follow, or only with a loss that nothing bounds (y = tanh(x) near 1, y = a b near b = 0).
+  ValueId (*inverse)(Builder& builder, const Op& op, std::span<const Type> types, size_t sought,
+                     ValueId y) = nullptr;
 };
 
 const OpDef& def(Opcode code);

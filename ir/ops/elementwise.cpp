@@ -1,5 +1,8 @@
 // Arithmetic on each element. A gradient reads the result where the formula allows, so that the
 // operand can be freed early.
+#include <algorithm>
+
+#include "ir/builder.h"
 #include "ir/ops/rules.h"
 
 namespace gradc::ops {
@@ -17,6 +20,11 @@ extern constexpr OpDef add = {
     .eval = eval_binary<[](double x, double y) { return x + y; }>,
     .vjp = [](Vjp& g) { g.add(0, g.dy()), g.add(1, g.dy()); },
     .element = element_binary<Code::add>,
+    .inverse =
+        [](Builder& b, const Op& op, std::span<const Type>, size_t sought, ValueId y) {
+          ValueId other = op.operand(1 - sought);
+          return other.valid() ? b.sub(y, other) : other;
+        },
 };
 
 extern constexpr OpDef sub = {
@@ -28,7 +36,36 @@ extern constexpr OpDef sub = {
     .eval = eval_binary<[](double x, double y) { return x - y; }>,
     .vjp = [](Vjp& g) { g.add(0, g.dy()), g.add(1, g.b.neg(g.dy())); },
     .element = element_binary<Code::sub>,
+    .inverse =
+        [](Builder& b, const Op& op, std::span<const Type>, size_t sought, ValueId y) {
+          ValueId other = op.operand(1 - sought);
+          if (!other.valid())
+            return other;
+          return sought == 0 ? b.add(y, other) : b.sub(other, y);
+        },
 };
+
+namespace {
+
+// Whether no element of a value is 0, whatever the operands of the function are, by what it is made
+// of: numbers that are not 0, exponentials, and what moves or multiplies such.
+bool is_never_zero(const Function& function, ValueId value) {
+  for (const Op& op : function.ops) {
+    if (op.results[0] != value)
+      continue;
+    if (op.code == Opcode::constant)
+      return op.attrs.real("value") != 0;
+    if (op.code == Opcode::exp || op.code == Opcode::sigmoid || op.code == Opcode::rsqrt)
+      return true;
+    bool keeps = op.code == Opcode::broadcast || op.code == Opcode::reshape ||
+                 op.code == Opcode::transpose || op.code == Opcode::neg || op.code == Opcode::mul;
+    return keeps && std::all_of(op.operands.begin(), op.operands.end(),
+                                [&](ValueId operand) { return is_never_zero(function, operand); });
+  }
+  return false;
+}
+
+}  // namespace
 
 // da = dy * b, db = dy * a
 extern constexpr OpDef mul = {
@@ -45,6 +82,13 @@ extern constexpr OpDef mul = {
           g.add(1, g.b.mul(g.dy(), g.x(0)));
         },
     .element = element_binary<Code::mul>,
+    .inverse =
+        [](Builder& b, const Op& op, std::span<const Type> types, size_t sought, ValueId y) {
+          ValueId factor = op.operand(1 - sought);
+          bool follows = factor.valid() && is_float(types[sought].dtype) &&
+                         is_never_zero(b.function(), factor);
+          return follows ? b.div(y, factor) : ValueId{};
+        },
 };
 
 namespace {
@@ -75,6 +119,11 @@ extern constexpr OpDef div = {
           g.add(1, g.b.neg(g.b.mul(quotient, g.y())));
         },
     .element = element_binary<Code::div>,
+    .inverse =
+        [](Builder& b, const Op& op, std::span<const Type> types, size_t sought, ValueId y) {
+          bool follows = sought == 0 && op.operand(1).valid() && is_float(types[sought].dtype);
+          return follows ? b.mul(y, op.operand(1)) : ValueId{};
+        },
 };
 
 namespace {
@@ -177,6 +226,8 @@ extern constexpr OpDef neg = {
     .eval = eval_unary<[](double x) { return -x; }>,
     .vjp = [](Vjp& g) { g.add(0, g.b.neg(g.dy())); },
     .element = element_unary<Code::neg>,
+    .inverse = [](Builder& b, const Op&, std::span<const Type>, size_t,
+                  ValueId y) { return b.neg(y); },
 };
 
 // dx = dy * sign(x)
@@ -241,7 +292,10 @@ extern constexpr OpDef maximum = {
     .exact = true,
     .infer = same_number,
     .eval = eval_binary<[](double x, double y) { return (std::isnan(x) || x > y) ? x : y; }>,
-    .vjp = [](Vjp& g) { vjp_of_choice(g, g.b.op(Opcode::less, {g.x(0), g.x(1)})); },
+    .vjp =
+        [](Vjp& g) {
+          vjp_of_choice(g, g.b.op(Opcode::less, {g.x(0), g.x(1)}));
+        },
     .element = element_binary<Code::max>,
 };
 
@@ -256,7 +310,10 @@ extern constexpr OpDef minimum = {
     .exact = true,
     .infer = same_number,
     .eval = eval_binary<[](double x, double y) { return (std::isnan(x) || x < y) ? x : y; }>,
-    .vjp = [](Vjp& g) { vjp_of_choice(g, g.b.op(Opcode::less, {g.x(1), g.x(0)})); },
+    .vjp =
+        [](Vjp& g) {
+          vjp_of_choice(g, g.b.op(Opcode::less, {g.x(1), g.x(0)}));
+        },
     .element = element_binary<Code::min>,
 };
 
@@ -317,6 +374,8 @@ extern constexpr OpDef round = {
 namespace {
 
 constexpr auto element_itself = [](loop::ElementContext& c) { return c.at(0); };
+constexpr auto inverse_itself = [](Builder& b, const Op&, std::span<const Type>, size_t,
+                                   ValueId y) { return b.op(Opcode::copy, {y}); };
 
 }  // namespace
 
@@ -330,6 +389,7 @@ extern constexpr OpDef copy = {
     .flops = no_flops,
     .vjp = [](Vjp& g) { g.add(0, g.dy()); },
     .element = element_itself,
+    .inverse = inverse_itself,
 };
 
 extern constexpr OpDef stop_gradient = {
@@ -342,6 +402,7 @@ extern constexpr OpDef stop_gradient = {
     .flops = no_flops,
     .vjp = zero_gradient,
     .element = element_itself,
+    .inverse = inverse_itself,
 };
 
 }  // namespace gradc::ops

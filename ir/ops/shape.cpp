@@ -1,4 +1,5 @@
 // Ops that move or repeat elements, and constants.
+#include "ir/builder.h"
 #include "ir/ops/rules.h"
 
 namespace gradc::ops {
@@ -11,8 +12,10 @@ extern constexpr OpDef constant = {
         "value=3.0}",
     .operands = 0,
     .attrs = {{"dtype", AttrKind::dtype}, {"shape", AttrKind::integers}, {"value", AttrKind::real}},
-    .infer = [](std::span<const Type>,
-                const Attrs& a) { return one({a.dtype("dtype"), a.integers("shape")}); },
+    .infer =
+        [](std::span<const Type>, const Attrs& a) {
+          return one({a.dtype("dtype"), a.integers("shape")});
+        },
     .eval =
         [](std::span<const Tensor>, const Op& op, std::span<const Type> types) {
           return std::vector{tensor_of(types[0], [&](const Dims&) {
@@ -42,11 +45,15 @@ extern constexpr OpDef reshape = {
                  x[0].elements(), to_string(shape), element_count(shape));
           return one({x[0].dtype, shape});
         },
-    .eval = [](std::span<const Tensor> x, const Op&,
-               std::span<const Type> types) { return std::vector<Tensor>{{types[0], x[0].data}}; },
+    .eval =
+        [](std::span<const Tensor> x, const Op&, std::span<const Type> types) {
+          return std::vector<Tensor>{{types[0], x[0].data}};
+        },
     .flops = no_flops,
     .vjp = [](Vjp& g) { g.add(0, g.b.reshape(g.dy(), g.x_type().dims)); },
     .element = [](loop::ElementContext& c) { return c.at_linear(0, c.linear()); },
+    .inverse = [](Builder& b, const Op&, std::span<const Type> types, size_t,
+                  ValueId y) { return b.reshape(y, types[0].dims); },
 };
 
 // axes[i] is the result's axis that axis i of x becomes. The dual of reduce_sum.
@@ -101,6 +108,17 @@ extern constexpr OpDef broadcast = {
         },
 };
 
+namespace {
+
+std::vector<int64_t> inverse_order(const std::vector<int64_t>& order) {
+  std::vector<int64_t> inverse(order.size());
+  for (size_t i = 0; i < order.size(); ++i)
+    inverse[static_cast<size_t>(order[i])] = static_cast<int64_t>(i);
+  return inverse;
+}
+
+}  // namespace
+
 extern constexpr OpDef transpose = {
     .name = "transpose",
     .doc = "Reorders axes: axis i of the result is axis permutation[i] of x.",
@@ -132,11 +150,7 @@ extern constexpr OpDef transpose = {
     .flops = no_flops,
     .vjp =
         [](Vjp& g) {
-          const auto& order = g.attrs().integers("permutation");
-          std::vector<int64_t> inverse(order.size());
-          for (size_t i = 0; i < order.size(); ++i)
-            inverse[static_cast<size_t>(order[i])] = static_cast<int64_t>(i);
-          g.add(0, g.b.transpose(g.dy(), inverse));
+          g.add(0, g.b.transpose(g.dy(), inverse_order(g.attrs().integers("permutation"))));
         },
     .element =
         [](loop::ElementContext& c) {
@@ -145,6 +159,10 @@ extern constexpr OpDef transpose = {
           for (size_t axis = 0; axis < order.size(); ++axis)
             from[static_cast<size_t>(order[axis])] = c.position()[axis];
           return c.at(0, from);
+        },
+    .inverse =
+        [](Builder& b, const Op& op, std::span<const Type>, size_t, ValueId y) {
+          return b.transpose(y, inverse_order(op.attrs.integers("permutation")));
         },
 };
 

@@ -1,6 +1,7 @@
 // Parts of tensors and their composition: each one's gradient is made of the others.
 #include <algorithm>
 
+#include "ir/builder.h"
 #include "ir/ops/rules.h"
 
 namespace gradc::ops {
@@ -81,14 +82,19 @@ std::vector<Tensor> eval_pad(std::span<const Tensor> x, const Op& op, std::span<
   return {y};
 }
 
-void vjp_pad(Vjp& g) {
-  std::vector<int64_t> begin = g.attrs().integers("low"), end, step;
-  std::vector<int64_t> interior = interior_of(g.attrs());
+// The elements of y, made by a pad of these attributes, that came from an operand of these dims.
+ValueId without_padding(Builder& b, const Attrs& attrs, const Dims& dims, ValueId y) {
+  std::vector<int64_t> begin = attrs.integers("low"), end, step;
+  std::vector<int64_t> interior = interior_of(attrs);
   for (size_t i = 0; i < begin.size(); ++i) {
-    end.push_back(begin[i] + spread_size(g.x_type().dims[i], interior[i]));
+    end.push_back(begin[i] + spread_size(dims[i], interior[i]));
     step.push_back(interior[i] + 1);
   }
-  g.add(0, g.b.op(Opcode::slice, {g.dy()}, {{"begin", begin}, {"end", end}, {"step", step}}));
+  return b.op(Opcode::slice, {y}, {{"begin", begin}, {"end", end}, {"step", step}});
+}
+
+void vjp_pad(Vjp& g) {
+  g.add(0, without_padding(g.b, g.attrs(), g.x_type().dims, g.dy()));
 }
 
 // x where all axes hit an element of x, `value` elsewhere. Axes without padding are not tested.
@@ -149,6 +155,16 @@ void vjp_concat(Vjp& g) {
     g.add(i, g.b.op(Opcode::slice, {g.dy()}, {{"begin", begin}, {"end", end}, {"step", step}}));
     begin[axis] = end[axis];
   }
+}
+
+ValueId inverse_concat(Builder& b, const Op& op, std::span<const Type> types, size_t sought,
+                       ValueId y) {
+  auto axis = static_cast<size_t>(op.attrs.integer("axis"));
+  std::vector<int64_t> end = types[sought].dims, begin(end.size(), 0), step(end.size(), 1);
+  for (size_t i = 0; i < sought; ++i)
+    begin[axis] += types[i].dims[axis];
+  end[axis] += begin[axis];
+  return b.op(Opcode::slice, {y}, {{"begin", begin}, {"end", end}, {"step", step}});
 }
 
 Scalar element_concat(loop::ElementContext& c) {
@@ -230,6 +246,8 @@ extern constexpr OpDef pad = {
     .flops = no_flops,
     .vjp = vjp_pad,
     .element = element_pad,
+    .inverse = [](Builder& b, const Op& op, std::span<const Type> types, size_t,
+                  ValueId y) { return without_padding(b, op.attrs, types[0].dims, y); },
 };
 
 extern constexpr OpDef concat = {
@@ -246,6 +264,7 @@ extern constexpr OpDef concat = {
     .flops = no_flops,
     .vjp = vjp_concat,
     .element = element_concat,
+    .inverse = inverse_concat,
 };
 
 extern constexpr OpDef reverse = {
@@ -276,6 +295,8 @@ extern constexpr OpDef reverse = {
           }
           return c.at(0, from);
         },
+    .inverse = [](Builder& b, const Op& op, std::span<const Type>, size_t,
+                  ValueId y) { return b.op(Opcode::reverse, {y}, op.attrs); },
 };
 
 }  // namespace gradc::ops

@@ -148,6 +148,58 @@ TEST_CASE("every gradient has a gradient", "[ops][gradient]") {
   });
 }
 
+TEST_CASE("every inverse gives the operand back from the result", "[ops]") {
+  int given = 0;
+  for_each_example([&](std::string_view line, const Example& example) {
+    if (!def(example.code).inverse)
+      return;
+    Feed feed(5);
+    std::vector<Tensor> arguments = operands_for(example, feed);
+    Tensor y = eval_closed(Module{}, function_of(example), arguments)[0];
+    for (size_t sought = 0; sought < arguments.size(); ++sought) {
+      CAPTURE(line, sought);
+      Function inverse;
+      Builder builder(inverse);
+      Op op{.code = example.code, .attrs = example.attrs};
+      for (const Type& type : example.operands)
+        op.operands.push_back(builder.parameter(type, "x"));
+      ValueId result = builder.parameter(y.type, "y");
+      op.operands[sought] = {};
+      ValueId x = def(op).inverse(builder, op, example.operands, sought, result);
+      if (!x.valid())
+        continue;
+      builder.result(x);
+      verify(module_of(inverse));
+      std::vector<Tensor> known = arguments;
+      for (double& number : known[sought].data)
+        number = 7;
+      known.push_back(y);
+      Tensor back = eval_closed(Module{}, inverse, known)[0];
+      REQUIRE(back.type == example.operands[sought]);
+      for (size_t i = 0; i < back.data.size(); ++i)
+        CHECK(back.data[i] == Approx(arguments[sought].data[i]));
+      ++given;
+    }
+  });
+  CHECK(given > 25);
+}
+
+TEST_CASE("a factor gives the other one back only if it is never 0", "[ops]") {
+  Function function;
+  Builder b(function);
+  ValueId y = b.parameter({DType::f32, {3}}, "y"), any = b.parameter({DType::f32, {3}}, "any");
+  auto inverse = [&](ValueId factor) {
+    Op op{.code = Opcode::mul, .operands = {ValueId{}, factor}};
+    std::vector<Type> types(2, b.type(y));
+    return ops::mul.inverse(b, op, types, 0, y);
+  };
+  CHECK(!inverse(any).valid());
+  CHECK(!inverse(b.constant_like(y, 0)).valid());
+  CHECK(!inverse(b.op(Opcode::relu, {any})).valid());
+  CHECK(inverse(b.constant_like(y, 0.5)).valid());
+  CHECK(inverse(b.mul(b.op(Opcode::exp, {any}), b.constant_like(y, -2))).valid());
+}
+
 TEST_CASE("windows of all kinds have gradients", "[ops][gradient]") {
   Feed feed(7);
   for (int i = 0; i < 200; ++i) {
