@@ -3,40 +3,46 @@
 //
 // After `fuse` an entry holds only `call`s of kernels, and `reshape`s, which are views: the result
 // has its operand's bytes. Every result of an entry, and everything tied to state, is produced by a
-// kernel of its own
-// (`copy` where nothing else would), never by a view or a parameter.
+// kernel of its own (`copy` where nothing else would), never by a view or a parameter.
 //
 // A kernel is a Function of primitive ops. Its attribute `class` says how it is lowered:
 //
-// map       Only map and view ops. All results have the same dims: the iteration space.
-// reduce    Also reduce ops. They all fold the same axes (attribute `axes`) of operands of the same
-// dims
-//           (attribute `domain`): the rows are the other axes. Every other value is either of the
-//           domain's dims, of the rows' dims, or something that elements of those are computed from
-//           (a smaller operand, broadcast). Results have the domain's or the rows' dims.
-// contract  One contract op. Map ops may produce its operands (prologue), and follow it on values
-// of its result's
-//           dims (epilogue). Results have those dims (views of them included).
-// custom    One op that has a lowering of its own.
+//   - map: only map and view ops. All results have the same dims: the iteration space.
+//   - reduce: also reduce ops. They all fold the same axes (attribute `axes`) of operands of the
+//     same dims (attribute `domain`): the rows are the other axes. Every other value is either of
+//     the domain's dims, of the rows' dims, or something that elements of those are computed from
+//     (a smaller operand, broadcast). Results have the domain's or the rows' dims.
+//   - contract: one contract op. Map ops may produce its operands (prologue), and follow it on
+//     values of its result's dims (epilogue). Results have those dims (views of them included).
+//   - custom: one op that has a lowering of its own.
 //
 // Attributes that `fuse` sets:
-//   class     one of the names above
-//   inplace   pairs [operand, result, operand, result, ...]: the result may have the operand's
-//   bytes, because
-//             each element of that operand is read only before, and where, the same element of the
-//             result is written
-//             (`schedule` takes pairs back whose result is where it lets sums wait)
+//
+//   - class: one of the names above
+//   - inplace: pairs [operand, result, operand, result, ...]. The result may have the operand's
+//     bytes, because each element of that operand is read only before, and where, the same element
+//     of the result is written. (`schedule` takes pairs back whose result is where sums wait.)
+//
+// Attributes that `recipes` sets, on a kernel that is one more way to make what another one reads
+// or gives, whose operand i is numbered i, and its result i as i after all of its operands:
+//
+//   - recipe_of: the name of that kernel
+//   - gives: the number of what this kernel's only result is, an operand (by an inverse) or a result
+//   - takes: the numbers of what this kernel's operands are
+//   - rounds: true where the result may differ in its last digits
+//
 // Attributes that `schedule` sets, all bytes multiples of 64:
-//   workspace bytes that the call needs, shared by its threads
-//   scratch   bytes that each thread needs
-// and what the class's schedule decides (tile sizes, ...).
+//
+//   - workspace: bytes that the call needs, shared by its threads
+//   - scratch: bytes that each thread needs
+//   - what the class's schedule decides (tile sizes, ...)
 //
 // The plan places workspace + threads * scratch bytes for each call at arena offset `scratch_at`,
 // an attribute of the call.
 //
 // As machine code a kernel is
-//   void kernel(const gradc_context*, const void* operand..., void* result..., void*
-//   workspace_then_scratch)
+//   void kernel(const gradc_context*, const void* operand..., void* result..., void* memory)
+// with its workspace and then its scratch in `memory`.
 #include <string_view>
 
 #include "ir/module.h"
@@ -50,6 +56,12 @@ inline int64_t aligned(int64_t bytes) {
 
 inline std::string_view kernel_class(const Function& kernel) {
   return kernel.attrs.string("class");
+}
+
+// What attributes of recipes number: the operands of a call, and then its results.
+inline ValueId numbered(const Op& call, int64_t number) {
+  auto i = static_cast<size_t>(number);
+  return i < call.operands.size() ? call.operand(i) : call.result(i - call.operands.size());
 }
 
 // Bytes that a call of `kernel` needs beside its operands and results.

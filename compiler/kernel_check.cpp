@@ -12,12 +12,16 @@ constexpr AttrDef kAttributes[] = {{"class", AttrKind::string},
                                    {"axes", AttrKind::integers, false},
                                    {"domain", AttrKind::integers, false},
                                    {"inplace", AttrKind::integers, false},
+                                   {"recipe_of", AttrKind::string, false},
+                                   {"gives", AttrKind::integer, false},
+                                   {"takes", AttrKind::integers, false},
+                                   {"rounds", AttrKind::boolean, false},
                                    {"workspace", AttrKind::integer, false},
                                    {"scratch", AttrKind::integer, false}};
 
 class KernelCheck {
  public:
-  explicit KernelCheck(const Function& kernel) : kernel_(kernel) {}
+  KernelCheck(const Module& module, const Function& kernel) : module_(module), kernel_(kernel) {}
 
   void run() {
     check_not_empty(kernel_);
@@ -25,6 +29,7 @@ class KernelCheck {
       bad("it has no result");
     check_attributes();
     check_in_place();
+    check_recipe();
     std::string_view name = kernel_class(kernel_);
     if (name == name_of(KernelClass::map))
       map();
@@ -73,6 +78,36 @@ class KernelCheck {
         bad("`inplace` lets result {} have the bytes of operand {}, which it cannot", pairs[i + 1],
             pairs[i]);
     }
+  }
+
+  void check_recipe() const {
+    bool recipe = kernel_.attrs.has("recipe_of");
+    for (std::string_view key : {"gives", "takes"})
+      if (kernel_.attrs.has(key) != recipe)
+        bad("`recipe_of`, `gives` and `takes` come together");
+    if (!recipe)
+      return;
+    const std::string& name = kernel_.attrs.string("recipe_of");
+    const Function* other = module_.find_function(name);
+    if (!other || other->kind != FunctionKind::kernel)
+      bad("it is a recipe of @{}, which is no kernel", name);
+    // As unsigned numbers, negative ones are beyond all counts.
+    size_t operands = other->parameters.size();
+    auto is = [&](const Type& type, int64_t number) {
+      auto i = static_cast<size_t>(number);
+      return i < operands + other->results.size() &&
+             type == other->type(i < operands ? other->parameters[i].value
+                                              : other->results[i - operands].value);
+    };
+    int64_t gives = kernel_.attrs.integer("gives");
+    if (kernel_.results.size() != 1 || !is(kernel_.type(kernel_.results[0].value), gives))
+      bad("its result cannot be number {} of @{}", gives, name);
+    const std::vector<int64_t>& takes = kernel_.attrs.integers("takes");
+    if (takes.size() != kernel_.parameters.size())
+      bad("`takes` holds {} numbers for {} operands", takes.size(), kernel_.parameters.size());
+    for (size_t i = 0; i < takes.size(); ++i)
+      if (takes[i] == gives || !is(kernel_.type(kernel_.parameters[i].value), takes[i]))
+        bad("its operand {} cannot be number {} of @{}", i, takes[i], name);
   }
 
   // The number of ops of a class; what is neither that, nor map, nor view is none of this kernel's.
@@ -134,6 +169,7 @@ class KernelCheck {
       bad("a kernel of class custom is one op of that class");
   }
 
+  const Module& module_;
   const Function& kernel_;
 };
 
@@ -161,7 +197,7 @@ void check_not_empty(const Function& function) {
 void check_kernels(const Module& module) {
   for (const Function& function : module.functions)
     if (function.kind == FunctionKind::kernel)
-      KernelCheck(function).run();
+      KernelCheck(module, function).run();
 }
 
 }  // namespace gradc

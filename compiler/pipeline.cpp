@@ -15,6 +15,7 @@
 #include "compiler/passes/optimizer.h"
 #include "compiler/passes/precision.h"
 #include "compiler/passes/raise.h"
+#include "compiler/passes/recipes.h"
 #include "compiler/passes/schedule.h"
 #include "compiler/passes/simplify.h"
 #include "compiler/passes/simplify_rules.h"
@@ -56,6 +57,8 @@ constexpr Pass kPasses[] = {
     {"health", health, "measures the layers, each value as soon as it is there", false,
      &Options::measures_health},
     {"fuse", fuse, "groups ops into kernels: from here on entries only call kernels"},
+    {"recipes", recipes, "kernels that make a value in another way than the one that made it first",
+     false, &Options::makes_again},
     {"schedule", schedule, "tiles and scratch bytes become part of each kernel, for the target"},
     {"plan", plan, "gives every byte its place, and recomputes what a budget has no room for"},
 };
@@ -92,6 +95,8 @@ constexpr PassOrder kOrder[] = {
     {"expand", "fuse", "fuse knows primitives only"},
     {"simplify", "fuse", "equal ops would be computed in kernels of their own"},
     {"fuse", "schedule", "a schedule is a kernel's"},
+    {"fuse", "recipes", "what is made again is what passes between kernels"},
+    {"recipes", "schedule", "what makes a value again has a schedule of its own"},
     {"schedule", "plan", "scratch takes memory too"},
     {"fuse", "plan", "only what passes between kernels takes memory"},
 };

@@ -86,7 +86,8 @@ Module schedule(const Module& module, const Options& options) {
       set_bytes(function, lower(function, options.target, options.threads));
       continue;
     }
-    auto limit = limits.find(function.name);
+    const Attr* recipe = function.attrs.find("recipe_of");
+    auto limit = limits.find(recipe ? std::get<std::string>(*recipe) : function.name);
     function =
         schedule_contraction(function, options, limit == limits.end() ? INT64_MAX : limit->second);
   }

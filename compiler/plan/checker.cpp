@@ -202,8 +202,11 @@ class MemoryReplay {
 // Maps the values of the planned entry to those of the original that they repeat.
 class ComputationReplay {
  public:
-  ComputationReplay(const Function& original, const Function& planned)
-      : original_(original),
+  ComputationReplay(const Module& module, const Function& original, const Function& planned,
+                    bool rounding)
+      : module_(module),
+        rounding_(rounding),
+        original_(original),
         planned_(planned),
         names_(unique_names(planned)),
         same_as_(planned.values.size()),
@@ -215,6 +218,8 @@ class ComputationReplay {
       if (!computation.first)
         computation.first = &op;
       ++computation.due;
+      if (!op.callee.empty())
+        calls_[op.callee].push_back(&op);
       for (size_t i = 0; i < op.results.size(); ++i)
         classes_[op.results[i].index] = computation.first->results[i];
     }
@@ -270,6 +275,8 @@ class ComputationReplay {
 
   void match(const Op& op) {
     auto found = computations_.find(key(op, same_as_));
+    if (found == computations_.end() && match_recipe(op))
+      return;
     if (found == computations_.end())
       bad("{} giving %{} repeats no op of the original: other operands, or another callee",
           op.callee.empty() ? std::string(def(op).name) : "@" + op.callee,
@@ -277,6 +284,26 @@ class ComputationReplay {
     --found->second.due;
     for (size_t i = 0; i < op.results.size(); ++i)
       same_as_[op.results[i].index] = found->second.first->results[i];
+  }
+
+  // Whether `op` calls a recipe of a kernel with what a call of that has read and given.
+  bool match_recipe(const Op& op) {
+    const Function* recipe = op.callee.empty() ? nullptr : module_.find_function(op.callee);
+    if (!recipe || !recipe->attrs.has("recipe_of"))
+      return false;
+    if (recipe->attrs.flag("rounds") && !rounding_)
+      bad("@{} giving %{} rounds, which has to be asked for", op.callee, names_[op.result().index]);
+    const std::vector<int64_t>& takes = recipe->attrs.integers("takes");
+    for (const Op* call : calls_[recipe->attrs.string("recipe_of")]) {
+      bool same = takes.size() == op.operands.size();
+      for (size_t i = 0; same && i < takes.size(); ++i)
+        same = same_as_[op.operand(i).index] == classes_[numbered(*call, takes[i]).index];
+      if (!same)
+        continue;
+      same_as_[op.result().index] = classes_[numbered(*call, recipe->attrs.integer("gives")).index];
+      return true;
+    }
+    return false;
   }
 
   void match_results() {
@@ -292,9 +319,12 @@ class ComputationReplay {
     }
   }
 
+  const Module& module_;
+  bool rounding_;
   const Function& original_;
   const Function& planned_;
   std::vector<std::string> names_;
+  std::map<std::string, std::vector<const Op*>> calls_;  // of the original, by kernel
   std::vector<ValueId> same_as_;  // by planned value: the original's, the first computed alike
   std::vector<ValueId> classes_;  // by value of the original: the first that is computed alike
   std::map<Key, Computation> computations_;
@@ -307,8 +337,9 @@ void check_memory(const Module& module, const Function& planned, int threads,
   MemoryReplay(module, planned, threads).run(budget);
 }
 
-void check_computation(const Function& original, const Function& planned) {
-  ComputationReplay(original, planned).run();
+void check_computation(const Module& module, const Function& original, const Function& planned,
+                       bool rounding) {
+  ComputationReplay(module, original, planned, rounding).run();
 }
 
 }  // namespace gradc

@@ -20,8 +20,10 @@ void check_memory(const Module& module, const Function& planned, int threads,
                   std::optional<int64_t> budget);
 
 // Fails unless `planned` computes what `original` does: every kernel of the original runs, ops that
-// the original does not have are exact repetitions of ones it has, and parameters and results are
-// the same, each result made once.
-void check_computation(const Function& original, const Function& planned);
+// the original does not have are exact repetitions of ones it has, or give one of its values by a
+// recipe of the module from others (one that rounds only with `rounding`), and parameters and
+// results are the same, each result made once.
+void check_computation(const Module& module, const Function& original, const Function& planned,
+                       bool rounding);
 
 }  // namespace gradc

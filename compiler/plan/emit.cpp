@@ -22,7 +22,7 @@ class Emitter {
   }
 
   void run_kernel(int number, const Buffers::Step& step, const Offsets& offsets) {
-    const Op& op = entry_.ops[problem_.op_of[number].index];
+    const Op& op = problem_.call(entry_, number);
     for (ValueId operand : op.operands)
       show_view(operand);
     rewrite_.copy(op);
@@ -32,7 +32,7 @@ class Emitter {
       Value& made = rewrite_.to()[rewrite_(old)];
       bool rerun = first_[old.index].valid();
       if (rerun)
-        made.name += ".re";
+        made.name += problem_.inverts(number) ? ".inv" : ".re";
       if (problem_.value_of[old.index] >= 0) {
         made.offset = offsets.at[step.writes[written++]];
       } else if (rerun) {

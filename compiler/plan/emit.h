@@ -1,6 +1,7 @@
 #pragma once
-// Writes a plan into the entry: ops in the order of the schedule, recomputed copies named `x.re`,
-// offsets, scratch places and the size of the arena.
+// Writes a plan into the entry: ops in the order of the schedule, copies named `x.re` where they
+// are computed again and `x.inv` where an inverse gives them, offsets, scratch places and the size
+// of the arena.
 #include "compiler/plan/core/offsets.h"
 #include "compiler/plan/core/schedule.h"
 #include "compiler/plan/entry_problem.h"

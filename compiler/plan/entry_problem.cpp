@@ -1,6 +1,7 @@
 #include "compiler/plan/entry_problem.h"
 
 #include <algorithm>
+#include <map>
 
 #include "compiler/kernel.h"
 #include "compiler/plan/cost.h"
@@ -23,6 +24,7 @@ class ProblemMaker {
         threads_(options.threads),
         costs_(cost_table(options.cpu)),
         storage_(storage_of(module, entry)),
+        definitions_(defining_ops(entry)),
         maker_(entry.values.size(), -1),
         state_writer_(module.states.size(), -1) {
     problem_.value_of.assign(entry.values.size(), -1);
@@ -30,6 +32,7 @@ class ProblemMaker {
 
   EntryProblem run() {
     find_values();
+    add_recipes();
     for (int k = 0; k < problem_.kernel_count(); ++k)
       find_uses(k);
     return std::move(problem_);
@@ -47,16 +50,72 @@ class ProblemMaker {
         value_of(op.result()) = value_of(op.operand(0));
         continue;
       }
-      PlanKernel kernel;
+      PlanKernel kernel = kernel_of(op);
       kernel.forward = op.phase == Phase::forward;
-      kernel.cost = cost_of_call(module_, entry_, op, costs_);
-      kernel.workspace = scratch_bytes(module_.function(op.callee), threads_);
       int number = problem_.kernel_count();
       for (ValueId result : op.results)
         define(result, number, kernel);
       problem_.kernels.push_back(std::move(kernel));
       problem_.op_of.push_back({i});
     }
+  }
+
+  PlanKernel kernel_of(const Op& call) const {
+    PlanKernel kernel;
+    kernel.cost = cost_of_call(module_, entry_, call, costs_);
+    kernel.workspace = scratch_bytes(module_.function(call.callee), threads_);
+    return kernel;
+  }
+
+  // From the last call to the first, so that it is known how many inverses in a row give what one
+  // begins with.
+  void add_recipes() {
+    std::map<std::string, std::vector<const Function*>> recipes;  // by what they are of
+    for (const Function& function : module_.functions)
+      if (const Attr* of = function.attrs.find("recipe_of"))
+        recipes[std::get<std::string>(*of)].push_back(&function);
+    std::vector<int> in_a_row(problem_.values.size());
+    for (size_t i = recipes.empty() ? 0 : problem_.op_of.size(); i-- > 0;)
+      if (const Op& op = entry_.ops[problem_.op_of[i].index]; recipes.contains(op.callee))
+        for (const Function* recipe : recipes.at(op.callee))
+          add_recipe(op, *recipe, in_a_row);
+  }
+
+  void add_recipe(const Op& op, const Function& recipe, std::vector<int>& in_a_row) {
+    ValueId given = numbered(op, recipe.attrs.integer("gives"));
+    int value = value_of(given);
+    if (value < 0 || def(entry_.ops[definitions_[given.index]->index]).kernel == KernelClass::view)
+      return;
+    Op call{.code = Opcode::call,
+            .results = {given},
+            .callee = recipe.name,
+            .phase = Phase::backward,
+            .loc = op.loc};
+    int row = 0;
+    for (int64_t number : recipe.attrs.integers("takes")) {
+      call.operands.push_back(numbered(op, number));
+      bool is_result = static_cast<size_t>(number) >= op.operands.size();
+      if (int read = value_of(call.operands.back()); read >= 0 && is_result)
+        row = std::max(row, in_a_row[read]);
+    }
+    if (recipe.attrs.flag("rounds")) {
+      if (++row > most_in_a_row(entry_.type(given).dtype))
+        return;
+      in_a_row[value] = std::max(in_a_row[value], row);
+    }
+    PlanKernel kernel = kernel_of(call);
+    kernel.forward = kernel.required = false;
+    kernel.writes = {value};
+    problem_.values[value].producers.push_back(problem_.kernel_count());
+    problem_.kernels.push_back(std::move(kernel));
+    bool inverts = static_cast<size_t>(recipe.attrs.integer("gives")) < op.operands.size();
+    problem_.recipes.push_back({std::move(call), inverts});
+  }
+
+  // Each is taken to lose as much as 64 roundings do, and all of them no more than 1e-3.
+  static int most_in_a_row(DType dtype) {
+    double rounding = dtype == DType::f64 ? 0x1p-53 : dtype == DType::f32 ? 0x1p-24 : 0x1p-8;
+    return static_cast<int>(std::min(1e6, 1e-3 / (64 * rounding)));
   }
 
   void define(ValueId result, int number, PlanKernel& kernel) {
@@ -75,7 +134,7 @@ class ProblemMaker {
 
   void find_uses(int number) {
     PlanKernel& kernel = problem_.kernels[number];
-    const Op& op = entry_.ops[problem_.op_of[number].index];
+    const Op& op = problem_.call(entry_, number);
     for (ValueId operand : op.operands) {
       if (int value = value_of(operand); value >= 0)
         add_once(kernel.reads, value);
@@ -145,6 +204,7 @@ class ProblemMaker {
   int threads_;
   const CostTable& costs_;
   std::vector<Storage> storage_;
+  std::vector<std::optional<OpId>> definitions_;
   std::vector<int> maker_;  // by ValueId: the kernel that made it or what it views, or -1
   std::vector<int> state_writer_;  // by state tensor: the kernel that overwrites it, or -1
   EntryProblem problem_;

@@ -9,10 +9,25 @@
 
 namespace gradc {
 
-// Kernels are the entry's calls, in its order; bytes are multiples of kAlignment.
+// Kernels are the entry's calls, in its order, and behind them calls of recipes (compiler/kernel.h)
+// that the entry does not have, which are not required. Bytes are multiples of kAlignment.
 struct EntryProblem : Problem {
-  std::vector<OpId> op_of;  // by kernel
+  std::vector<OpId> op_of;  // by kernel that the entry has
+  struct Recipe {
+    Op call;  // from values of the entry to one of them
+    bool inverts = false;  // gives what the kernel that it is of has read
+  };
+  std::vector<Recipe> recipes;  // by the other kernels
   std::vector<int> value_of;  // by ValueId: the arena's value it is or is a view of, or -1
+
+  const Op& call(const Function& entry, int kernel) const {
+    auto i = static_cast<size_t>(kernel);
+    return i < op_of.size() ? entry.ops[op_of[i].index] : recipes[i - op_of.size()].call;
+  }
+  bool inverts(int kernel) const {
+    auto i = static_cast<size_t>(kernel);
+    return i >= op_of.size() && recipes[i - op_of.size()].inverts;
+  }
 };
 
 // Fails when the entry is not in the form of compiler/kernel.h, or when a kernel would overwrite

@@ -1,6 +1,7 @@
 #include "compiler/plan/plan.h"
 
 #include <algorithm>
+#include <set>
 
 #include "compiler/plan/checker.h"
 #include "compiler/plan/core/offsets.h"
@@ -147,14 +148,24 @@ class EntryPlanner {
   Planner planner_;
 };
 
-void check(const Module& module, const Function& original, const Function& planned, int threads,
-           int64_t budget) {
+void check(const Module& module, const Function& original, const Function& planned,
+           const Options& options, int64_t budget) {
   try {
-    check_memory(module, planned, threads, budget);
-    check_computation(original, planned);
+    check_memory(module, planned, options.threads, budget);
+    check_computation(module, original, planned, options.invert);
   } catch (const UserError& error) {
     GRADC_CHECK(false, "the plan is wrong: {}", error.message());
   }
+}
+
+void drop_unused_recipes(Module& module) {
+  std::set<std::string> called;
+  for (const Function& function : module.functions)
+    for (const Op& op : function.ops)
+      called.insert(op.callee);
+  std::erase_if(module.functions, [&](const Function& function) {
+    return function.attrs.has("recipe_of") && !called.contains(function.name);
+  });
 }
 
 }  // namespace
@@ -167,8 +178,9 @@ Module plan(const Module& module, const Options& options) {
       continue;
     int64_t budget = budget_of(module, entry, options);
     planned.functions[i] = EntryPlanner(module, entry, options).run(budget);
-    check(module, entry, planned.functions[i], options.threads, budget);
+    check(module, entry, planned.functions[i], options, budget);
   }
+  drop_unused_recipes(planned);
   return planned;
 }
 

@@ -76,7 +76,7 @@ std::vector<int64_t> live_bytes_of(const std::vector<Lifetime>& lifetimes, size_
 
 void add_work(MemoryReport& report, const Module& module, const Function& entry,
               const CostTable& costs) {
-  report.recomputed_ops = recomputed_ops(entry);
+  report.recomputed_ops = recomputed_ops(module, entry);
   report.work.resize(entry.ops.size());
   for (size_t i = 0; i < entry.ops.size(); ++i) {
     const Op& op = entry.ops[i];
@@ -95,6 +95,71 @@ void add_work(MemoryReport& report, const Module& module, const Function& entry,
     sum.nanoseconds += work.nanoseconds;
   }
 }
+
+class RepeatFinder {
+ public:
+  RepeatFinder(const Module& module, const Function& entry)
+      : module_(module),
+        entry_(entry),
+        first_made_(entry.values.size()),
+        returned_(entry.values.size()) {
+    for (uint32_t i = 0; i < entry.values.size(); ++i)
+      first_made_[i] = {i};
+    for (const Result& result : entry.results)
+      returned_[result.value.index] = true;
+  }
+
+  void run() {
+    for (const Op& op : entry_.ops)
+      recomputed_.push_back(is_recipe(op) || is_repeat(op));
+  }
+
+  const std::vector<bool>& recomputed() const { return recomputed_; }  // by op
+  const std::vector<ValueId>& first_made() const { return first_made_; }  // by value
+
+ private:
+  using Key = std::tuple<Opcode, std::string, std::vector<ValueId>, Attrs>;
+
+  bool is_repeat(const Op& op) {
+    bool view = def(op).kernel == KernelClass::view;
+    Key key{op.code, op.callee, {}, view ? op.attrs : Attrs{}};
+    for (ValueId operand : op.operands)
+      std::get<2>(key).push_back(first_made_[operand.index]);
+    bool kept = std::any_of(op.results.begin(), op.results.end(),
+                            [&](ValueId result) { return returned_[result.index]; });
+    auto [first, fresh] = first_runs_.try_emplace(std::move(key), &op);
+    bool again = !fresh && !kept;
+    if (fresh)
+      calls_[op.callee].push_back(&op);
+    for (size_t r = 0; again && r < op.results.size(); ++r)
+      first_made_[op.results[r].index] = first->second->results[r];
+    return again && !view;
+  }
+
+  bool is_recipe(const Op& op) {
+    const Function* recipe = op.callee.empty() ? nullptr : module_.find_function(op.callee);
+    if (!recipe || !recipe->attrs.has("recipe_of"))
+      return false;
+    const std::vector<int64_t>& takes = recipe->attrs.integers("takes");
+    for (const Op* call : calls_[recipe->attrs.string("recipe_of")]) {
+      bool same = true;
+      for (size_t i = 0; same && i < takes.size(); ++i)
+        same = first_made_[op.operand(i).index] == first_made_[numbered(*call, takes[i]).index];
+      if (same)
+        first_made_[op.result().index] =
+            first_made_[numbered(*call, recipe->attrs.integer("gives")).index];
+    }
+    return true;
+  }
+
+  const Module& module_;
+  const Function& entry_;
+  std::vector<bool> recomputed_;
+  std::vector<ValueId> first_made_;
+  std::vector<bool> returned_;  // by value
+  std::map<Key, const Op*> first_runs_;
+  std::map<std::string, std::vector<const Op*>> calls_;  // first runs, by kernel
+};
 
 }  // namespace
 
@@ -133,29 +198,16 @@ std::vector<Lifetime> holders_at(const MemoryReport& report, int op) {
   return holders;
 }
 
-std::vector<bool> recomputed_ops(const Function& entry) {
-  using Key = std::tuple<Opcode, std::string, std::vector<ValueId>, Attrs>;
-  std::map<Key, const Op*> first_runs;
-  std::vector<ValueId> first_made(entry.values.size());
-  for (uint32_t i = 0; i < entry.values.size(); ++i)
-    first_made[i] = {i};
-  std::vector<bool> returned(entry.values.size()), recomputed;
-  for (const Result& result : entry.results)
-    returned[result.value.index] = true;
-  for (const Op& op : entry.ops) {
-    bool view = def(op).kernel == KernelClass::view;
-    Key key{op.code, op.callee, {}, view ? op.attrs : Attrs{}};
-    for (ValueId operand : op.operands)
-      std::get<2>(key).push_back(first_made[operand.index]);
-    bool kept = std::any_of(op.results.begin(), op.results.end(),
-                            [&](ValueId result) { return returned[result.index]; });
-    auto [first, fresh] = first_runs.try_emplace(std::move(key), &op);
-    bool again = !fresh && !kept;
-    recomputed.push_back(again && !view);
-    for (size_t r = 0; again && r < op.results.size(); ++r)
-      first_made[op.results[r].index] = first->second->results[r];
-  }
-  return recomputed;
+std::vector<bool> recomputed_ops(const Module& module, const Function& entry) {
+  RepeatFinder finder(module, entry);
+  finder.run();
+  return finder.recomputed();
+}
+
+std::vector<ValueId> first_made(const Module& module, const Function& entry) {
+  RepeatFinder finder(module, entry);
+  finder.run();
+  return finder.first_made();
 }
 
 }  // namespace gradc

@@ -48,7 +48,9 @@ MemoryReport memory_report(const Module& module, const Function& planned, const 
 // made in place of count as the result's, so that the holders sum to live_bytes[op].
 std::vector<Lifetime> holders_at(const MemoryReport& report, int op);
 
-// By op: whether it repeats an earlier one.
-std::vector<bool> recomputed_ops(const Function& entry);
+// By op: whether it repeats an earlier one, or makes by a recipe what was there before.
+std::vector<bool> recomputed_ops(const Module& module, const Function& entry);
+// By value: the first one of the entry that it repeats or stands for, or itself.
+std::vector<ValueId> first_made(const Module& module, const Function& entry);
 
 }  // namespace gradc

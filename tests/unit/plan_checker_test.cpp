@@ -37,6 +37,14 @@ kernel @fold(%x: f32[2,16]) with {class="reduce"} {
   %y: f32[16] = reduce_sum(%x) {axes=[0]}
   return %y
 }
+kernel @add_back(%y: f32[16], %b: f32[16]) with {class="map", gives=0, recipe_of="add", rounds=true, takes=[2,1]} {
+  %a: f32[16] = sub(%y, %b)
+  return %a
+}
+kernel @both_neg(%x: f32[16]) with {class="map", gives=2, recipe_of="both", takes=[0]} {
+  %z: f32[16] = neg(%x)
+  return %z
+}
 kernel @heavy(%x: f32[16]) with {class="custom", scratch=64, workspace=128} {
   %y: f32[16] = tanh(%x)
   return %y
@@ -66,9 +74,10 @@ std::string memory_error(const std::string& ops, const std::string& arena = "are
   return error_of([&] { check_memory(module, module.function("f"), 2, 1024); });
 }
 
-std::string computation_error(const std::string& original, const std::string& planned) {
+std::string computation_error(const std::string& original, const std::string& planned,
+                              bool rounding = false) {
   Module a = entry(original), b = entry(planned);
-  return error_of([&] { check_computation(a.function("f"), b.function("f")); });
+  return error_of([&] { check_computation(a, a.function("f"), b.function("f"), rounding); });
 }
 
 }  // namespace
@@ -284,4 +293,39 @@ TEST_CASE("a plan computes what the entry does, each update once", "[checker]") 
     %again: f32[16] = call @add(%next, %b)
     return out=%y, %again -> @w )") ==
         "@f: @add giving %again repeats no op of the original: other operands, or another callee");
+}
+
+TEST_CASE("the checker knows recipes", "[checker]") {
+  const std::string original = R"(
+    %a: f32[16] = call @tanh(%x)
+    %y: f32[16] = call @add(%a, %w)
+    %p: f32[16], %z: f32[16] = call @both(%y)
+    %q: f32[16] = call @add(%a, %z)
+    return out=%p, more=%q )";
+  auto planned = [](const std::string& a, const std::string& z) {
+    return R"(
+    %a: f32[16] = call @tanh(%x)
+    %y: f32[16] = call @add(%a, %w)
+    %p: f32[16], %z: f32[16] = call @both(%y)
+    )" + a +
+           "\n    " + z + R"(
+    %q: f32[16] = call @add(%a.inv, %z.re)
+    return out=%p, more=%q )";
+  };
+  const std::string good_a = "%a.inv: f32[16] = call @add_back(%y, %w)";
+  const std::string good_z = "%z.re: f32[16] = call @both_neg(%y)";
+  CHECK(computation_error(original, planned(good_a, good_z), true) == "");
+  CHECK(computation_error(original, planned(good_a, good_z), false) ==
+        "@f: @add_back giving %a.inv rounds, which has to be asked for");
+  CHECK(computation_error(original, planned("%a.inv: f32[16] = call @add_back(%y, %u)", good_z),
+                          true) ==
+        "@f: @add_back giving %a.inv repeats no op of the original: "
+        "other operands, or another callee");
+  CHECK(computation_error(original, planned(good_a, "%z.re: f32[16] = call @both_neg(%a)"), true) ==
+        "@f: @both_neg giving %z.re repeats no op of the original: other operands, or another "
+        "callee");
+  // One that gives another value than is read.
+  CHECK(
+      computation_error(original, planned("%a.inv: f32[16] = call @both_neg(%y)", good_z), true) ==
+      "@f: @add giving %q repeats no op of the original: other operands, or another callee");
 }

@@ -161,7 +161,7 @@ backward:
   Options options{.memory = 5 * 1024};
   Module planned = plan(module, options);
   const Function& entry = entry_of(planned);
-  std::vector<bool> recomputed = recomputed_ops(entry);
+  std::vector<bool> recomputed = recomputed_ops(module, entry);
   CHECK(std::count(recomputed.begin(), recomputed.end(), true) == 1);
   Outcome expected = run_entry(module), outcome = run_entry(planned);
   CHECK(outcome.results[2].data == expected.results[2].data);

@@ -78,7 +78,7 @@ Times measure(EntryCall& call, double seconds, KernelClock* clock) {
 // FLOPs of products and convolutions in an entry, those inside of attention included, those of
 // recomputed kernels not.
 int64_t contraction_flops(const Module& planned, const Function& entry) {
-  std::vector<bool> recomputed = recomputed_ops(entry);
+  std::vector<bool> recomputed = recomputed_ops(planned, entry);
   int64_t flops = 0;
   for (size_t i = 0; i < entry.ops.size(); ++i) {
     if (recomputed[i] || entry.ops[i].callee.empty())

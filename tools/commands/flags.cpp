@@ -171,6 +171,9 @@ void add_model_flags(CLI::App& command, ModelFlags& flags) {
   command.add_option(
       "--memory-total", flags.memory_total,
       "Bytes that arena, parameters, optimizer state and in- and outputs may take together");
+  command.add_flag("--invert", flags.options.invert,
+                   "Within a budget, also get values back from later ones (x = y - f(z)), which "
+                   "changes their last digits");
   command
       .add_option("--cache", flags.cache,
                   "Folder where compiled kernels are kept (default: $XDG_CACHE_HOME/gradc or "

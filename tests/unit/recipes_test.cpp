@@ -1,0 +1,146 @@
+#include "compiler/passes/recipes.h"
+
+#include <algorithm>
+#include <catch2/catch.hpp>
+
+#include "compiler/check.h"
+#include "compiler/kernel_check.h"
+#include "compiler/passes/fuse.h"
+#include "ir/eval.h"
+#include "ir/parse.h"
+#include "ir/print.h"
+#include "ir/verify.h"
+
+using namespace gradc;
+
+namespace {
+
+struct Found {
+  Module module;
+  std::vector<const Function*> kernels;
+};
+
+Found recipes_of(const std::string& text, bool rounding) {
+  Options options;
+  options.invert = rounding;
+  Module module = parse_module("module @m\n" + text, "t.ir");
+  Found found{recipes(fuse(module, options), options), {}};
+  verify(found.module);
+  check_kernels(found.module);
+  CHECK(print(parse_module(print(found.module), "t.ir")) == print(found.module));
+  for (const Function& function : found.module.functions)
+    if (function.attrs.has("recipe_of"))
+      found.kernels.push_back(&function);
+  return found;
+}
+
+// Runs a kernel and then the recipe on what the kernel has read and given.
+double largest_error(const Module& module, const Function& recipe) {
+  const Function& kernel = module.function(recipe.attrs.string("recipe_of"));
+  std::vector<Tensor> known = random_arguments(kernel, 1);
+  for (Tensor& result : eval_closed(module, kernel, known))
+    known.push_back(std::move(result));
+  std::vector<Tensor> taken;
+  for (int64_t number : recipe.attrs.integers("takes"))
+    taken.push_back(known[static_cast<size_t>(number)]);
+  Tensor given = eval_closed(module, recipe, taken)[0];
+  const Tensor& expected = known[static_cast<size_t>(recipe.attrs.integer("gives"))];
+  REQUIRE(given.type == expected.type);
+  double error = 0;
+  for (size_t i = 0; i < given.data.size(); ++i)
+    error = std::max(error, std::abs(given.data[i] - expected.data[i]));
+  return error;
+}
+
+constexpr const char* kCoupling = R"(
+entry @train_step(%a: f32[64,64], %z: f32[64,64], %w: f32[64,64]) {
+forward:
+  %x: f32[64,64] = dot(%a, %a) {batch_a=[], batch_b=[], sum_a=[1], sum_b=[0]}
+  %f: f32[64,64] = dot(%z, %w) {batch_a=[], batch_b=[], sum_a=[1], sum_b=[0]}
+  %y: f32[64,64] = add(%f, %x)
+  %s: f32[64] = reduce_sum(%y) {axes=[0]}
+backward:
+  %g: f32[64,64] = dot(%x, %y) {batch_a=[], batch_b=[], sum_a=[0], sum_b=[0]}
+  return %s, %g
+}
+)";
+
+}  // namespace
+
+TEST_CASE("a coupling's kernel has an inverse that computes its other part again", "[recipes]") {
+  Found found = recipes_of(kCoupling, true);
+  REQUIRE(found.kernels.size() == 1);
+  const Function& inverse = *found.kernels[0];
+  CHECK(inverse.attrs.flag("rounds"));
+  CHECK(inverse.attrs.string("class") == "contract");
+  CHECK(inverse.parameters.size() == 3);
+  CHECK(largest_error(found.module, inverse) < 1e-12);
+}
+
+TEST_CASE("an inverse that rounds has to be asked for", "[recipes]") {
+  CHECK(recipes_of(kCoupling, false).kernels.empty());
+}
+
+TEST_CASE("what moves elements has an inverse of the same bits", "[recipes]") {
+  Found found = recipes_of(R"(
+entry @train_step(%a: f32[64,32], %b: f32[32,32]) {
+forward:
+  %x: f32[64,32] = dot(%a, %b) {batch_a=[], batch_b=[], sum_a=[1], sum_b=[0]}
+  %e: f32[64,32] = dot(%a, %b) {batch_a=[], batch_b=[], sum_a=[1], sum_b=[1]}
+  %c: f32[64,64] = concat(%x, %e) {axis=1}
+  %y: f32[64,64] = transpose(%c) {permutation=[1,0]}
+  %s: f32[64] = reduce_max(%y) {axes=[0]}
+backward:
+  %g: f32[32,32] = dot(%x, %e) {batch_a=[], batch_b=[], sum_a=[0], sum_b=[0]}
+  %h: f32[64,64] = dot(%y, %y) {batch_a=[], batch_b=[], sum_a=[0], sum_b=[0]}
+  return %s, %g, %h
+}
+)",
+                           false);
+  CHECK(std::count_if(found.kernels.begin(), found.kernels.end(), [](const Function* kernel) {
+          return kernel->name.find("_inverse_") != std::string::npos;
+        }) == 2);
+  for (const Function* inverse : found.kernels) {
+    CHECK(!inverse->attrs.has("rounds"));
+    CHECK(largest_error(found.module, *inverse) == 0);
+  }
+}
+
+TEST_CASE("what cannot be told from a result has no inverse", "[recipes]") {
+  // Read twice: y = x + tanh(x). Cut off: relu. A factor that may be 0. Read once only.
+  for (const char* y : {"%t: f32[64,64] = tanh(%x)\n  %y: f32[64,64] = add(%x, %t)",
+                        "%y: f32[64,64] = relu(%x)", "%y: f32[64,64] = mul(%x, %a)"}) {
+    CAPTURE(y);
+    CHECK(recipes_of(R"(
+entry @train_step(%a: f32[64,64]) {
+forward:
+  %x: f32[64,64] = dot(%a, %a) {batch_a=[], batch_b=[], sum_a=[0], sum_b=[0]}
+  %p: f32[64,64] = dot(%x, %x) {batch_a=[], batch_b=[], sum_a=[0], sum_b=[0]}
+  )" + std::string(y) + R"(
+  %q: f32[64,64] = dot(%y, %p) {batch_a=[], batch_b=[], sum_a=[0], sum_b=[0]}
+  return %q
+}
+)",
+                     true)
+              .kernels.empty());
+  }
+}
+
+TEST_CASE("an activation has a recipe from what was before it", "[recipes]") {
+  Found found = recipes_of(R"(
+entry @train_step(%a: f32[64,64], %b: f32[64,64]) {
+forward:
+  %z: f32[64,64] = dot(%a, %b) {batch_a=[], batch_b=[], sum_a=[1], sum_b=[0]}
+  %x: f32[64,64] = tanh(%z)
+  %y: f32[64,64] = dot(%x, %b) {batch_a=[], batch_b=[], sum_a=[1], sum_b=[0]}
+backward:
+  %q: f32[64,64] = dot(%z, %x) {batch_a=[], batch_b=[], sum_a=[1], sum_b=[0]}
+  return %y, %q
+}
+)",
+                           false);
+  REQUIRE(found.kernels.size() == 1);
+  CHECK(found.kernels[0]->attrs.string("class") == "map");
+  CHECK(found.kernels[0]->parameters.size() == 1);
+  CHECK(largest_error(found.module, *found.kernels[0]) == 0);
+}
