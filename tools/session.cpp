@@ -7,6 +7,7 @@
 #include "compiler/entries.h"
 #include "compiler/file_names.h"
 #include "compiler/import/onnx/loss.h"
+#include "compiler/passes/inverse_errors.h"
 #include "ir/diagnostic.h"
 #include "tools/io/elements.h"
 #include "tools/io/npz.h"
@@ -76,6 +77,8 @@ Session::Session(Module imported, const ModelFlags& flags, const PipelineObserve
     : imported_(std::move(imported)) {
   auto begin = std::chrono::steady_clock::now();
   planned_ = compile(imported_, flags.options, observer);
+  if (flags.verify_invert)
+    planned_ = with_inverse_errors(planned_, flags.options);
   jit_ = std::make_unique<JitModule>(planned_, codegen_options(flags, planned_));
   compile_milliseconds_ =
       std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - begin).count();

@@ -20,6 +20,7 @@ struct ModelFlags {
   bool perf = false;  // CodegenOptions::debugging
   std::string cache;  // CodegenOptions::cache
   bool no_cache = false;
+  bool verify_invert = false;  // keep what inverses give back, and measure the difference
   Options options;
 
   // Texts as given, until finish() reads them.

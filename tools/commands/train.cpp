@@ -9,9 +9,11 @@
 #include <csignal>
 #include <cstdio>
 #include <filesystem>
+#include <map>
 #include <memory>
 
 #include "compiler/entries.h"
+#include "compiler/passes/inverse_errors.h"
 #include "ir/diagnostic.h"
 #include "runtime/safetensors.h"
 #include "tools/accuracy.h"
@@ -120,6 +122,7 @@ class Trainer {
       save();
     if (!flags_.output.empty())
       write_model();
+    report_inverses();
     report_json();
     return 0;
   }
@@ -265,6 +268,9 @@ class Trainer {
                       first_bad_layer(session_, flags_.model, state_before_, step_call_)))
           .with_help("try a smaller --lr, --clip-norm 1, or --warmup");
     ++step_;
+    if (flags_.model.verify_invert)
+      for (const auto& [name, error] : step_call_.scalar_outputs(kInverseErrorPrefix))
+        inverse_errors_[name] = std::isnan(error) ? error : std::max(inverse_errors_[name], error);
     if (class_axis_) {
       int64_t positions = class_axis_->outer * class_axis_->inner;
       correct_ += count_correct(*class_axis_, step_call_.output(scores_), step_call_.input(label_),
@@ -356,13 +362,31 @@ class Trainer {
     session_.load(flags_.resume, true);
   }
 
+  // Of all steps.
+  void report_inverses() const {
+    if (!flags_.model.verify_invert || flags_.model.json)
+      return;
+    double most = 0;
+    for (const auto& [name, error] : inverse_errors_)
+      most = std::isnan(error) ? error : std::max(most, error);
+    fmt::print("{} values came from inverses; largest relative error {:.2e}\n",
+               inverse_errors_.size(), most);
+    for (const auto& [name, error] : inverse_errors_)
+      fmt::print("  %{}  {:.2e}\n", name, error);
+  }
+
   void report_json() const {
     if (!flags_.model.json)
       return;
     std::string accuracy =
         last_test_accuracy_ ? fmt::format(", \"test_accuracy\": {:.9g}", *last_test_accuracy_) : "";
-    fmt::print("{{\"steps\": {}, \"loss\": {:.9g}{}, \"arena_bytes\": {}}}\n", step_,
-               step_call_.scalar_output(kLoss), accuracy, step_call_.entry().arena_bytes);
+    std::string inverses;
+    for (const auto& [name, error] : inverse_errors_)
+      inverses += fmt::format("{}\"{}\": {:.3g}", inverses.empty() ? "" : ", ", name, error);
+    if (flags_.model.verify_invert)
+      inverses = ", \"inverse_errors\": {" + inverses + "}";
+    fmt::print("{{\"steps\": {}, \"loss\": {:.9g}{}{}, \"arena_bytes\": {}}}\n", step_,
+               step_call_.scalar_output(kLoss), accuracy, inverses, step_call_.entry().arena_bytes);
   }
 
   TrainFlags& flags_;
@@ -379,6 +403,7 @@ class Trainer {
   std::optional<ClassAxis> class_axis_;
   std::string scores_, label_;
   std::optional<double> last_test_accuracy_;
+  std::map<std::string, double> inverse_errors_;  // of all steps, with --verify-invert
   int64_t batch_ = 0, seed_ = 0, step_ = 0, total_steps_ = 0, correct_ = 0, seen_ = 0;
 };
 
@@ -400,6 +425,8 @@ void check_flags(const TrainFlags& flags) {
     wrong(
         "-o writes weights into a copy of an .onnx model; of this model they go into a "
         ".safetensors file");
+  if (flags.model.verify_invert && !flags.model.options.invert)
+    wrong("--verify-invert is for --invert, within a budget");
   if (!flags.resume.empty() && !flags.model.weights.empty())
     wrong("--resume brings its own weights; leave --weights away");
 }
@@ -447,6 +474,9 @@ void add_train(CLI::App& app) {
                    "Write an event file for TensorBoard into this folder: the loss, with --health "
                    "also layers and weights")
       ->type_name("FILE");
+  command->add_flag("--verify-invert", flags->model.verify_invert,
+                    "With --invert: hold the values that inverses give back too, beyond the "
+                    "budget, and print how far these are off");
   command
       ->add_option("--save", flags->save,
                    "Write a checkpoint (.safetensors) at the end, or on Ctrl-C")

@@ -1,0 +1,47 @@
+#!/bin/sh
+# `gradc train --invert`: values that come back from later ones, how far they are off, and that without it a budget
+# leaves the bits as they are.
+#   invert.sh GRADC SOURCE_DIR
+set -eu
+gradc=$1 source=$2
+. "$source/tests/e2e/folder.sh"
+
+revnet="$source/examples/revnet.model --batch 16 --bind channels=16 --bind blocks=4 --optimizer sgd --threads 2"
+# train NAME FLAGS...: a few steps, whose losses are kept.
+train() {
+  name=$1
+  shift
+  "$gradc" train "$@" --data fashion-mnist --seed 1 --steps 4 --metrics "$out/$name.jsonl" --json >"$out/$name.json"
+}
+budget=1450KiB
+# shellcheck disable=SC2086
+{
+  train plain $revnet
+  train exact $revnet --memory $budget
+  train invert $revnet --memory $budget --invert
+  train verify $revnet --memory $budget --invert --verify-invert
+  "$gradc" dump $revnet --train --memory $budget --invert --after plan -o "$out/planned.ir"
+  "$gradc" dump $revnet --train --memory $budget --after plan -o "$out/exact.ir"
+}
+cmp "$out/plain.jsonl" "$out/exact.jsonl" || fail "a budget changes losses without --invert"
+cmp "$out/invert.jsonl" "$out/verify.jsonl" || fail "what --verify-invert runs is not what --invert runs"
+if cmp -s "$out/plain.jsonl" "$out/invert.jsonl"; then fail "no inverse rounds"; fi
+
+# The dump says what comes from an inverse, and runs as it is.
+grep -q '^  %[a-z0-9.]*\.inv[.0-9]*: .* = call @[a-z_0-9]*_inverse_1(' "$out/planned.ir" || fail "no inverse in the plan"
+if grep -q 'rounds=true' "$out/exact.ir"; then fail "an inverse that rounds without --invert"; fi
+train dump "$out/planned.ir" --optimizer sgd --threads 2 --invert
+cmp "$out/invert.jsonl" "$out/dump.jsonl" || fail "the planned dump runs otherwise"
+
+python3 - "$out" <<'END' || fail "losses or errors are off"
+import json, sys
+errors = json.load(open(sys.argv[1] + "/verify.json"))["inverse_errors"]
+assert errors and all(name.startswith("x") and 0 < error < 1e-5 for name, error in errors.items()), errors
+plain, invert = ([json.loads(line)["loss"] for line in open(f"{sys.argv[1]}/{name}.jsonl")] for name in ("plain", "invert"))
+assert all(abs(a - b) < 1e-3 * a for a, b in zip(plain, invert)), (plain, invert)
+END
+code=0
+# shellcheck disable=SC2086
+"$gradc" train $revnet --data fashion-mnist --verify-invert 2>"$out/error" || code=$?
+[ "$code" = 2 ] || fail "--verify-invert without --invert gave $code"
+exit $failed
