@@ -27,7 +27,8 @@
 // or gives, whose operand i is numbered i, and its result i as i after all of its operands:
 //
 //   - recipe_of: the name of that kernel
-//   - gives: the number of what this kernel's only result is, an operand (by an inverse) or a result
+//   - gives: the number of what this kernel's only result is, an operand (by an inverse) or a
+//   result
 //   - takes: the numbers of what this kernel's operands are
 //   - rounds: true where the result may differ in its last digits
 //
