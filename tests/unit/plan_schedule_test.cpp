@@ -1,6 +1,7 @@
 #include <catch2/catch.hpp>
 
 #include "compiler/plan/core/cutter.h"
+#include "compiler/plan/core/emission.h"
 #include "compiler/plan/core/keep_plan.h"
 #include "compiler/plan/core/order.h"
 #include "compiler/plan/core/planner.h"
@@ -144,6 +145,29 @@ TEST_CASE("the cheaper of two producers makes a value again", "[schedule]") {
   CHECK(cut_peaks(b.problem, {x, r, y, wide, last}, 330) == Schedule{x, r, y, wide, 5, last});
   b.problem.kernels[5].cost = 60;
   CHECK(cut_peaks(b.problem, {x, r, y, wide, last}, 330) == Schedule{x, r, y, wide, x, last});
+}
+
+TEST_CASE("the search for a way to make a value again ends although there are many", "[schedule]") {
+  // Each of 60 values follows from either of the two before it; the first can never be made again.
+  ProblemBuilder b;
+  std::vector<int> values = {b.kernel({}, 10), b.kernel({0}, 10)};
+  for (int i = 0; i < 60; ++i) {
+    values.push_back(b.kernel({values.back()}, 10));
+    PlanKernel other{.required = false,
+                     .cost = 5,
+                     .reads = {values[values.size() - 3]},
+                     .writes = {values.back()}};
+    b.problem.kernels.push_back(other);
+    b.problem.values.push_back({});  // kernel k writes value k
+    b.problem.values[static_cast<size_t>(values.back())].producers.push_back(
+        static_cast<int>(b.problem.kernels.size()) - 1);
+  }
+  b.problem.kernels[0].once = true;
+  Emission emission(b.problem);
+  REQUIRE(emission.run(values.back()));
+  for (int value : values)
+    emission.drop(value);
+  CHECK(!emission.make_by_inverse(values.back()));
 }
 
 TEST_CASE("what is not kept over a kernel is made again when it is read", "[schedule]") {

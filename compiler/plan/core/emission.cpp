@@ -56,7 +56,7 @@ bool Emission::make_by_inverse(int value, int depth) {
   constexpr int kDeepest = 40;
   if (available_[value])
     return true;
-  if (busy_[value] || depth > kDeepest)
+  if (busy_[value] || failed_in_[value] == attempt_ || depth > kDeepest)
     return false;
   busy_[value] = true;
   bool made = false;
@@ -70,6 +70,8 @@ bool Emission::make_by_inverse(int value, int depth) {
       execute(producer);
   }
   busy_[value] = false;
+  if (!made)
+    failed_in_[value] = attempt_;
   return made;
 }
 

@@ -13,6 +13,7 @@ class Emission {
       : problem_(problem),
         available_(problem.values.size()),
         busy_(problem.values.size()),
+        failed_in_(problem.values.size()),
         ran_(problem.kernels.size()) {}
 
   bool available(int value) const { return available_[value]; }
@@ -25,7 +26,10 @@ class Emission {
   bool run(int kernel);
   bool make(int value);
   // By an optional kernel, from what that reads; those values by any means.
-  bool make_by_inverse(int value) { return make_by_inverse(value, 0); }
+  bool make_by_inverse(int value) {
+    ++attempt_;
+    return make_by_inverse(value, 0);
+  }
 
   const Schedule& runs() const { return schedule_; }
 
@@ -36,6 +40,10 @@ class Emission {
 
   const Problem& problem_;
   std::vector<char> available_, busy_;  // by value
+  // By value: the attempt in which it could not be made. A value is tried once in each, as there
+  // are exponentially many ways to come by it.
+  std::vector<int> failed_in_;
+  int attempt_ = 0;
   std::vector<char> ran_;  // by kernel
   Schedule schedule_;
 };
