@@ -73,8 +73,13 @@ struct TileAhead {
 // + c]. a is broadcast, b is read in vectors along c, so rows * groups * ceil(columns / lanes)
 // registers hold sums. Reads of b and acc stay within `columns`, unless `padded`: then they may go
 // on to the next whole vector.
+//
+// With a depth of half of the lanes there is one group of at most `lanes` columns and c0 is 0. Each
+// index k stands for `depth` products: of neighbours in a, and in b where column c begins at c *
+// depth. They add to lanes of their own, which are folded by halves in the end.
 struct Tile {
   int64_t rows = 1, groups = 1, columns = 1;
+  int64_t depth = 1;
   std::vector<TileLoop> loops;
   uint32_t a_buffer = 0, b_buffer = 0;
   int64_t a_row_step = 0, b_group_step = 0;

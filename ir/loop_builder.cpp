@@ -427,6 +427,7 @@ std::array<Scalar, 4> Builder::begin_tile(Tile tile, std::span<const Scalar> ope
                                [](const TileLoop& loop) { return loop.counted; });
   GRADC_CHECK(operands.size() ==
               (tile.accumulate ? 3U : 2U) + static_cast<size_t>(counted) + tile.ahead.size());
+  GRADC_CHECK(tile.depth == 1 || (tile.groups == 1 && !tile.accumulate && tile.padded));
   GRADC_CHECK(tile.rows > 0 && tile.groups > 0 && tile.columns > 0);
   DType dtype = kernel_.buffers[tile.b_buffer].dtype;
   GRADC_CHECK(kernel_.buffers[tile.a_buffer].dtype == dtype);

@@ -266,6 +266,8 @@ class Parser {
       int64_t extent = lex_.integer(), a_step = setting("a_step");
       tile.loops.push_back({extent, a_step, setting("b_step"), counted});
     }
+    if (lex_.try_keyword("depth"))
+      tile.depth = lex_.integer();
     tile.padded = lex_.try_keyword("padded");
     while (lex_.try_keyword("ahead")) {
       TileAhead& ahead = tile.ahead.emplace_back();

@@ -106,6 +106,8 @@ class Printer {
       text += fmt::format(" over {}{} a_step {} b_step {}",
                           loop.counted ? values_[instr.operands[operand++]] + " of " : "",
                           loop.extent, loop.a_step, loop.b_step);
+    if (tile.depth > 1)
+      text += fmt::format(" depth {}", tile.depth);
     text += tile.padded ? " padded" : "";
     for (const TileAhead& ahead : tile.ahead)
       text += fmt::format(" ahead {}%{}[{}] rows {} step {} columns {}",

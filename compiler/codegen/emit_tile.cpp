@@ -35,7 +35,7 @@ class TileEmitter {
         align_(element->getScalarSizeInBits() / 8),
         lanes_(lanes),
         registers_(registers),
-        vectors_per_group_((tile.columns + lanes - 1) / lanes) {}
+        vectors_per_group_((tile.columns * tile.depth + lanes - 1) / lanes) {}
 
   void emit(const std::function<void(const TileVector&)>& sink) {
     std::vector<Value*> state = {operands_.a, operands_.b};
@@ -47,6 +47,13 @@ class TileEmitter {
                                        : llvm::Constant::getNullValue(vector_));
     });
     state = nest(0, std::move(state));
+    if (tile_.depth > 1) {
+      for (int64_t row = 0; row < tile_.rows; ++row)
+        sink({row, 0, 0, tile_.columns,
+              folded({state.begin() + 2 + row * vectors_per_group_,
+                      state.begin() + 2 + (row + 1) * vectors_per_group_})});
+      return;
+    }
     size_t next = 2;
     for_each_vector([&](TileVector at) {
       at.sums = state[next++];
@@ -79,6 +86,41 @@ class TileEmitter {
     return b_.CreateAdd(b_.CreateMul(x, y), sum);
   }
 
+  // The elements of a that every column wants.
+  Value* broadcast(Value* address) {
+    auto depth = static_cast<unsigned>(tile_.depth);
+    if (depth == 1)
+      return b_.CreateVectorSplat(static_cast<unsigned>(lanes_),
+                                  b_.CreateAlignedLoad(element_, address, llvm::Align(align_)));
+    Value* x = b_.CreateAlignedLoad(llvm::FixedVectorType::get(element_, depth), address,
+                                    llvm::Align(align_));
+    std::vector<int> again;
+    for (int lane = 0; lane < lanes_; ++lane)
+      again.push_back(lane % static_cast<int>(depth));
+    return b_.CreateShuffleVector(x, again);
+  }
+
+  // A row of sums, each of which lies in `depth` neighbouring lanes; sum c goes to lane c. A round
+  // makes one vector of two, as each needs half of the lanes only.
+  Value* folded(std::vector<Value*> vectors) {
+    for (auto width = static_cast<int>(tile_.depth) / 2; width > 0; width /= 2) {
+      std::vector<int> low, high;
+      for (int lane = 0; lane < lanes_; ++lane) {
+        low.push_back(lane / width * 2 * width + lane % width);
+        high.push_back(low.back() + width);
+      }
+      std::vector<Value*> next;
+      for (size_t i = 0; i < vectors.size(); i += 2) {
+        Value* x = vectors[i];
+        Value* y = i + 1 < vectors.size() ? vectors[i + 1] : llvm::PoisonValue::get(vector_);
+        next.push_back(
+            b_.CreateFAdd(b_.CreateShuffleVector(x, y, low), b_.CreateShuffleVector(x, y, high)));
+      }
+      vectors = std::move(next);
+    }
+    return vectors[0];
+  }
+
   // One index of the summed loops. state: addresses in a and b, then the sums.
   void step(std::vector<Value*>& state, int64_t a_offset, int64_t b_offset) {
     std::vector<Value*> columns;
@@ -89,8 +131,7 @@ class TileEmitter {
     size_t sum = 2;
     for (int64_t row = 0; row < tile_.rows; ++row) {
       Value* address = element_address(b_, element_, state[0], a_offset + row * tile_.a_row_step);
-      Value* x = b_.CreateVectorSplat(static_cast<unsigned>(lanes_),
-                                      b_.CreateAlignedLoad(element_, address, llvm::Align(align_)));
+      Value* x = broadcast(address);
       for (Value* y : columns) {
         state[sum] = multiply_add(x, y, state[sum]);
         ++sum;

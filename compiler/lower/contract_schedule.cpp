@@ -39,8 +39,8 @@ constexpr int64_t kRowsOfTile = 16, kElementsOfInput = 4;
 
 constexpr int64_t kMatrixBlock = 128;  // rows and columns of a task of a matrix unit
 
-constexpr std::array<std::string_view, 7> kMethodNames = {"tile",  "panels",    "direct",  "matrix",
-                                                          "lanes", "depthwise", "winograd"};
+constexpr std::array<std::string_view, 8> kMethodNames = {
+    "tile", "panels", "direct", "matrix", "pairs", "lanes", "depthwise", "winograd"};
 
 bool has_no_settings(ContractMethod method) {
   return method == ContractMethod::direct || method == ContractMethod::lanes ||
@@ -104,7 +104,9 @@ class Chooser {
     }
     if (choose_matrix())
       return s_;
-    choose_method();
+    double cost = choose_method();
+    if (choose_pairs(cost))
+      return s_;
     if (s_.method != ContractMethod::tile)
       return s_;
     choose_row_loop();
@@ -240,7 +242,8 @@ class Chooser {
 
   // The method and the vector loop. Which operands are computed in the kernel, and what limits its
   // scratch, must not choose the method: neither fusion nor memory ever changes a bit.
-  void choose_method() {
+  // Returns what that costs.
+  double choose_method() {
     double best = 4;  // about what vectors along the result without tiles cost
     choose_vector_loop(best, false);
     const ContractionLoop* summed =
@@ -254,8 +257,90 @@ class Chooser {
         (best >= 4 ? direct > (is_short ? 8 : lanes_cost(summed->extent))
                    : best > lanes_cost(summed->extent)))
       s_.method = ContractMethod::lanes;
+    double chosen = s_.method == ContractMethod::lanes  ? lanes_cost(summed->extent)
+                    : s_.method == ContractMethod::tile ? best
+                                                        : direct;
     if (double cost = 1.25 * best; s_.method == ContractMethod::tile && limits_.result_rows)
       choose_vector_loop(cost, true);
+    return chosen;
+  }
+
+  // Rows of fewer columns than a vector has lanes, of products that are contiguous in a.
+  bool choose_pairs(double cost) {
+    ContractSchedule before = s_;
+    if (choose_pair_loops() && pairs_cost() < cost) {
+      choose_pair_rows();
+      return true;
+    }
+    s_ = before;
+    return false;
+  }
+
+  bool choose_pair_loops() {
+    constexpr int64_t kFewestRows = 8, kMostStaged = 32 << 10;
+    s_.vector_loop = s_.row_loop = -1;
+    for (size_t l = 0; l < nest_.result_loops; ++l)
+      if (nest_.loops[l].extent > 1 && nest_.loops[l].result_step == 1)
+        s_.vector_loop = static_cast<int64_t>(l);
+    if (s_.vector_loop < 0 || nest_.sum_dtype() != DType::f32)
+      return false;
+    const ContractionLoop& column = nest_.loops[vector_loop()];
+    s_.vector_operand = column.moves[1] ? 1 : 0;
+    if (column.moves[a()] || column.extent >= lanes_)
+      return false;
+    for (size_t side : {0, 1})
+      if (nest_.has_windows(side) || nest_.has_padding(side))
+        return false;
+    size_t last = nest_.loops.size() - 1;
+    for (size_t l = 0; l < last; ++l) {
+      const ContractionLoop& loop = nest_.loops[l];
+      if (loop.extent == 1 || l == vector_loop())
+        continue;
+      if (is_row(l) && s_.row_loop < 0)
+        s_.row_loop = static_cast<int64_t>(l);
+      else if (loop.summed || !loop.moves[0] || !loop.moves[1])
+        return false;
+    }
+    if (s_.row_loop < 0 || nest_.result_loops == nest_.loops.size())
+      return false;
+    int64_t summed = nest_.loops[last].extent;
+    bool has_order = nest_.step(b(), vector_loop()) == 1 || nest_.step(b(), last) == 1;
+    return nest_.step(a(), last) == 1 && has_order && summed % (lanes_ / 2) == 0 &&
+           summed >= 4 * lanes_ && summed * column.extent <= kMostStaged &&
+           nest_.loops[static_cast<size_t>(s_.row_loop)].extent >= kFewestRows;
+  }
+
+  int64_t pair_vectors() const { return ceil_div(nest_.loops[vector_loop()].extent, 2); }
+
+  int64_t most_pair_rows() const {
+    return (target_.vector_registers - 3 - pair_vectors()) / pair_vectors();
+  }
+
+  // In the terms of tile_cost.
+  double pairs_cost() const {
+    if (most_pair_rows() * pair_vectors() < 8)
+      return 1e9;
+    auto columns = static_cast<double>(nest_.loops[vector_loop()].extent);
+    auto rows = static_cast<double>(nest_.loops[static_cast<size_t>(s_.row_loop)].extent);
+    double used = columns / static_cast<double>(2 * pair_vectors());
+    double folding = 2.5 * static_cast<double>(lanes_) / static_cast<double>(summed_elements());
+    return 1.05 / used + folding + 12 / rows;
+  }
+
+  void choose_pair_rows() {
+    s_.method = ContractMethod::pairs;
+    std::fill_n(s_.blocks.begin(), nest_.result_loops, 1);
+    s_.blocks[vector_loop()] = nest_.loops[vector_loop()].extent;
+    auto row = static_cast<size_t>(s_.row_loop);
+    int64_t rows = nest_.loops[row].extent;
+    int64_t panels = ceil_div(rows, most_pair_rows());
+    s_.rows = ceil_div(rows, panels);
+    s_.vectors = pair_vectors();
+    s_.row_parts = std::min<int64_t>(threads_, panels);
+    s_.blocks[row] = ceil_div(rows, s_.row_parts);
+    s_.stage_a = is_computed(a());
+    s_.stage_b = is_computed(b());
+    s_.direct_store = true;
   }
 
   // The last loop that fills a tile, else the longest.

@@ -2,8 +2,8 @@
 // How a contract kernel is split into tasks, passes over the summed loops, and register tiles. What
 // is chosen here never changes a bit of the result: every element's products are summed in the
 // order of the summed loops, one fma after the other (methods tile, panels, direct), or by lanes
-// along the innermost summed loop (method lanes), or as a matrix unit does (method matrix), and
-// which of the three follows from shapes and target.
+// along the innermost summed loop (method lanes), or half of the lanes (method pairs), or as a
+// matrix unit does (method matrix), and which of these follows from shapes and target.
 //
 //   parallel task over blocks of the result's loops
 //     serial pass over blocks of the summed loops
@@ -24,6 +24,7 @@ enum class ContractMethod : uint8_t {
   panels,  // tiles too; all columns of a task are done for some rows, then for the next
   direct,  // vectors along the last loop of the result, one sum per lane
   matrix,  // blocks of a unit that multiplies matrices of bf16
+  pairs,  // two columns per vector, each summed by half of its lanes: where the result has few
   lanes,  // vectors along the innermost summed loop: where the result has few columns
   depthwise,  // each channel is a lane, where each is a group of its own
   winograd  // of convolutions with the attribute `winograd`: fewer products, of transformed tiles
@@ -32,7 +33,7 @@ std::string_view name_of(ContractMethod method);
 
 struct ContractSchedule {
   ContractMethod method = ContractMethod::direct;
-  // Methods tile, panels and matrix, which has the vector operand and the three lists of loops
+  // Methods tile, panels, pairs and matrix, which has the vector operand and the three lists of loops
   // only. Loops are indices into ContractionNest::loops; -1 means none.
   int64_t vector_operand = 1;  // b: the one that is read in vectors
   int64_t vector_loop = -1;

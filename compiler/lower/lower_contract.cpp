@@ -432,6 +432,8 @@ loop::Kernel lower_contract(const Function& kernel, const Target& target, int th
   switch (contract_schedule_of(kernel).method) {
     case ContractMethod::tile:
       return lower_contract_tile(kernel, target, threads);
+    case ContractMethod::pairs:
+      return lower_contract_pairs(kernel, target, threads);
     case ContractMethod::panels:
       return lower_contract_panels(kernel, target, threads);
     case ContractMethod::matrix:

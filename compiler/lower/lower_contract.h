@@ -8,6 +8,7 @@
 namespace gradc {
 
 loop::Kernel lower_contract_tile(const Function& kernel, const Target& target, int threads);
+loop::Kernel lower_contract_pairs(const Function& kernel, const Target& target, int threads);
 loop::Kernel lower_contract_panels(const Function& kernel, const Target& target, int threads);
 loop::Kernel lower_contract_direct(const Function& kernel, const Target& target, int threads);
 loop::Kernel lower_contract_matrix(const Function& kernel, int threads);

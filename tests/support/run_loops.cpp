@@ -284,8 +284,12 @@ class Machine {
   // `counts`: how many iterations each loop has.
   double sum(const loop::Tile& tile, const std::vector<int64_t>& counts, size_t depth, double a,
              double b, double start) {
-    if (depth == tile.loops.size())
-      return element(tile.a_buffer, a) * element(tile.b_buffer, b) + start;
+    if (depth == tile.loops.size()) {
+      for (int64_t k = 0; k < tile.depth; ++k)
+        start += element(tile.a_buffer, a + static_cast<double>(k)) *
+                 element(tile.b_buffer, b + static_cast<double>(k));
+      return start;
+    }
     const loop::TileLoop& loop = tile.loops[depth];
     for (int64_t k = 0; k < counts[depth]; ++k)
       start = sum(tile, counts, depth + 1, a + static_cast<double>(k * loop.a_step),
@@ -312,7 +316,7 @@ class Machine {
           regs_[instr.params[2]] = static_cast<double>(c);
           regs_[instr.params[3]] =
               sum(tile, counts, 0, starts[0] + static_cast<double>(r * tile.a_row_step),
-                  starts[1] + static_cast<double>(g * tile.b_group_step + c), start);
+                  starts[1] + static_cast<double>(g * tile.b_group_step + c * tile.depth), start);
           run(instr.body);
         }
   }

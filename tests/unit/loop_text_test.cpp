@@ -41,6 +41,9 @@ const std::string kTile =
     tile %a[%i] * %s[0] + %y[7] row_step 8 group_step 4 acc_steps 8 1 over 8 a_step 1 b_step 8 ahead %b[%i] rows 2 step 8 columns 4 ahead written %y[7] rows 1 step 0 columns 16 (%row.1 in 0..2, %group.1 in 0..1, %column.1 in 0..4, %sum.1: f32) {
       store %y[%row.1] = %sum.1
     }
+    tile %a[%i] * %s[0] row_step 8 group_step 0 over 4 a_step 2 b_step 8 depth 2 padded (%row.2 in 0..2, %group.2 in 0..1, %column.2 in 0..4, %sum.2: f32) {
+      store %y[%column.2] = %sum.2
+    }
   }
 }
 )";

@@ -132,6 +132,23 @@ TEST_CASE("tiles fetch what large products want next", "[contract]") {
   CHECK(mentions(panels, " ahead written %"));
 }
 
+TEST_CASE("loops over vectors of two columns compute what eval does", "[contract]") {
+  std::vector<std::string> cases = {
+      "dot(f32[37,136], f32[136,10]) {batch_a=[], batch_b=[], sum_a=[1], sum_b=[0]}",
+      "dot(f32[37,136], f32[10,136]) {batch_a=[], batch_b=[], sum_a=[1], sum_b=[1]}",
+      "dot(f32[3,60,128], f32[3,128,9]) {batch_a=[0], batch_b=[0], sum_a=[2], sum_b=[1]}",
+      "dot(bf16[40,136], bf16[136,5]) {batch_a=[], batch_b=[], sum_a=[1], sum_b=[0]}"};
+  for (const std::string& example : cases)
+    for (int threads : {1, 3}) {
+      CAPTURE(example, threads);
+      Function kernel = test::contract_kernel(example, test::Fused::nothing);
+      CHECK(choose_contract_schedule(kernel, kWide, threads).method == ContractMethod::pairs);
+      std::vector<Tensor> arguments = test::random_arguments(kernel, 1);
+      check_loops(kernel, kWide, threads, arguments, eval_closed({}, kernel, arguments), {});
+    }
+  check_all(cases, test::Fused::both);
+}
+
 TEST_CASE("loops over blocks of a matrix unit compute what eval does", "[contract]") {
   Target target = kWide;
   target.matrix_bf16 = true;

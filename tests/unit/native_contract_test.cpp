@@ -99,6 +99,8 @@ std::vector<std::string> multiplying_loops(const std::string& assembly) {
   return found;
 }
 
+constexpr const char* kPairs =
+    "dot(f32[70,272], f32[272,10]) {batch_a=[], batch_b=[], sum_a=[1], sum_b=[0]}";
 constexpr const char* kProduct =
     "dot(f32[70,300], f32[300,150]) {batch_a=[], batch_b=[], sum_a=[1], sum_b=[0]}";
 constexpr const char* kWideWeights =
@@ -246,6 +248,20 @@ TEST_CASE("going over panels of rows never changes a bit", "[native][contract]")
               }) == bits);
 }
 
+TEST_CASE("rows and threads never change a bit of sums by pairs of columns", "[native][contract]") {
+  Function entry = entry_of(kPairs, Fused::epilogue);
+  std::vector<Tensor> arguments = rough_arguments(entry);
+  std::vector<double> bits = run_with(entry, arguments, 1, [](ContractSchedule& s) { s.rows = 1; });
+  for (int threads : {1, 2})
+    for (int64_t rows : {2, 3, 4})
+      CHECK(run_with(entry, arguments, threads, [&](ContractSchedule& s) { s.rows = rows; }) ==
+            bits);
+  Function prologue = entry_of(kPairs, Fused::both);
+  std::vector<Tensor> scaled = rough_arguments(prologue);
+  std::vector<double> together = run_with(prologue, scaled, 1, [](ContractSchedule&) {});
+  CHECK(run_with(prologue, scaled, 2, [](ContractSchedule& s) { s.rows = 1; }) == together);
+}
+
 TEST_CASE("padding that is skipped adds what padding in memory adds", "[native][contract]") {
   for (const char* example : {kConvLast, kStridedDataGradientLast, kWeightGradientLast}) {
     CAPTURE(example);
@@ -305,7 +321,7 @@ TEST_CASE("sums wait for the next pass in scratch or in the result", "[native][c
 
 TEST_CASE("no tile spills in a loop", "[native][contract]") {
   for (const char* cpu : {"x86-64-v4", "x86-64-v3"})
-    for (const char* example : {kProduct, kWideWeights, kManyColumns, kFewColumns, kConv,
+    for (const char* example : {kProduct, kPairs, kWideWeights, kManyColumns, kFewColumns, kConv,
                                 kDataGradient, kWeightGradient, kConvLast, kWeightGradientLast}) {
       CAPTURE(cpu, example);
       CodegenOptions options = test::codegen_options(cpu);

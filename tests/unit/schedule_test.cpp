@@ -88,9 +88,19 @@ TEST_CASE("sums of several passes wait in a result that can hold them", "[schedu
 TEST_CASE("what has no vector along the result sums along lanes", "[schedule]") {
   CHECK(chosen(product(64, 1, 512)).method == ContractMethod::lanes);
   CHECK(chosen(product(1, 1, 512)).method == ContractMethod::lanes);
-  CHECK(chosen(product(64, 10, 512, true)).method == ContractMethod::lanes);
+  CHECK(chosen(product(4, 10, 512, true)).method == ContractMethod::lanes);
   CHECK(chosen(product(1, 512, 512, true)).method == ContractMethod::lanes);
   CHECK(chosen(product(64, 64, 512, true)).method == ContractMethod::tile);
+}
+
+TEST_CASE("few columns share vectors", "[schedule]") {
+  for (bool transposed : {false, true}) {
+    CHECK(chosen(product(64, 10, 512, transposed)).method == ContractMethod::pairs);
+    CHECK(chosen(product(64, 6, 512, transposed)).method == ContractMethod::pairs);
+    CHECK(chosen(product(64, 16, 512, transposed)).method == ContractMethod::tile);
+    CHECK(chosen(product(64, 10, 510, transposed)).method != ContractMethod::pairs);
+  }
+  CHECK(chosen(product(64, 10, 512, true), kAvx2).method == ContractMethod::lanes);
 }
 
 TEST_CASE("neither threads nor fused ops choose the method", "[schedule]") {
