@@ -9,9 +9,11 @@ using loop::Scalar;
 
 namespace {
 
-// The nest splits an axis of channels into groups; here its loops are joined to axes again.
+// The nest may split an axis of channels into groups, or join axes.
 std::vector<Scalar> result_indices(loop::Builder& b, const ContractionNest& nest,
                                    std::span<const Scalar> loops) {
+  if (nest.has_joined_results)
+    return unravel(b, ravel(b, loops, nest.contraction.result_dims), nest.result_type.dims);
   std::vector<Scalar> indices;
   size_t l = 0;
   for (int64_t dim : nest.result_type.dims) {

@@ -89,9 +89,7 @@ class Chooser {
         target_(target),
         threads_(threads),
         limits_(limits),
-        lanes_(target.lanes_f32()) {
-    s_.blocks = nest_.extents();
-  }
+        lanes_(target.lanes_f32()) {}
 
   ContractSchedule choose() {
     if (nest_.op.attrs.flag("winograd")) {
@@ -102,6 +100,10 @@ class Chooser {
       s_.method = ContractMethod::depthwise;
       return s_;
     }
+    summed_axes_ = std::count_if(nest_.loops.begin(), nest_.loops.end(),
+                                 [](const auto& loop) { return loop.summed && loop.extent > 1; });
+    nest_ = with_joined_loops(std::move(nest_));
+    s_.blocks = nest_.extents();
     if (choose_matrix())
       return s_;
     double cost = choose_method();
@@ -405,9 +407,8 @@ class Chooser {
 
   // Rows are neighbours in a, such as channels, and what is summed are pixels of several axes.
   bool sums_pixels() const {
-    auto axes = std::count_if(nest_.loops.begin(), nest_.loops.end(),
-                              [](const auto& loop) { return loop.summed && loop.extent > 1; });
-    return s_.row_loop >= 0 && axes > 1 && nest_.step(a(), static_cast<size_t>(s_.row_loop)) == 1;
+    return s_.row_loop >= 0 && summed_axes_ > 1 &&
+           nest_.step(a(), static_cast<size_t>(s_.row_loop)) == 1;
   }
 
   int64_t pixel_distance() const { return nest_.step(a(), nest_.loops.size() - 1); }
@@ -592,6 +593,7 @@ class Chooser {
   int threads_;
   ContractLimits limits_;
   int64_t lanes_;
+  int64_t summed_axes_ = 0;  // that are longer than 1, before loops are joined
   ContractSchedule s_;
 };
 

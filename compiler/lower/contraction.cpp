@@ -5,16 +5,10 @@
 #include "ir/diagnostic.h"
 
 namespace gradc {
+namespace {
 
-ContractionNest contraction_nest(const Function& kernel) {
-  auto is_contract = [](const Op& op) { return def(op).kernel == KernelClass::contract; };
-  auto op = std::find_if(kernel.ops.begin(), kernel.ops.end(), is_contract);
-  GRADC_CHECK(op != kernel.ops.end(), "@{} has no contract op", kernel.name);
-  ContractionNest nest{
-      .op = *op, .result = op->result(), .operands = {op->operand(0), op->operand(1)}};
-  nest.types = {kernel.type(op->operand(0)), kernel.type(op->operand(1))};
-  nest.result_type = kernel.type(op->result());
-  nest.contraction = def(*op).contraction(nest.types, nest.result_type, op->attrs);
+void set_loops(ContractionNest& nest) {
+  nest.loops.clear();
   Dims result_steps = row_major_strides(nest.contraction.result_dims);
   for (size_t l = 0; l < result_steps.size(); ++l)
     nest.loops.push_back({nest.contraction.result_dims[l], false, result_steps[l], {}});
@@ -25,6 +19,91 @@ ContractionNest contraction_nest(const Function& kernel) {
     for (const AffineIndex& index : nest.contraction.operand_indices[side])
       for (auto [l, coefficient] : index.terms)
         nest.loops[static_cast<size_t>(l)].moves[side] |= coefficient != 0;
+}
+
+// The axis of an operand whose index is loop l and nothing else, all of it; none if l moves
+// another one, or nothing at all.
+std::optional<size_t> axis_of(const ContractionNest& nest, size_t operand, size_t l) {
+  std::optional<size_t> found;
+  const auto& indices = nest.contraction.operand_indices[operand];
+  for (size_t axis = 0; axis < indices.size(); ++axis) {
+    const AffineIndex& index = indices[axis];
+    auto is_l = [&](const auto& term) { return static_cast<size_t>(term.first) == l; };
+    if (std::none_of(index.terms.begin(), index.terms.end(), is_l))
+      continue;
+    bool alone = std::all_of(index.terms.begin(), index.terms.end(), [&](const auto& term) {
+      return is_l(term) ? term.second == 1
+                        : nest.loops[static_cast<size_t>(term.first)].extent == 1;
+    });
+    if (found || !alone || index.offset != 0 || index.divisor != 1 ||
+        nest.types[operand].dims[axis] != nest.loops[l].extent)
+      return std::nullopt;
+    found = axis;
+  }
+  return found;
+}
+
+// Whether loops l and l + 1 are as good as one.
+bool can_join(const ContractionNest& nest, size_t l) {
+  if (l + 1 == nest.result_loops)
+    return false;
+  for (size_t operand : {0, 1}) {
+    if (!nest.loops[l].moves[operand] && !nest.loops[l + 1].moves[operand])
+      continue;
+    std::optional<size_t> outer = axis_of(nest, operand, l), inner = axis_of(nest, operand, l + 1);
+    if (!outer || !inner || *outer + 1 != *inner)
+      return false;
+  }
+  return true;
+}
+
+void join(ContractionNest& nest, size_t l) {
+  for (size_t operand : {0, 1})
+    if (std::optional<size_t> axis = axis_of(nest, operand, l)) {
+      auto place = static_cast<std::ptrdiff_t>(*axis);
+      Dims& dims = nest.types[operand].dims;
+      dims[*axis] *= dims[*axis + 1];
+      dims.erase(dims.begin() + place + 1);
+      auto& indices = nest.contraction.operand_indices[operand];
+      indices[*axis].terms = {{static_cast<int>(l), 1}};
+      indices.erase(indices.begin() + place + 1);
+    }
+  for (auto& indices : nest.contraction.operand_indices)
+    for (AffineIndex& index : indices)
+      for (auto& term : index.terms)
+        term.first -= static_cast<size_t>(term.first) > l ? 1 : 0;
+  bool is_summed = l >= nest.result_loops;
+  Dims& dims = is_summed ? nest.contraction.summed_dims : nest.contraction.result_dims;
+  size_t at = is_summed ? l - nest.result_loops : l;
+  dims[at] *= dims[at + 1];
+  dims.erase(dims.begin() + static_cast<std::ptrdiff_t>(at) + 1);
+  nest.has_joined_results |= !is_summed;
+  set_loops(nest);
+}
+
+}  // namespace
+
+ContractionNest contraction_nest(const Function& kernel) {
+  auto is_contract = [](const Op& op) { return def(op).kernel == KernelClass::contract; };
+  auto op = std::find_if(kernel.ops.begin(), kernel.ops.end(), is_contract);
+  GRADC_CHECK(op != kernel.ops.end(), "@{} has no contract op", kernel.name);
+  ContractionNest nest{
+      .op = *op, .result = op->result(), .operands = {op->operand(0), op->operand(1)}};
+  nest.types = {kernel.type(op->operand(0)), kernel.type(op->operand(1))};
+  nest.result_type = kernel.type(op->result());
+  nest.contraction = def(*op).contraction(nest.types, nest.result_type, op->attrs);
+  set_loops(nest);
+  return nest;
+}
+
+ContractionNest with_joined_loops(ContractionNest nest) {
+  for (size_t l = 0; l + 1 < nest.loops.size();)
+    if (can_join(nest, l)) {
+      join(nest, l);
+      l = 0;  // an index may be one loop's alone now
+    } else {
+      ++l;
+    }
   return nest;
 }
 

@@ -29,9 +29,10 @@ struct ContractionNest {
   Op op;
   ValueId result;
   std::array<ValueId, 2> operands;
-  std::array<Type, 2> types;
+  std::array<Type, 2> types;  // with axes that a joined loop runs over as one
   Type result_type;
   Contraction contraction;
+  bool has_joined_results = false;  // loops that run over several axes of the result
   std::vector<ContractionLoop> loops;  // the result's, then the summed ones
   size_t result_loops = 0;
 
@@ -51,6 +52,11 @@ struct ContractionNest {
 
 // The nest of a contract kernel's one contract op; `kernel` must have one.
 ContractionNest contraction_nest(const Function& kernel);
+
+// The same nest with as few loops as there can be: neighbours that run over neighbouring axes of
+// the result and the operands, or of none, become one, and so do these axes. The pixels of a
+// convolution of one tap are rows of a plain product.
+ContractionNest with_joined_loops(ContractionNest nest);
 
 // `extent` in `parts` parts that differ by one at most, the larger ones first.
 struct Segment {

@@ -34,7 +34,7 @@ class TileLowering {
       : kernel_{.name = function.name},
         builder_(kernel_),
         values_(function, builder_),
-        nest_(contraction_nest(function)),
+        nest_(with_joined_loops(contraction_nest(function))),
         s_(contract_schedule_of(function)),
         lanes_(target.lanes_f32()),
         dtype_(nest_.sum_dtype()),

@@ -29,7 +29,7 @@ class DirectLowering {
       : kernel_{.name = function.name},
         b_(kernel_),
         values_(function, b_),
-        nest_(contraction_nest(function)),
+        nest_(with_joined_loops(contraction_nest(function))),
         loops_(nest_.loops.size(), b_.index(0)),
         most_sums_(target.vector_registers >= 32 ? 20 : 10) {
     int64_t products =
@@ -123,7 +123,7 @@ class DirectLowering {
         require(b_.compare(Code::less, index, b_.index(size)));
       position.indices.push_back(index);
     }
-    Scalar element = values_.element(nest_.operands[side], position);
+    Scalar element = operand_element(values_, nest_, side, position);
     if (position.condition)
       element = b_.select(*position.condition, element, b_.constant(element.dtype, 0));
     return b_.convert(element, nest_.sum_dtype());

@@ -54,7 +54,7 @@ class MatrixLowering {
       : kernel_{.name = function.name},
         builder_(kernel_),
         values_(function, builder_),
-        nest_(contraction_nest(function)),
+        nest_(with_joined_loops(contraction_nest(function))),
         s_(contract_schedule_of(function)),
         threads_(threads),
         vector_(static_cast<size_t>(s_.vector_loop)),
@@ -155,8 +155,9 @@ class MatrixLowering {
     std::vector<Scalar> depths = unravel(builder_, depth, depth_dims_);
     for (size_t i = 0; i < depths.size(); ++i)
       loops[depth_loops_[i]] = depths[i];
-    Scalar x = values_.element(nest_.operands[side.operand],
-                               operand_indices(builder_, nest_, side.operand, loops));
+    Scalar x =
+        operand_element(values_, nest_, side.operand,
+                        {operand_indices(builder_, nest_, side.operand, loops), std::nullopt});
     return builder_.convert(x, DType::bf16);
   }
 

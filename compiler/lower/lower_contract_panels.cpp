@@ -33,7 +33,7 @@ class PanelLowering {
       : kernel_{.name = function.name},
         builder_(kernel_),
         values_(function, builder_),
-        nest_(contraction_nest(function)),
+        nest_(with_joined_loops(contraction_nest(function))),
         s_(contract_schedule_of(function)),
         lanes_(target.lanes_f32()),
         a_(1 - static_cast<size_t>(s_.vector_operand)),

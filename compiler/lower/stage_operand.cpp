@@ -59,14 +59,15 @@ struct Cursor {
 
 class PaddedCopy {
  public:
-  PaddedCopy(KernelValues& values, ValueId value, std::vector<StagedAxis> axes, uint32_t buffer,
-             DType dtype)
+  PaddedCopy(KernelValues& values, const ContractionNest& nest, size_t operand,
+             std::vector<StagedAxis> axes, uint32_t buffer)
       : values_(values),
         b_(values.builder()),
-        value_(value),
+        nest_(nest),
+        operand_(operand),
         axes_(std::move(axes)),
         buffer_(buffer),
-        dtype_(dtype) {
+        dtype_(nest.sum_dtype()) {
     for (size_t axis = 0; axis < axes_.size(); ++axis)
       if (axes_[axis].extent > 1)
         innermost_ = axis;
@@ -87,7 +88,7 @@ class PaddedCopy {
  private:
   void visit(size_t axis, Cursor at) {
     if (axis == axes_.size()) {
-      Scalar element = values_.element(value_, Position{at.indices, at.condition});
+      Scalar element = operand_element(values_, nest_, operand_, {at.indices, at.condition});
       if (at.condition)
         element = b_.select(*at.condition, element, b_.constant(element.dtype, 0));
       b_.store(buffer_, at.to, b_.convert(element, dtype_));
@@ -154,7 +155,8 @@ class PaddedCopy {
 
   KernelValues& values_;
   loop::Builder& b_;
-  ValueId value_;
+  const ContractionNest& nest_;
+  size_t operand_;
   std::vector<StagedAxis> axes_;
   uint32_t buffer_;
   DType dtype_;
@@ -216,7 +218,8 @@ class VectorCopy {
 
  private:
   Scalar element(const std::vector<Scalar>& at) {
-    Scalar x = values_.element(nest_.operands[operand_], operand_indices(b_, nest_, operand_, at));
+    Scalar x = operand_element(values_, nest_, operand_,
+                               {operand_indices(b_, nest_, operand_, at), std::nullopt});
     return b_.convert(x, nest_.sum_dtype());
   }
 
@@ -280,6 +283,17 @@ class VectorCopy {
 
 }  // namespace
 
+Scalar operand_element(KernelValues& values, const ContractionNest& nest, size_t operand,
+                       Position position) {
+  ValueId value = nest.operands[operand];
+  const Dims &joined = nest.types[operand].dims, &dims = values.function().type(value).dims;
+  if (joined != dims) {
+    loop::Builder& b = values.builder();
+    position.indices = unravel(b, ravel(b, position.indices, joined), dims);
+  }
+  return values.element(value, position);
+}
+
 std::vector<Scalar> operand_indices(loop::Builder& b, const ContractionNest& nest, size_t operand,
                                     const std::vector<Scalar>& loops) {
   std::vector<Scalar> indices;
@@ -332,7 +346,7 @@ OperandAccess stage_padded(KernelValues& values, const ContractionNest& nest, si
     }
   access.base = b.index(first);
   if (!axes.empty())
-    PaddedCopy(values, nest.operands[operand], std::move(axes), buffer, nest.sum_dtype()).emit();
+    PaddedCopy(values, nest, operand, std::move(axes), buffer).emit();
   return access;
 }
 
@@ -356,7 +370,7 @@ StagedInside stage_inside(KernelValues& values, const ContractionNest& nest, siz
         staged.access.step[static_cast<size_t>(l)] += coefficient * axes[axis].stride;
   for (size_t axis : inside)
     staged.axes.push_back({axes[axis].base, axes[axis].stride});
-  PaddedCopy(values, nest.operands[operand], std::move(axes), buffer, nest.sum_dtype()).emit();
+  PaddedCopy(values, nest, operand, std::move(axes), buffer).emit();
   return staged;
 }
 

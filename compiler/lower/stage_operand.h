@@ -71,6 +71,10 @@ void stage_row(KernelValues& values, const ContractionNest& nest, size_t operand
 void stage_rows(KernelValues& values, const ContractionNest& nest, size_t operand, size_t row_loop,
                 const NestBlock& block, int64_t rows, uint32_t buffer);
 
+// An element of an operand at the indices of the nest's axes.
+loop::Scalar operand_element(KernelValues& values, const ContractionNest& nest, size_t operand,
+                             Position position);
+
 // The index of every axis of an operand without padding, at the nest's loops.
 std::vector<loop::Scalar> operand_indices(loop::Builder& builder, const ContractionNest& nest,
                                           size_t operand, const std::vector<loop::Scalar>& loops);

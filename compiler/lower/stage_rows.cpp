@@ -11,7 +11,8 @@ void stage_row(KernelValues& values, const ContractionNest& nest, size_t operand
   std::vector<Scalar> at = block.start;
   Scalar column = b.begin_for(LoopKind::vector, block.size[vector_loop])[0];
   at[vector_loop] = b.add(at[vector_loop], column);
-  Scalar x = values.element(nest.operands[operand], operand_indices(b, nest, operand, at));
+  Scalar x =
+      operand_element(values, nest, operand, {operand_indices(b, nest, operand, at), std::nullopt});
   b.store(buffer, b.add(to, column), b.convert(x, nest.sum_dtype()));
   b.end_for();
 }
@@ -36,7 +37,8 @@ void stage_rows(KernelValues& values, const ContractionNest& nest, size_t operan
   Scalar panel = b.begin_for(LoopKind::unrolled, block.size[row_loop] / rows)[0];
   Scalar row = b.begin_for(LoopKind::vector, rows)[0];
   at[row_loop] = b.add(at[row_loop], b.add(b.mul(panel, b.index(rows)), row));
-  Scalar x = values.element(nest.operands[operand], operand_indices(b, nest, operand, at));
+  Scalar x =
+      operand_element(values, nest, operand, {operand_indices(b, nest, operand, at), std::nullopt});
   Scalar to = b.add(b.mul(b.add(b.mul(panel, b.index(elements)), k), b.index(rows)), row);
   b.store(buffer, to, b.convert(x, nest.sum_dtype()));
   b.end_for();

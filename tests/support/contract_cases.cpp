@@ -112,6 +112,7 @@ std::vector<std::string> matrix_cases() {
       cases.end(),
       {
           "dot(bf16[3,40,64], bf16[64,48]) {batch_a=[], batch_b=[], sum_a=[2], sum_b=[0]}",
+          "dot(bf16[40,64], bf16[64,6,8]) {batch_a=[], batch_b=[], sum_a=[1], sum_b=[0]}",
           "dot(bf16[3,64,40], bf16[48,64]) {batch_a=[], batch_b=[], sum_a=[1], sum_b=[1]}",
           "dot(bf16[5,9,40], bf16[5,9,38]) {batch_a=[], batch_b=[], sum_a=[0,1], sum_b=[0,1]}",
           "dot(bf16[40,5,10], bf16[10,38,5]) {batch_a=[], batch_b=[], sum_a=[1,2], sum_b=[2,0]}",

@@ -175,11 +175,28 @@ TEST_CASE("a matrix unit takes bf16 matrices that are worth it", "[contract]") {
         "dot(bf16[4,64], bf16[64,48]) {batch_a=[], batch_b=[], sum_a=[1], sum_b=[0]}",
         "dot(bf16[16,16], bf16[16,16]) {batch_a=[], batch_b=[], sum_a=[1], sum_b=[0]}",
         "dot(bf16[2,40,64], bf16[2,64,48]) {batch_a=[0], batch_b=[0], sum_a=[2], sum_b=[1]}",
-        "dot(bf16[40,64], bf16[64,6,8]) {batch_a=[], batch_b=[], sum_a=[1], sum_b=[0]}"}) {
+        "dot(bf16[40,64], bf16[6,64,8]) {batch_a=[], batch_b=[], sum_a=[1], sum_b=[1]}"}) {
     CAPTURE(example);
     Function kernel = test::contract_kernel(example, test::Fused::nothing);
     CHECK(choose_contract_schedule(kernel, target, 1).method != ContractMethod::matrix);
   }
+}
+
+TEST_CASE("loops over neighbouring axes become one", "[contract]") {
+  auto extents_of = [](const std::string& example) {
+    return with_joined_loops(contraction_nest(test::contract_kernel(example))).extents();
+  };
+  std::string attrs = "channels_last=true, dilation=[1,1], groups=1, high=[0,0], low=[0,0], ";
+  CHECK(extents_of("conv(f32[2,5,6,8], f32[9,8,1,1]) {" + attrs + "stride=[1,1]}") ==
+        Dims{60, 9, 1, 8});
+  CHECK(extents_of("conv_weight_gradient(f32[2,5,6,8], f32[2,5,6,9]) {" + attrs +
+                   "size=[1,1], stride=[1,1]}") == Dims{9, 8, 1, 60});
+  CHECK(extents_of("conv(f32[2,5,6,8], f32[9,8,3,3]) {" + attrs + "stride=[1,1]}") ==
+        Dims{2, 3, 4, 9, 3, 3, 8});
+  CHECK(extents_of("dot(f32[5,7,40], f32[40,18,3]) {batch_a=[], batch_b=[], sum_a=[2], "
+                   "sum_b=[0]}") == Dims{35, 54, 40});
+  CHECK(extents_of("dot(f32[40,64], f32[6,64,8]) {batch_a=[], batch_b=[], sum_a=[1], "
+                   "sum_b=[1]}") == Dims{40, 6, 8, 64});
 }
 
 TEST_CASE("loops with little scratch compute what eval does", "[contract]") {
