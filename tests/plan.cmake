@@ -7,6 +7,7 @@ gradc_test(plan_test LIBS gradc_plan SOURCES
   unit/plan_checker_test.cpp
   unit/plan_floor_test.cpp
   unit/plan_offsets_test.cpp
+  unit/plan_prices_test.cpp
   unit/plan_recompute_test.cpp
   unit/plan_report_test.cpp
   unit/plan_schedule_test.cpp

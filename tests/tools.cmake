@@ -8,6 +8,9 @@ gradc_test(report_test LIBS gradc_report SOURCES
   unit/report_text_test.cpp
   unit/report_value_tracker_test.cpp)
 
+gradc_test(plan_files_test LIBS gradc_plan_files SOURCES
+  unit/plan_curve_test.cpp)
+
 gradc_test(profile_test LIBS gradc_compiled_model gradc_profile SOURCES
   unit/profile_test.cpp)
 
@@ -51,6 +54,7 @@ add_test(NAME "trained ONNX models" COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/e2e/onnx
 add_test(NAME "cache of compiled kernels" COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/e2e/cache.sh $<TARGET_FILE:gradc> ${PROJECT_SOURCE_DIR})
 add_test(NAME "perf and gdb" COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/e2e/debug.sh $<TARGET_FILE:gradc> ${PROJECT_SOURCE_DIR})
 add_test(NAME "profiles" COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/e2e/profile.sh $<TARGET_FILE:gradc> ${PROJECT_SOURCE_DIR})
+add_test(NAME "curves of budgets" COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/e2e/plan.sh $<TARGET_FILE:gradc> ${PROJECT_SOURCE_DIR})
 add_test(NAME "plans of graphs, packed lifetimes" COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/e2e/plan_graph.sh $<TARGET_FILE:gradc> ${PROJECT_SOURCE_DIR})
 add_test(NAME "manual and completions" COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/e2e/completion.sh $<TARGET_FILE:gradc>)
 add_test(NAME "gradients by name" COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/e2e/grad.sh $<TARGET_FILE:gradc> ${PROJECT_SOURCE_DIR})

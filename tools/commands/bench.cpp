@@ -2,20 +2,18 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cstdio>
-#include <cstring>
 #include <iostream>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
-#include <random>
 
 #include "compiler/entries.h"
 #include "compiler/plan/report.h"
 #include "ir/op_def.h"
 #include "tools/commands/commands.h"
 #include "tools/commands/output.h"
+#include "tools/commands/step_timer.h"
 #include "tools/machine_peak.h"
 #include "tools/profile.h"
 #include "tools/session.h"
@@ -30,50 +28,6 @@ struct BenchFlags {
   double seconds = 3;
   std::string profile;  // a file for the trace; "" for none
 };
-
-struct Times {
-  double min = 0, median = 0;
-  size_t runs = 0;
-};
-
-// Inputs that any model takes: small random floats, and 0 or 1 where a class or an index is wanted.
-void fill_inputs(EntryCall& call) {
-  std::mt19937 random(1);
-  for (uint32_t i = 0; i < call.entry().input_count; ++i) {
-    const gradc_tensor& tensor = call.entry().inputs[i];
-    std::span<std::byte> bytes = call.input(tensor.name);
-    int64_t size = byte_size(type_of(tensor).dtype);
-    for (size_t at = 0; at < bytes.size(); at += static_cast<size_t>(size)) {
-      if (tensor.dtype == GRADC_F32) {
-        float value = std::uniform_real_distribution<float>(-1, 1)(random);
-        std::memcpy(&bytes[at], &value, sizeof value);
-      } else if (is_integer(type_of(tensor).dtype)) {
-        bytes[at] = static_cast<std::byte>(random() & 1);  // little-endian
-      }
-    }
-  }
-}
-
-// `clock` may be null.
-Times measure(EntryCall& call, double seconds, KernelClock* clock) {
-  using Clock = std::chrono::steady_clock;
-  auto since = [](Clock::time_point begin) {
-    return std::chrono::duration<double>(Clock::now() - begin).count();
-  };
-  for (int i = 0; i < 2; ++i)
-    call.run();
-  std::vector<double> times;
-  for (auto begin = Clock::now();
-       times.size() < 5 || (since(begin) < seconds && times.size() < 100000);) {
-    auto start = Clock::now();
-    call.run();
-    times.push_back(1e3 * since(start));
-    if (clock)
-      clock->finish_run();
-  }
-  std::sort(times.begin(), times.end());
-  return {times.front(), times[times.size() / 2], times.size()};
-}
 
 // FLOPs of products and convolutions in an entry, those inside of attention included, those of
 // recomputed kernels not.
@@ -138,7 +92,7 @@ class Bench {
  private:
   void measure_once() {
     double before = fma_peak_gflops(session_.threads());
-    times_ = measure(call_, flags_.seconds, clock_ ? &*clock_ : nullptr);
+    times_ = time_steps(call_, flags_.seconds, clock_ ? &*clock_ : nullptr);
     peak_ = std::max(before, fma_peak_gflops(session_.threads()));
     roofline_.gflops = std::max(roofline_.gflops, peak_);
     gflops_ = static_cast<double>(flops_) / times_.median * 1e-6;
@@ -191,7 +145,7 @@ class Bench {
   Session session_;
   EntryCall call_;
   int64_t flops_ = 0;
-  Times times_;  // of the last round
+  StepTimes times_;  // of the last round
   double peak_ = 0, gflops_ = 0;
   // With --profile.
   std::optional<KernelClock> clock_;

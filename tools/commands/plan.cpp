@@ -14,7 +14,11 @@
 #include "ir/diagnostic.h"
 #include "tools/commands/commands.h"
 #include "tools/commands/flags.h"
+#include "tools/commands/output.h"
+#include "tools/commands/plan_explain.h"
 #include "tools/commands/plan_graph.h"
+#include "tools/commands/step_timer.h"
+#include "tools/plan/curve.h"
 #include "tools/progress.h"
 
 namespace gradc {
@@ -22,38 +26,175 @@ namespace {
 
 struct PlanFlags {
   ModelFlags model;
-  bool infer = false;
+  bool infer = false, measure = false, explain = false;
+  double seconds = 1;
+  std::string svg;
   PlanGraphFlags graph;
 };
 
-struct Row {
-  int64_t budget = 0;
-  std::optional<MemoryReport> report;  // nullopt: impossible
-  double bound = 0;  // no plan within the budget has less overhead
-  std::string reason;
+class ModelPlan {
+ public:
+  explicit ModelPlan(PlanFlags& flags) : flags_(flags), entry_(flags.infer ? kInfer : kTrainStep) {
+    PipelineObserver until_schedule;
+    until_schedule.stop_after = "schedule";
+    const Options& options = flags.model.options;
+    fused_ = compile(load_model(flags.model.model, options), options, until_schedule);
+    chosen_ = plan_within(std::nullopt, &planned_);
+    if (chosen_.report->recomputed.nanoseconds > 0)
+      chosen_.bound = least_overhead(fused_, fused_.function(entry_), options,
+                                     budget_of(fused_, fused_.function(entry_), options));
+  }
+
+  void run() {
+    constexpr std::array kPercents = {100, 90, 80, 70, 60, 50, 40, 30, 20, 10};
+    Progress progress("plan", std::size(kPercents), flags_.model.json);
+    for (int percent : kPercents) {
+      int64_t budget = chosen_.report->arena_bytes * percent / 100;
+      progress.update(static_cast<int64_t>(rows_.size()), human_bytes(budget));
+      rows_.push_back(plan_within(budget, nullptr));
+    }
+    progress.update(static_cast<int64_t>(rows_.size()), "measuring");
+    measure();
+    progress.clear();
+    if (!flags_.svg.empty())
+      write_text(flags_.svg, svg());
+    flags_.model.json ? print_json() : print();
+  }
+
+ private:
+  // `planned` may be null.
+  BudgetRow plan_within(std::optional<int64_t> budget, Module* planned) {
+    ModelFlags flags = flags_.model;
+    if (budget)
+      flags.options.memory = budget;
+    BudgetRow row;
+    row.budget = budget.value_or(0);
+    try {
+      Module module = compile(fused_, flags.options);
+      row.report = memory_report(module, module.function(entry_), flags.options);
+      if (budget && row.report->recomputed.nanoseconds > 0)
+        row.bound = least_overhead(fused_, fused_.function(entry_), flags.options, *budget);
+      if (budget && flags_.measure)
+        timed_.push_back(std::make_unique<Timed>(rows_.size(), fused_, flags, entry_));
+      if (planned)
+        *planned = std::move(module);
+    } catch (const UserError& error) {
+      if (error.fault() != Fault::impossible_budget || !budget)
+        throw;
+      row.reason = error.message();
+    }
+    return row;
+  }
+
+  // A plan that can run.
+  struct Timed {
+    Timed(size_t number, const Module& fused, const ModelFlags& flags, const std::string& entry)
+        : row(number), session(fused, flags), call(session, entry) {
+      fill_inputs(call);
+      call.set_scalar(kLearningRate, 0);  // the parameters stay as they are
+      call.set_scalar(kTotalSteps, 1000);
+    }
+    size_t row;
+    Session session;
+    EntryCall call;
+  };
+
+  // In turns, so that what else the machine does hits all alike.
+  void measure() {
+    constexpr int kRounds = 5;
+    for (int round = 0; round < kRounds; ++round)
+      for (const std::unique_ptr<Timed>& timed : timed_) {
+        std::optional<double>& least = rows_[timed->row].step_ms;
+        double now = time_steps(timed->call, flags_.seconds / kRounds, nullptr).min;
+        least = std::min(least.value_or(now), now);
+      }
+  }
+
+  // Of a row's measured step over the first row's, as a share.
+  std::optional<double> measured_overhead(const BudgetRow& row) const {
+    if (!row.step_ms || !rows_[0].step_ms)
+      return std::nullopt;
+    return *row.step_ms / *rows_[0].step_ms * (1 + rows_[0].report->overhead()) - 1;
+  }
+
+  std::string svg() const {
+    std::vector<CurvePoint> points;
+    for (const BudgetRow& row : rows_)
+      points.push_back({row.budget,
+                        row.report ? std::optional(row.report->overhead()) : std::nullopt,
+                        row.bound, measured_overhead(row)});
+    return curve_svg(fmt::format("{} of {}: what memory costs", entry_, fused_.name), points);
+  }
+
+  void print_json() const {
+    nlohmann::ordered_json json;
+    json["arena_bytes"] = chosen_.report->arena_bytes;
+    json["peak_bytes"] = chosen_.report->peak_bytes;
+    json["overhead"] = chosen_.report->overhead();
+    json["bound"] = chosen_.bound;
+    for (const BudgetRow& row : rows_) {
+      nlohmann::ordered_json line = {
+          {"budget", row.budget},
+          {"arena_bytes", row.report ? nlohmann::json(row.report->arena_bytes) : nullptr},
+          {"overhead", row.report ? nlohmann::json(row.report->overhead()) : nullptr},
+          {"bound", row.report ? nlohmann::json(row.bound) : nullptr}};
+      if (row.step_ms)
+        line["step_ms"] = *row.step_ms;
+      json["budgets"].push_back(std::move(line));
+    }
+    fmt::print("{}\n", json.dump(2));
+  }
+
+  void print() const {
+    double overhead = 100 * chosen_.report->overhead(), bound = 100 * chosen_.bound;
+    fmt::print(
+        "{}: arena {} ({} bytes), overhead {:.2f} %, at least {:.2f} %, gap {:.2f} points\n\n",
+        entry_, human_bytes(chosen_.report->arena_bytes), chosen_.report->arena_bytes, overhead,
+        bound, overhead - bound);
+    fmt::print("      budget       arena   recomputation     at least         gap{}\n",
+               flags_.measure ? "     step, ms    measured" : "");
+    for (const BudgetRow& row : rows_)
+      print_row(row);
+    for (const BudgetRow& row : rows_)
+      if (!row.report) {
+        fmt::print("\n{}\n", row.reason);
+        break;
+      }
+    print_holders(*chosen_.report);
+    if (flags_.explain)
+      print_explanation(planned_, planned_.function(entry_), *chosen_.report, flags_.model.options,
+                        rows_);
+    else
+      print_timeline(*chosen_.report);
+  }
+
+  void print_row(const BudgetRow& row) const {
+    if (!row.report) {
+      fmt::print("{:>12}  impossible\n", human_bytes(row.budget));
+      return;
+    }
+    double overhead = 100 * row.report->overhead(), bound = 100 * row.bound;
+    fmt::print("{:>12}{:>12}   {:8.2f} %     {:7.2f} %  {:8.2f} %", human_bytes(row.budget),
+               human_bytes(row.report->arena_bytes), overhead, bound, overhead - bound);
+    if (std::optional<double> more = measured_overhead(row))
+      fmt::print("  {:10.3f}  {:8.2f} %", *row.step_ms, 100 * *more);
+    else if (!flags_.measure)
+      fmt::print("  {}", std::string(static_cast<size_t>(std::min(50.0, overhead)), '*'));
+    fmt::print("\n");
+  }
+
+  static void print_holders(const MemoryReport& report);
+  static void print_timeline(const MemoryReport& report);
+
+  PlanFlags& flags_;
+  std::string entry_;
+  Module fused_, planned_;
+  BudgetRow chosen_;  // by --memory, or without a limit
+  std::vector<BudgetRow> rows_;
+  std::vector<std::unique_ptr<Timed>> timed_;
 };
 
-Row plan_within(const Module& fused, const PlanFlags& flags, std::string_view entry,
-                std::optional<int64_t> budget) {
-  Options options = flags.model.options;
-  if (budget)
-    options.memory = budget;
-  Row row;
-  row.budget = budget.value_or(0);
-  try {
-    Module planned = compile(fused, options);
-    row.report = memory_report(planned, planned.function(entry), options);
-    if (budget)
-      row.bound = least_overhead(fused, fused.function(entry), options, *budget);
-  } catch (const UserError& error) {
-    if (error.fault() != Fault::impossible_budget || !budget)
-      throw;
-    row.reason = error.message();
-  }
-  return row;
-}
-
-void print_holders(const MemoryReport& report) {
+void ModelPlan::print_holders(const MemoryReport& report) {
   std::vector<Lifetime> holders = holders_at(report, report.peak_op);
   fmt::print("\nat the peak ({} live):\n", human_bytes(report.peak_bytes));
   for (size_t i = 0; i < std::min<size_t>(holders.size(), 10); ++i)
@@ -61,7 +202,7 @@ void print_holders(const MemoryReport& report) {
 }
 
 // A bar of the live bytes for each stretch of the step: the shape of the memory over time.
-void print_timeline(const MemoryReport& report) {
+void ModelPlan::print_timeline(const MemoryReport& report) {
   constexpr size_t kRows = 24, kColumns = 60;
   size_t ops = report.live_bytes.size();
   fmt::print("\nlive bytes over the step:\n");
@@ -82,49 +223,7 @@ void plan(PlanFlags& flags) {
   }
   finish(flags.model);
   flags.model.options.train = !flags.infer;
-  std::string entry(flags.infer ? kInfer : kTrainStep);
-  PipelineObserver until_schedule;
-  until_schedule.stop_after = "schedule";
-  Module fused = compile(load_model(flags.model.model, flags.model.options), flags.model.options,
-                         until_schedule);
-  Row chosen = plan_within(fused, flags, entry, std::nullopt);
-  constexpr std::array kPercents = {100, 90, 80, 70, 60, 50, 40, 30, 20, 10};
-  Progress progress("plan", std::size(kPercents), flags.model.json);
-  std::vector<Row> rows;
-  for (int percent : kPercents) {
-    int64_t budget = chosen.report->arena_bytes * percent / 100;
-    progress.update(static_cast<int64_t>(rows.size()), human_bytes(budget));
-    rows.push_back(plan_within(fused, flags, entry, budget));
-  }
-  progress.clear();
-  if (flags.model.json) {
-    nlohmann::ordered_json json;
-    json["arena_bytes"] = chosen.report->arena_bytes;
-    json["peak_bytes"] = chosen.report->peak_bytes;
-    json["overhead"] = chosen.report->overhead();
-    for (const Row& row : rows)
-      json["budgets"].push_back(
-          {{"budget", row.budget},
-           {"arena_bytes", row.report ? nlohmann::json(row.report->arena_bytes) : nullptr},
-           {"overhead", row.report ? nlohmann::json(row.report->overhead()) : nullptr},
-           {"bound", row.report ? nlohmann::json(row.bound) : nullptr}});
-    fmt::print("{}\n", json.dump(2));
-    return;
-  }
-  fmt::print("{}: arena {} ({} bytes), overhead {:.2f} %\n\n", entry,
-             human_bytes(chosen.report->arena_bytes), chosen.report->arena_bytes,
-             100 * chosen.report->overhead());
-  fmt::print("      budget       arena   recomputation     at least\n");
-  for (const Row& row : rows)
-    if (row.report)
-      fmt::print(
-          "{:>12}{:>12}   {:8.2f} %     {:7.2f} %  {}\n", human_bytes(row.budget),
-          human_bytes(row.report->arena_bytes), 100 * row.report->overhead(), 100 * row.bound,
-          std::string(static_cast<size_t>(std::min(50.0, 100 * row.report->overhead())), '*'));
-    else
-      fmt::print("{:>12}  impossible\n", human_bytes(row.budget));
-  print_holders(*chosen.report);
-  print_timeline(*chosen.report);
+  ModelPlan(flags).run();
 }
 
 }  // namespace
@@ -136,6 +235,17 @@ void add_plan(CLI::App& app) {
   add_model_flags(*command, flags->model);
   add_optimizer_flags(*command, flags->model);
   command->add_flag("--infer", flags->infer, "Inference instead of the training step");
+  command->add_flag("--measure", flags->measure,
+                    "Run each plan as well and show how long it takes");
+  command->add_option("--seconds", flags->seconds, "How long to measure each plan")
+      ->check(finite_number());
+  command
+      ->add_option("--svg", flags->svg,
+                   "Write the curve of budgets and what they cost as a picture")
+      ->type_name("FILE");
+  command->add_flag("--explain", flags->explain,
+                    "List the dearest bytes, the dearest recomputations and the cheapest next "
+                    "budget");
   CLI::Option* graph =
       command
           ->add_option("--graph", flags->graph.graph,

@@ -121,6 +121,18 @@ Cutter::Choice Cutter::best_drop(int run, const CutSettings& settings) {
   return best;
 }
 
+std::optional<int64_t> Cutter::price(int value, int before) {
+  CutSettings settings;
+  settings_ = &settings;
+  peak_label_ = timeline_.runs().label(before);
+  ++stamp_;
+  depth_ = 0;
+  Rebuild made;
+  bool possible = rebuild(value, before, 1e300, made);
+  settings_ = nullptr;
+  return possible ? std::optional(made.cost) : std::nullopt;
+}
+
 bool Cutter::can_run_before(int kernel, int before) const {
   const PlanKernel& made = problem_.kernels[kernel];
   if (made.once)

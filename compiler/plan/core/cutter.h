@@ -1,6 +1,7 @@
 #pragma once
 // Fits a timeline into a budget by dropping values where most bytes are live and making them again.
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "compiler/plan/core/random.h"
@@ -33,6 +34,8 @@ class Cutter {
   bool cut(const CutSettings& settings);
   // Drops a value over its gap around `run` whether that is needed or not; false if none can be.
   bool drop_at(int run, const CutSettings& settings);
+  // What making the value again in front of a run would cost with what is there then, if it can be.
+  std::optional<int64_t> price(int value, int before);
   // Takes out recomputations, dearest first, where keeping the value instead fits the budget.
   void undo_needless();
   // Counts what was looked at, as a clock that is the same on every machine: about a nanosecond.

@@ -1,0 +1,33 @@
+#!/bin/sh
+# gradc plan MODEL: the curve, its picture and what is explained of it.
+#   plan.sh GRADC SOURCE_DIR
+gradc=$1
+command=plan
+. "$2/tests/e2e/expect.sh"
+
+# Six layers of one shape; the activations are most of the arena.
+model=$out/deep.model
+cat >"$model" <<'EOF'
+model deep(x: f32[256, 64], label: i32[256]) {
+  a = dense(x, 64) |> tanh |> dense(64) |> tanh |> dense(64) |> tanh |> dense(64) |> tanh
+  logits = dense(a, 64) |> tanh |> dense(10)
+  loss = cross_entropy(logits, label)
+  return loss, logits
+}
+EOF
+
+expect 0 "$model" --svg "$out/curve.svg" --explain
+says 'overhead 0.00 %, at least 0.00 %, gap 0.00 points'
+says 'recomputation     at least         gap'
+says 'the dearest bytes held over the peak'
+says 'the cheapest next budget: --memory '
+grep -q 'more time than without a budget' "$out/curve.svg" || fail "no axis in curve.svg"
+next=$(sed -n 's/.*cheapest next budget: --memory \([0-9]*\) .*/\1/p' "$out/stdout")
+expect 0 "$model" --memory "$next" --explain
+says 'the dearest recomputations'
+says "($next bytes)"
+expect 0 "$model" --measure --seconds 0.01 --json
+says '"step_ms"'
+says '"bound"'
+expect 2 "$model" --seconds -1
+exit $failed
