@@ -25,7 +25,7 @@ class PairLowering {
       : kernel_{.name = function.name},
         builder_(kernel_),
         values_(function, builder_),
-        nest_(contraction_nest(function)),
+        nest_(with_joined_loops(contraction_nest(function))),
         s_(contract_schedule_of(function)),
         lanes_(target.lanes_f32()),
         half_(lanes_ / 2),
