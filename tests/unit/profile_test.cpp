@@ -42,6 +42,15 @@ std::vector<ProfiledKernel> two_kernels() {
           {"square", "m.model:6:2", Phase::backward, 10, 5000}};
 }
 
+// Of the latest runs.
+size_t parts_of_thread(const KernelClock& clock, int32_t thread) {
+  size_t parts = 0;
+  for (const std::vector<KernelClock::Span>& run : clock.latest())
+    for (const KernelClock::Span& span : run)
+      parts += span.part && span.thread == thread;
+  return parts;
+}
+
 }  // namespace
 
 TEST_CASE("what a kernel computes and moves is read off the plan", "[profile]") {
@@ -118,16 +127,16 @@ TEST_CASE("the clock sees each kernel of each run, and each thread's part", "[pr
       seen(*code.get(), pool.get());
   std::vector<ProfiledKernel> kernels = kernels_of(planned, planned.function(kTrainStep));
   KernelClock clock(seen.instance(), pool.get(), kernels.size());
-  constexpr size_t kRuns = 5;
-  for (size_t run = 0; run < kRuns; ++run) {
+  // On a busy machine the second thread may come too late for a part.
+  constexpr size_t kRuns = 5, kMostRuns = 5000;
+  for (size_t run = 0; run < kRuns || (parts_of_thread(clock, 1) == 0 && run < kMostRuns); ++run) {
     REQUIRE((unmarked.step() && unseen.step() && seen.step()));
     clock.finish_run();
   }
   CHECK(unseen.bytes() == unmarked.bytes());
   CHECK(seen.bytes() == unmarked.bytes());
-  CHECK(clock.runs() == kRuns);
+  CHECK(clock.runs() >= kRuns);
   CHECK(clock.latest().size() < kRuns);
-  size_t parts = 0;
   for (const std::vector<KernelClock::Span>& run : clock.latest()) {
     REQUIRE(run.size() >= kernels.size());
     for (size_t i = 0; i < run.size(); ++i) {
@@ -140,10 +149,9 @@ TEST_CASE("the clock sees each kernel of each run, and each thread's part", "[pr
       CHECK(span.begin >= whole.begin);
       CHECK(span.end <= whole.end);
       CHECK(span.end - span.begin >= (span.part ? 0 : clock.least_nanoseconds()[i]));
-      parts += span.part && span.thread == 1;
     }
   }
-  CHECK(parts > 0);
+  CHECK(parts_of_thread(clock, 1) > 0);
 
   nlohmann::ordered_json trace = profile_trace("mlp", kernels, clock.latest());
   size_t complete = 0;
