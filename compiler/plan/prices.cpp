@@ -17,9 +17,9 @@ std::vector<HeldValue> held_over_peak(const Module& module, const Function& plan
                                       const Options& options) {
   EntryProblem problem = make_problem(module, planned, options);
   std::vector<HeldValue> held;
-  if (problem.kernels.empty())
+  if (problem.op_of.empty())
     return held;
-  Schedule order(problem.kernels.size());  // as it runs, recomputations are kernels of their own
+  Schedule order(problem.op_of.size());  // as it runs, recomputations are kernels of their own
   std::iota(order.begin(), order.end(), 0);
   Timeline timeline(problem, order);
   Random random;

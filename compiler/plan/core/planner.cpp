@@ -12,7 +12,7 @@ namespace gradc {
 
 namespace {
 
-constexpr size_t kVeryFew = 200, kFew = 600;  // kernels
+constexpr size_t kVeryFew = 200;  // kernels
 
 struct Candidate {
   Schedule schedule;
@@ -189,10 +189,7 @@ PlanOutcome Planner::plan(int64_t budget, const PlanEffort& effort) {
     settings.work = INT64_MAX;
   std::sort(starts.begin(), starts.end(),
             [](const Candidate& a, const Candidate& b) { return a.cost < b.cost; });
-  size_t rounds = effort.steps < 1                      ? 1
-                  : problem_.kernels.size() <= kVeryFew ? 4
-                  : problem_.kernels.size() <= kFew     ? 2
-                                                        : 1;
+  size_t rounds = effort.steps >= 1 && problem_.kernels.size() <= kVeryFew ? 4 : 1;
   for (size_t round = 0; round < rounds; ++round) {
     settings.seed = 2 + round;
     improved(round == 0 ? best.schedule : starts[round % starts.size()].schedule);
