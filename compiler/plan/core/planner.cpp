@@ -12,7 +12,7 @@ namespace gradc {
 
 namespace {
 
-constexpr size_t kVeryFew = 200;  // kernels
+constexpr size_t kVeryFew = 200, kFew = 600;  // kernels
 
 struct Candidate {
   Schedule schedule;
@@ -100,7 +100,7 @@ void Planner::fill(Pool& pool, const Bound& bound) {
 
 // What chains give is repaired if it is over the budget, and may be cheaper for it.
 void Planner::try_chains(Pool& pool, const Bound& bound, int64_t budget, const PlanEffort& effort) {
-  constexpr int kLeast = 2;  // kernels of a block, so that there is something to choose
+  constexpr int kLeast = 6;  // kernels of a block, so that there is something to choose
   std::vector<std::vector<int>> keep_sets;
   if (bound.kernel >= 0)
     keep_sets = bounds_.keep_sets(bound.kernel, bound.price);
@@ -189,7 +189,9 @@ PlanOutcome Planner::plan(int64_t budget, const PlanEffort& effort) {
     settings.work = INT64_MAX;
   std::sort(starts.begin(), starts.end(),
             [](const Candidate& a, const Candidate& b) { return a.cost < b.cost; });
-  size_t rounds = effort.steps >= 1 && problem_.kernels.size() <= kVeryFew ? 4 : 1;
+  size_t rounds = 1;
+  if (effort.steps >= 1 && problem_.kernels.size() <= kFew)
+    rounds = problem_.kernels.size() <= kVeryFew ? 4 : 2;
   for (size_t round = 0; round < rounds; ++round) {
     settings.seed = 2 + round;
     improved(round == 0 ? best.schedule : starts[round % starts.size()].schedule);
