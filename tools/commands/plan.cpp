@@ -38,7 +38,10 @@ class ModelPlan {
     PipelineObserver until_schedule;
     until_schedule.stop_after = "schedule";
     const Options& options = flags.model.options;
-    fused_ = compile(load_model(flags.model.model, options), options, until_schedule);
+    Options with_budget = options;  // of some size: kernels that make values again come with one
+    if (!options.makes_again())
+      with_budget.memory = INT64_MAX;
+    fused_ = compile(load_model(flags.model.model, options), with_budget, until_schedule);
     chosen_ = plan_within(std::nullopt, &planned_);
     if (chosen_.report->recomputed.nanoseconds > 0)
       chosen_.bound = least_overhead(fused_, fused_.function(entry_), options,
