@@ -8,6 +8,7 @@ gradc_test(codegen_test LIBS gradc_native_test_support gradc_contract_cases grad
   unit/code_cache_test.cpp
   unit/merge_objects_test.cpp
   unit/native_attention_test.cpp
+  support/native_contract.cpp
   unit/native_contract_test.cpp
   unit/native_index_test.cpp
   unit/native_kernels_test.cpp

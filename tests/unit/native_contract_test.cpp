@@ -1,5 +1,7 @@
 // Contractions as machine code: the right numbers, the same bits for every way to split the work,
 // and tiles that stay in registers.
+#include "tests/support/native_contract.h"
+
 #include <catch2/catch.hpp>
 #include <cmath>
 #include <random>
@@ -10,24 +12,17 @@
 #include "compiler/passes/fuse.h"
 #include "compiler/plan/plan.h"
 #include "ir/builder.h"
-#include "tests/support/contract_cases.h"
-#include "tests/support/native.h"
 
 using namespace gradc;
+using test::contract_entry;
 using test::Fused;
+using test::run_with;
 
 namespace {
 
-Function entry_of(const std::string& example, Fused fused) {
-  Function entry = test::contract_kernel(example, fused);
-  entry.kind = FunctionKind::entry;
-  entry.attrs = {};
-  return entry;
-}
-
 void check_native(const std::string& example, Fused fused, const std::string& cpu) {
   CAPTURE(example, cpu);
-  Function entry = entry_of(example, fused);
+  Function entry = contract_entry(example, fused);
   std::vector<Tensor> arguments = test::random_arguments(entry, 1);
   Tensor result = test::run_native(entry, arguments, cpu).at(0);
   Tensor expected = eval_closed({}, entry, arguments).at(0);
@@ -51,33 +46,6 @@ std::vector<Tensor> rough_arguments(const Function& function) {
     for (double& value : argument.data)
       value = uniform(random);
   return arguments;
-}
-
-// Runs `entry` with the schedule that `change` makes of the chosen one.
-std::vector<double> run_with(const Function& entry, std::span<const Tensor> arguments, int threads,
-                             const std::function<void(ContractSchedule&)>& change,
-                             const ContractLimits& limits = {}) {
-  CodegenOptions codegen = test::codegen_options("native", threads);
-  Options options;
-  options.threads = threads;
-  options.target = codegen.target;
-  Module module{.name = "m"};
-  module.functions = {entry};
-  module = fuse(module, options);
-  for (Function& kernel : module.functions) {
-    if (kernel.kind != FunctionKind::kernel)
-      continue;
-    if (kernel_class(kernel) == "contract") {
-      ContractSchedule s = choose_contract_schedule(kernel, codegen.target, threads, limits);
-      change(s);
-      set_attributes(kernel, s);
-    }
-    loop::Kernel loops = lower(kernel, codegen.target, threads);
-    kernel.attrs.set("workspace", loop::space_bytes(loops, loop::Space::workspace));
-    kernel.attrs.set("scratch", loop::space_bytes(loops, loop::Space::scratch));
-  }
-  JitModule code(plan(module, options), codegen);
-  return test::run_entry(*code.get(), arguments, threads).at(0).data;
 }
 
 // The innermost loops of an assembly text that multiply: from a label to the jump back to it.
@@ -147,7 +115,7 @@ TEST_CASE("contractions compute natively what they evaluate to", "[native][contr
 TEST_CASE("products of bf16 are those of f32, rounded once", "[native][contract]") {
   for (const std::string& example : test::matrix_cases()) {
     CAPTURE(example);
-    Function entry = entry_of(example, Fused::nothing);
+    Function entry = contract_entry(example, Fused::nothing);
     std::vector<Tensor> arguments = test::random_arguments(entry, 1);
     Tensor expected = test::as_stored(eval_closed({}, entry, arguments).at(0));
     for (int threads : {1, 2})
@@ -155,7 +123,7 @@ TEST_CASE("products of bf16 are those of f32, rounded once", "[native][contract]
     CHECK(test::run_native(entry, arguments, "x86-64-v3").at(0).data == expected.data);
 
     // What is computed in the kernel is rounded before and behind the product.
-    entry = entry_of(example, Fused::both);
+    entry = contract_entry(example, Fused::both);
     arguments = test::random_arguments(entry, 2);
     Tensor result = test::run_native(entry, arguments).at(0);
     expected = eval_closed({}, entry, arguments).at(0);
@@ -170,9 +138,9 @@ TEST_CASE("products of bf16 are those of f32, rounded once", "[native][contract]
 }
 
 TEST_CASE("blocks of a matrix unit never change a bit", "[native][contract]") {
-  Function entry =
-      entry_of("dot(bf16[150,300], bf16[300,90]) {batch_a=[], batch_b=[], sum_a=[1], sum_b=[0]}",
-               Fused::epilogue);
+  Function entry = contract_entry(
+      "dot(bf16[150,300], bf16[300,90]) {batch_a=[], batch_b=[], sum_a=[1], sum_b=[0]}",
+      Fused::epilogue);
   std::vector<Tensor> arguments = rough_arguments(entry);
   for (Tensor& argument : arguments)
     argument = test::as_stored(argument);
@@ -195,7 +163,7 @@ TEST_CASE("threads, tiles and blocks never change a bit of a contraction", "[nat
   for (const char* example : {kProduct, kConv, kDataGradient, kWeightGradient, kConvLast,
                               kStridedDataGradientLast, kWeightGradientLast}) {
     CAPTURE(example);
-    Function entry = entry_of(example, Fused::nothing);
+    Function entry = contract_entry(example, Fused::nothing);
     std::vector<Tensor> arguments = rough_arguments(entry);
     std::vector<double> bits = run_with(entry, arguments, 1, [](ContractSchedule&) {});
     CHECK(run_with(entry, arguments, 2, [](ContractSchedule&) {}) == bits);
@@ -222,7 +190,7 @@ TEST_CASE("threads never change a bit of a depthwise convolution", "[native][con
         "conv_weight_gradient(f32[19,24,24,40], f32[19,12,12,40]) {channels_last=true, "
         "dilation=[1,1], groups=40, high=[1,1], low=[1,1], size=[3,3], stride=[2,2]}"}) {
     CAPTURE(example);
-    Function entry = entry_of(example, Fused::epilogue);
+    Function entry = contract_entry(example, Fused::epilogue);
     std::vector<Tensor> arguments = rough_arguments(entry);
     auto depthwise = [](ContractSchedule& s) { CHECK(s.method == ContractMethod::depthwise); };
     CHECK(run_with(entry, arguments, 1, depthwise) == run_with(entry, arguments, 3, depthwise));
@@ -232,7 +200,7 @@ TEST_CASE("threads never change a bit of a depthwise convolution", "[native][con
 TEST_CASE("going over panels of rows never changes a bit", "[native][contract]") {
   const char* example = GENERATE(kWideWeights, kManyRows);
   CAPTURE(example);
-  Function entry = entry_of(example, Fused::epilogue);
+  Function entry = contract_entry(example, Fused::epilogue);
   std::vector<Tensor> arguments = rough_arguments(entry);
   auto in_tiles = [&](ContractSchedule& s) { CHECK(s.method == ContractMethod::tile); };
   std::vector<double> bits = run_with(entry, arguments, 1, in_tiles, {.panels = false});
@@ -249,14 +217,14 @@ TEST_CASE("going over panels of rows never changes a bit", "[native][contract]")
 }
 
 TEST_CASE("rows and threads never change a bit of sums by pairs of columns", "[native][contract]") {
-  Function entry = entry_of(kPairs, Fused::epilogue);
+  Function entry = contract_entry(kPairs, Fused::epilogue);
   std::vector<Tensor> arguments = rough_arguments(entry);
   std::vector<double> bits = run_with(entry, arguments, 1, [](ContractSchedule& s) { s.rows = 1; });
   for (int threads : {1, 2})
     for (int64_t rows : {2, 3, 4})
       CHECK(run_with(entry, arguments, threads, [&](ContractSchedule& s) { s.rows = rows; }) ==
             bits);
-  Function prologue = entry_of(kPairs, Fused::both);
+  Function prologue = contract_entry(kPairs, Fused::both);
   std::vector<Tensor> scaled = rough_arguments(prologue);
   std::vector<double> together = run_with(prologue, scaled, 1, [](ContractSchedule&) {});
   CHECK(run_with(prologue, scaled, 2, [](ContractSchedule& s) { s.rows = 1; }) == together);
@@ -265,7 +233,7 @@ TEST_CASE("rows and threads never change a bit of sums by pairs of columns", "[n
 TEST_CASE("padding that is skipped adds what padding in memory adds", "[native][contract]") {
   for (const char* example : {kConvLast, kStridedDataGradientLast, kWeightGradientLast}) {
     CAPTURE(example);
-    Function entry = entry_of(example, Fused::epilogue);
+    Function entry = contract_entry(example, Fused::epilogue);
     std::vector<Tensor> arguments = rough_arguments(entry);
     auto in_memory = [](ContractSchedule& s) {
       REQUIRE(s.skip_padding);
@@ -282,7 +250,7 @@ TEST_CASE("what limits scratch never changes a bit", "[native][contract]") {
   for (const char* example : {kProduct, kManyColumns, kConv, kDataGradient, kWeightGradient,
                               kConvLast, kStridedDataGradientLast, kWeightGradientLast}) {
     CAPTURE(example);
-    Function entry = entry_of(example, Fused::epilogue);
+    Function entry = contract_entry(example, Fused::epilogue);
     std::vector<Tensor> arguments = rough_arguments(entry);
     auto unchanged = [](ContractSchedule&) {};
     std::vector<double> bits = run_with(entry, arguments, 1, unchanged);
@@ -298,7 +266,7 @@ TEST_CASE("what limits scratch never changes a bit", "[native][contract]") {
 
 TEST_CASE("sums wait for the next pass in scratch or in the result", "[native][contract]") {
   for (Fused fused : {Fused::nothing, Fused::both}) {
-    Function entry = entry_of(kProduct, fused);
+    Function entry = contract_entry(kProduct, fused);
     std::vector<Tensor> arguments = rough_arguments(entry);
     auto in_passes = [&](int64_t sums_in, int64_t elements, bool stage_b, int threads) {
       return run_with(entry, arguments, threads, [&](ContractSchedule& s) {
@@ -325,7 +293,7 @@ TEST_CASE("no tile spills in a loop", "[native][contract]") {
                                 kDataGradient, kWeightGradient, kConvLast, kWeightGradientLast}) {
       CAPTURE(cpu, example);
       CodegenOptions options = test::codegen_options(cpu);
-      Module module = test::planned_module(entry_of(example, Fused::nothing), options);
+      Module module = test::planned_module(contract_entry(example, Fused::nothing), options);
       std::vector<std::string> loops =
           multiplying_loops(generate_code(module, options, CodeFormat::assembly));
       CHECK(!loops.empty());
@@ -341,7 +309,7 @@ namespace {
 // The epilogue's residual is a sum over parameters, and what the epilogue gives is summed, so that
 // both lie in the arena. `kept`: the residual is a result too, and nothing can be in its place.
 Function with_residual_in_arena(const std::string& example, bool kept) {
-  Function entry = entry_of(example, Fused::epilogue);
+  Function entry = contract_entry(example, Fused::epilogue);
   Builder b(entry);
   auto residual = std::find_if(
       entry.parameters.begin(), entry.parameters.end(),

@@ -4,25 +4,12 @@
 #include <cmath>
 #include <random>
 
-#include "compiler/kernel.h"
-#include "compiler/lower/contract_schedule.h"
-#include "compiler/lower/lower.h"
-#include "compiler/passes/fuse.h"
-#include "compiler/plan/plan.h"
-#include "tests/support/contract_cases.h"
-#include "tests/support/native.h"
+#include "tests/support/native_contract.h"
 
 using namespace gradc;
 using test::Fused;
 
 namespace {
-
-Function entry_of(const std::string& example, Fused fused) {
-  Function entry = test::contract_kernel(example, fused);
-  entry.kind = FunctionKind::entry;
-  entry.attrs = {};
-  return entry;
-}
 
 // Normally distributed, as images behind a norm, weights and gradients are.
 std::vector<Tensor> normal_arguments(const Function& function) {
@@ -40,7 +27,7 @@ struct Error {
 };
 
 Error error_of(const std::string& example, Fused fused, const std::string& cpu) {
-  Function entry = entry_of(example, fused);
+  Function entry = test::contract_entry(example, fused);
   std::vector<Tensor> arguments = normal_arguments(entry);
   Tensor result = test::run_native(entry, arguments, cpu).at(0);
   Tensor expected = eval_closed({}, entry, arguments).at(0);
@@ -55,31 +42,15 @@ Error error_of(const std::string& example, Fused fused, const std::string& cpu) 
   return error;
 }
 
+// Runs `entry` with the tiles that `change` makes of the chosen ones.
 std::vector<double> run_with(const Function& entry, std::span<const Tensor> arguments, int threads,
                              const std::function<void(WinogradSchedule&)>& change,
                              const ContractLimits& limits = {}) {
-  CodegenOptions codegen = test::codegen_options("native", threads);
-  Options options;
-  options.threads = threads;
-  options.target = codegen.target;
-  Module module{.name = "m"};
-  module.functions = {entry};
-  module = fuse(module, options);
-  for (Function& kernel : module.functions) {
-    if (kernel.kind != FunctionKind::kernel)
-      continue;
-    if (kernel_class(kernel) == "contract") {
-      ContractSchedule s = choose_contract_schedule(kernel, codegen.target, threads, limits);
-      REQUIRE(s.method == ContractMethod::winograd);
-      change(s.winograd);
-      set_attributes(kernel, s);
-    }
-    loop::Kernel loops = lower(kernel, codegen.target, threads);
-    kernel.attrs.set("workspace", loop::space_bytes(loops, loop::Space::workspace));
-    kernel.attrs.set("scratch", loop::space_bytes(loops, loop::Space::scratch));
-  }
-  JitModule code(plan(module, options), codegen);
-  return test::run_entry(*code.get(), arguments, threads).at(0).data;
+  auto change_tiles = [&](ContractSchedule& s) {
+    REQUIRE(s.method == ContractMethod::winograd);
+    change(s.winograd);
+  };
+  return test::run_with(entry, arguments, threads, change_tiles, limits);
 }
 
 constexpr const char* kAttrs =
@@ -128,7 +99,7 @@ TEST_CASE("blocks, threads and scratch never change a bit of Winograd's sums",
         sized("conv_data_gradient(f32[4,8,8,70], f32[70,40,3,3])", "8"),
         sized("conv_weight_gradient(f32[4,8,8,40], f32[4,8,8,70])", "3")}) {
     CAPTURE(example);
-    Function entry = entry_of(example, Fused::epilogue);
+    Function entry = test::contract_entry(example, Fused::epilogue);
     std::vector<Tensor> arguments = normal_arguments(entry);
     auto unchanged = [](WinogradSchedule&) {};
     std::vector<double> bits = run_with(entry, arguments, 1, unchanged);
