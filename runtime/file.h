@@ -62,6 +62,7 @@ class AtomicFile {
   void write(std::span<const std::byte> bytes);
   void write(std::string_view text) { write(std::as_bytes(std::span(text))); }
   FileStatus commit();
+  const FileStatus& status() const { return status_; }  // so far
 
  private:
   void fail(const char* what);

@@ -240,6 +240,8 @@ expect 1 "cannot be written" train "$mlp" --metrics /dev/full
 expect 1 "cannot be" train "$mlp" --metrics /proc/none/m.jsonl
 expect 1 "folder.model: error: is a directory" train "$mlp" --save "$out/folder.model"
 expect 1 "cannot create" train "$mlp" --save /proc/none/s.safetensors
+expect 1 "cannot create" "$gradc" plan "$mlp" --svg /proc/none/c.svg
+expect 1 "cannot create" "$gradc" bench "$mlp" --profile /proc/none/t.json
 expect 1 "cannot be" "$gradc" dump "$mlp" --all -o /proc/none
 expect 1 "cannot create" "$gradc" run "$out/m.ir" --feed "$out/x.npy" -o /proc/none/y.npz
 expect 1 "cannot write: File too large" with_little_room train "$mlp" --save "$out/s.safetensors"

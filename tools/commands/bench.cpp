@@ -159,6 +159,7 @@ void bench(BenchFlags& flags) {
   flags.model.marks = !flags.profile.empty();
   if (flags.on_request && flags.model.marks)
     throw UserError("", "--on-request and --profile exclude each other", Fault::command_line);
+  check_can_write(flags.profile);
   Bench(flags).run();
 }
 

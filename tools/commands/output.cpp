@@ -24,6 +24,13 @@ void write_text(const std::string& path, const std::string& text) {
     throw UserError(status.path, status.message);
 }
 
+void check_can_write(const std::string& path) {
+  if (path.empty())
+    return;
+  if (FileStatus status = AtomicFile(path).status(); !status.ok())
+    throw UserError(status.path, status.message);
+}
+
 void make_folder(const std::string& path) {
   std::error_code error;
   std::filesystem::create_directories(path, error);

@@ -9,6 +9,8 @@ namespace gradc {
 
 // Writes a file that appears complete or not at all, or standard output when `path` is "".
 void write_text(const std::string& path, const std::string& text);
+// Throws what write_text would if the file cannot be made: before long work. "" always can.
+void check_can_write(const std::string& path);
 // Makes a folder, and those above it.
 void make_folder(const std::string& path);
 

@@ -21,6 +21,7 @@ void pack(const PackFlags& flags) {
   constexpr double kWork = 2e10;  // about half a minute
   int64_t capacity = flags.capacity.empty() ? 0 : parse_bytes(flags.capacity, "--capacity");
   Lifetimes lifetimes = read_lifetimes(flags.file);
+  check_can_write(flags.output);
   int64_t live = most_live(lifetimes.buffers);
   Offsets offsets =
       place_buffers(lifetimes.buffers, static_cast<int64_t>(std::min(1e18, kWork * flags.effort)));

@@ -226,6 +226,7 @@ void plan(PlanFlags& flags) {
   }
   finish(flags.model);
   flags.model.options.train = !flags.infer;
+  check_can_write(flags.svg);
   ModelPlan(flags).run();
 }
 

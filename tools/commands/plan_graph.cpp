@@ -53,6 +53,7 @@ class GraphPlan {
         planner_(instance_.problem, order_) {}
 
   void run() {
+    check_can_write(flags_.plan_out);
     PlanOutcome outcome = planner_.plan(budget_, effort_of(flags_));
     if (!outcome.schedule)
       refuse();

@@ -17,6 +17,7 @@
 #include "ir/diagnostic.h"
 #include "runtime/safetensors.h"
 #include "tools/accuracy.h"
+#include "tools/commands/output.h"
 #include "tools/diagnose.h"
 #include "tools/health_report.h"
 #include "tools/io/npz.h"
@@ -91,6 +92,8 @@ class Trainer {
   }
 
   void run() {
+    for (const std::string& path : {flags_.save, flags_.output})
+      check_can_write(path);
     InterruptGuard guard;
     announce();
     while (step_ < total_steps_ && !g_interrupted) {
