@@ -38,6 +38,7 @@ class Builder {
   Scalar add(Scalar x, Scalar y) { return binary(Code::add, x, y); }
   Scalar sub(Scalar x, Scalar y) { return binary(Code::sub, x, y); }
   Scalar mul(Scalar x, Scalar y) { return binary(Code::mul, x, y); }
+  Scalar scaled(Scalar x, int64_t factor) { return mul(x, index(factor)); }  // of an i64
   Scalar div(Scalar x, Scalar y) { return binary(Code::div, x, y); }  // integers: toward zero
   Scalar rem(Scalar x, Scalar y) { return binary(Code::rem, x, y); }
   Scalar fma(Scalar x, Scalar y, Scalar z);  // x * y + z, rounded once

@@ -4,6 +4,7 @@
 #include <limits>
 #include <numeric>
 
+#include "compiler/lower/segments.h"
 #include "ir/integer_math.h"
 
 namespace gradc {
@@ -118,7 +119,7 @@ void AttentionStrips::for_each_block(const AttentionStrip& strip,
                                      const std::function<void(const AttentionBlock&)>& body) {
   auto blocks = [&](Scalar start, Scalar count, int64_t limit, int64_t keys) {
     repeat(count, limit,
-           [&](Scalar i) { body(whole_block(strip, b_.add(start, multiple(i, keys)), keys)); });
+           [&](Scalar i) { body(whole_block(strip, b_.add(start, b_.scaled(i, keys)), keys)); });
   };
   if (!causal_) {
     int64_t whole = shape_.keys / kBlockKeys, rest = shape_.keys % kBlockKeys;
@@ -142,14 +143,14 @@ void AttentionStrips::for_each_block(const AttentionStrip& strip,
 // --- Work on a block.
 
 Scalar AttentionStrips::query_at(const AttentionStrip& strip, Scalar row, int64_t columns) {
-  Scalar query = b_.add(multiple(strip.head, shape_.queries), b_.add(strip.first, row));
-  return multiple(query, columns);
+  Scalar query = b_.add(b_.scaled(strip.head, shape_.queries), b_.add(strip.first, row));
+  return b_.scaled(query, columns);
 }
 
 Scalar AttentionStrips::key_at(const AttentionStrip& strip, const AttentionBlock& block,
                                int64_t columns) {
-  Scalar key = b_.add(multiple(strip.key_head, shape_.keys), block.first_key);
-  return multiple(key, columns);
+  Scalar key = b_.add(b_.scaled(strip.key_head, shape_.keys), block.first_key);
+  return b_.scaled(key, columns);
 }
 
 // What fits into registers beside a vector of each column and a broadcast element.
@@ -162,7 +163,7 @@ void AttentionStrips::in_parts(int64_t extent, int64_t most,
                                const std::function<void(Scalar, int64_t)>& body) {
   for (const Segment& part : segments(extent, ceil_div(extent, most)))
     repeat(b_.index(part.count), part.count, [&](Scalar i) {
-      body(b_.add(b_.index(part.start), multiple(i, part.size)), part.size);
+      body(b_.add(b_.index(part.start), b_.scaled(i, part.size)), part.size);
     });
 }
 
@@ -223,11 +224,11 @@ void AttentionStrips::products(const AttentionStrip& strip, const AttentionBlock
                       .b_buffer = staged,
                       .a_row_step = depth,
                       .padded = true};
-      auto [row, group, column, sum] =
-          b_.begin_tile(tile, std::array{b_.add(start, multiple(key, depth)), b_.index(panel.row)});
+      auto [row, group, column, sum] = b_.begin_tile(
+          tile, std::array{b_.add(start, b_.scaled(key, depth)), b_.index(panel.row)});
       Scalar query = b_.add(column, b_.index(panel.row)), in_block = b_.add(key, row);
       Scalar product = masked ? this->masked(strip, block, in_block, query, sum) : sum;
-      b_.store(to, b_.add(multiple(in_block, strip_rows_), query), product);
+      b_.store(to, b_.add(b_.scaled(in_block, strip_rows_), query), product);
       b_.end_tile();
     });
   }
@@ -249,11 +250,11 @@ void AttentionStrips::add_columns(const AttentionStrip& strip, const AttentionBl
                       .acc_buffer = to,
                       .acc_row_step = strip_rows_,
                       .padded = true};
-      Scalar acc = b_.add(multiple(first, strip_rows_), b_.index(panel.row));
+      Scalar acc = b_.add(b_.scaled(first, strip_rows_), b_.index(panel.row));
       Scalar a = b_.add(start, b_.add(first, b_.index(panel.key * columns)));
       Scalar b = b_.index(panel.key * strip_rows_ + panel.row);
       auto [row, group, column, sum] = b_.begin_tile(tile, std::array{a, b, acc});
-      b_.store(to, b_.add(b_.add(acc, multiple(row, strip_rows_)), column), sum);
+      b_.store(to, b_.add(b_.add(acc, b_.scaled(row, strip_rows_)), column), sum);
       b_.end_tile();
     });
   }
@@ -262,7 +263,7 @@ void AttentionStrips::add_columns(const AttentionStrip& strip, const AttentionBl
 void AttentionStrips::add_keys(const AttentionStrip& strip, const AttentionBlock& block,
                                uint32_t weights, uint32_t from, int64_t columns, uint32_t to,
                                Scalar to_start) {
-  Scalar start = multiple(b_.add(to_start, block.first_key), columns);
+  Scalar start = b_.scaled(b_.add(to_start, block.first_key), columns);
   int64_t most_columns = kMostTileVectors * lanes_ * 4 / byte_size(dtype_);
   for (const AttentionPanel& panel : block.panels)
     for (int64_t column = 0; column < columns; column += most_columns) {
@@ -278,11 +279,11 @@ void AttentionStrips::add_keys(const AttentionStrip& strip, const AttentionBlock
                         .accumulate = true,
                         .acc_buffer = to,
                         .acc_row_step = columns};
-        Scalar a = b_.add(multiple(key, strip_rows_), b_.index(panel.row));
+        Scalar a = b_.add(b_.scaled(key, strip_rows_), b_.index(panel.row));
         Scalar b = b_.add(query_at(strip, b_.index(panel.row), columns), b_.index(column));
-        Scalar acc = b_.add(b_.add(start, multiple(key, columns)), b_.index(column));
+        Scalar acc = b_.add(b_.add(start, b_.scaled(key, columns)), b_.index(column));
         auto [row, group, at, sum] = b_.begin_tile(tile, std::array{a, b, acc});
-        b_.store(to, b_.add(b_.add(acc, multiple(row, columns)), at), sum);
+        b_.store(to, b_.add(b_.add(acc, b_.scaled(row, columns)), at), sum);
         b_.end_tile();
       });
     }
@@ -298,7 +299,7 @@ Scalar AttentionStrips::mask_start(const AttentionStrip& strip) {
   Scalar start = b_.index(0);
   for (size_t i = 0; i < at.size(); ++i)
     if (dims[i] > 1)
-      start = b_.add(start, multiple(at[i], strides[i]));
+      start = b_.add(start, b_.scaled(at[i], strides[i]));
   return start;
 }
 
@@ -307,7 +308,7 @@ Scalar AttentionStrips::mask_start(const AttentionStrip& strip) {
 void AttentionStrips::stage_mask(const AttentionStrip& strip, const AttentionBlock& block) {
   bool by_key = mask_->dims.back() > 1;
   int64_t step = by_key ? shape_.keys : 1;
-  Scalar start = b_.add(mask_start(strip), multiple(strip.first, step));
+  Scalar start = b_.add(mask_start(strip), b_.scaled(strip.first, step));
   if (by_key)
     start = b_.add(start, block.first_key);
   uint32_t from = mask_buffer_;
@@ -315,11 +316,11 @@ void AttentionStrips::stage_mask(const AttentionStrip& strip, const AttentionBlo
     from = mask_numbers_;
     Scalar row = b_.begin_for(LoopKind::serial, strip.rows)[0];
     Scalar key = b_.begin_for(LoopKind::vector, block.keys)[0];
-    Scalar at = b_.add(start, multiple(row, step));
+    Scalar at = b_.add(start, b_.scaled(row, step));
     Scalar number = b_.load(mask_buffer_, by_key ? b_.add(at, key) : at);
     if (has_bool_mask())
       number = b_.select(number, b_.constant(dtype_, 0), b_.constant(dtype_, 1));
-    b_.store(from, b_.add(multiple(row, most_keys()), key), number);
+    b_.store(from, b_.add(b_.scaled(row, most_keys()), key), number);
     b_.end_for();
     b_.end_for();
     start = b_.index(0), step = most_keys();
@@ -338,7 +339,7 @@ Scalar AttentionStrips::masked(const AttentionStrip& strip, const AttentionBlock
                                Scalar row, Scalar score) {
   Scalar hidden = b_.constant(dtype_, -std::numeric_limits<double>::infinity());
   if (mask_ && mask_by_query_) {
-    Scalar number = b_.load(staged_mask_, b_.add(multiple(key, strip_rows_), row));
+    Scalar number = b_.load(staged_mask_, b_.add(b_.scaled(key, strip_rows_), row));
     Scalar seen = b_.compare(Code::equal, number, b_.constant(dtype_, 0));
     score = has_bool_mask() ? b_.select(seen, score, hidden) : b_.add(score, number);
   } else if (mask_) {

@@ -84,7 +84,6 @@ class AttentionStrips {
   // A serial loop of `count` iterations, known or not.
   void repeat(loop::Scalar count, int64_t limit, const std::function<void(loop::Scalar)>& body);
 
-  loop::Scalar multiple(loop::Scalar x, int64_t factor) { return b_.mul(x, b_.index(factor)); }
   // Where queries of the strip begin in a tensor of `columns` for each.
   loop::Scalar query_at(const AttentionStrip& strip, loop::Scalar row, int64_t columns);
 

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "compiler/lower/segments.h"
+
 namespace gradc {
 
 using loop::LoopKind;
@@ -19,7 +21,7 @@ std::vector<Scalar> result_indices(loop::Builder& b, const ContractionNest& nest
   for (int64_t dim : nest.result_type.dims) {
     Scalar index = b.index(0);
     for (int64_t covered = 1; covered < dim; ++l) {
-      index = b.add(b.mul(index, b.index(nest.loops[l].extent)), loops[l]);
+      index = b.add(b.scaled(index, nest.loops[l].extent), loops[l]);
       covered *= nest.loops[l].extent;
     }
     indices.push_back(index);
@@ -67,7 +69,7 @@ class BlockStore {
  private:
   void move(size_t l, Scalar i) {
     loops_[l] = b_.add(loops_[l], i);
-    base_ = b_.add(base_, b_.mul(i, b_.index(sums_.step[l])));
+    base_ = b_.add(base_, b_.scaled(i, sums_.step[l]));
   }
 
   // The row loops that are one run of neighbours in the result, and their number of elements.
@@ -107,7 +109,7 @@ class BlockStore {
       transpose.to_step = nest_.loops[vector_].result_step;
       Scalar to = b_.index(0);
       for (size_t l = 0; l < nest_.result_loops; ++l)
-        to = b_.add(to, b_.mul(loops_[l], b_.index(nest_.loops[l].result_step)));
+        to = b_.add(to, b_.scaled(loops_[l], nest_.loops[l].result_step));
       b_.transpose(transpose, base_, to);
       return;
     }
@@ -124,28 +126,24 @@ class BlockStore {
   void store_parts(loop::Transpose transpose, Dims dims, const Segment& parts) {
     size_t first = nest_.result_loops - dims.size();
     std::vector<Scalar> loops = loops_;
-    Scalar base = base_, i = b_.index(0);
-    if (parts.count > 1)
-      i = b_.begin_for(LoopKind::serial, parts.count)[0];
-    move(first, b_.add(b_.index(parts.start), b_.mul(i, b_.index(parts.size))));
-
+    Scalar base = base_;
     dims[0] = parts.size;
-    transpose.rows = transpose.to_step = element_count(dims);
-    transpose.to_buffer = scratch_("columns", transpose.columns * transpose.rows);
-    b_.transpose(transpose, base_, b_.index(0));
-    Scalar column = b_.begin_for(LoopKind::serial, transpose.columns)[0];
-    loops_[vector_] = b_.add(loops_[vector_], column);
-    Scalar j = b_.begin_for(LoopKind::vector, transpose.rows)[0];
-    std::vector<Scalar> in_part = unravel(b_, j, dims);
-    for (size_t k = 0; k < dims.size(); ++k)
-      loops_[first + k] = b_.add(loops_[first + k], in_part[k]);
-    Scalar at = b_.add(b_.mul(column, b_.index(transpose.to_step)), j);
-    store_results(values_, nest_, loops_, b_.load(transpose.to_buffer, at));
-    b_.end_for();
-    b_.end_for();
-
-    if (parts.count > 1)
+    for_parts(b_, parts, [&](Scalar start, Scalar) {
+      move(first, start);
+      transpose.rows = transpose.to_step = element_count(dims);
+      transpose.to_buffer = scratch_("columns", transpose.columns * transpose.rows);
+      b_.transpose(transpose, base_, b_.index(0));
+      Scalar column = b_.begin_for(LoopKind::serial, transpose.columns)[0];
+      loops_[vector_] = b_.add(loops_[vector_], column);
+      Scalar j = b_.begin_for(LoopKind::vector, transpose.rows)[0];
+      std::vector<Scalar> in_part = unravel(b_, j, dims);
+      for (size_t k = 0; k < dims.size(); ++k)
+        loops_[first + k] = b_.add(loops_[first + k], in_part[k]);
+      Scalar at = b_.add(b_.scaled(column, transpose.to_step), j);
+      store_results(values_, nest_, loops_, b_.load(transpose.to_buffer, at));
       b_.end_for();
+      b_.end_for();
+    });
     loops_ = std::move(loops);
     base_ = base;
   }

@@ -35,7 +35,7 @@ ContractTask begin_tasks(loop::Builder& b, const ContractionNest& nest,
   for (size_t l = 0; l < nest.result_loops; ++l) {
     Segment part = part_of(l);
     task.block.size[l] = part.size;
-    task.block.start[l] = b.add(b.index(part.start), b.mul(numbers[l], b.index(part.size)));
+    task.block.start[l] = b.add(b.index(part.start), b.scaled(numbers[l], part.size));
   }
   return task;
 }

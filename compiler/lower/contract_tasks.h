@@ -1,6 +1,7 @@
 #pragma once
 // How the lowerings of contractions deal out their work.
 #include "compiler/lower/contract_schedule.h"
+#include "compiler/lower/segments.h"
 #include "compiler/lower/stage_operand.h"
 
 namespace gradc {

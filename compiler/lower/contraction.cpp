@@ -174,16 +174,6 @@ DType ContractionNest::sum_dtype() const {
   return dtype == DType::f16 || dtype == DType::bf16 ? DType::f32 : dtype;
 }
 
-std::vector<Segment> segments(int64_t extent, int64_t parts) {
-  int64_t size = extent / parts, larger = extent % parts;
-  std::vector<Segment> result;
-  if (larger > 0)
-    result.push_back({0, size + 1, larger});
-  if (larger < parts && size > 0)
-    result.push_back({larger * (size + 1), size, parts - larger});
-  return result;
-}
-
 void join_loops(std::vector<loop::TileLoop>& loops) {
   std::vector<loop::TileLoop> joined;
   for (const loop::TileLoop& inner : loops) {
@@ -197,21 +187,6 @@ void join_loops(std::vector<loop::TileLoop>& loops) {
       joined.push_back(inner);
   }
   loops = std::move(joined);
-}
-
-std::vector<Segment> vector_panels(int64_t columns, int64_t lanes, int64_t vectors) {
-  int64_t all = (columns + lanes - 1) / lanes;
-  std::vector<Segment> panels;
-  for (Segment panel : segments(all, (all + vectors - 1) / vectors))
-    panels.push_back({panel.start * lanes, panel.size * lanes, panel.count});
-  Segment& last = panels.back();
-  if (int64_t missing = all * lanes - columns; missing > 0) {
-    Segment partial{columns - (last.size - missing), last.size - missing, 1};
-    if (--last.count == 0)
-      panels.pop_back();
-    panels.push_back(partial);
-  }
-  return panels;
 }
 
 }  // namespace gradc

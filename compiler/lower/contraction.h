@@ -58,16 +58,7 @@ ContractionNest contraction_nest(const Function& kernel);
 // convolution of one tap are rows of a plain product.
 ContractionNest with_joined_loops(ContractionNest nest);
 
-// `extent` in `parts` parts that differ by one at most, the larger ones first.
-struct Segment {
-  int64_t start = 0, size = 0, count = 0;  // `count` parts of `size` from `start` on
-};
-std::vector<Segment> segments(int64_t extent, int64_t parts);
 // Drops loops of one iteration, and makes one of two that walk on evenly.
 void join_loops(std::vector<loop::TileLoop>& loops);
-
-// `columns` in panels of at most `vectors` whole vectors, of nearly equal size; the last one may
-// end in a part of a vector.
-std::vector<Segment> vector_panels(int64_t columns, int64_t lanes, int64_t vectors);
 
 }  // namespace gradc

@@ -22,7 +22,7 @@ Scalar ravel(loop::Builder& b, std::span<const Scalar> indices, const Dims& dims
   Dims strides = row_major_strides(dims);
   Scalar linear = b.index(0);
   for (size_t axis = 0; axis < dims.size(); ++axis)
-    linear = b.add(linear, b.mul(indices[axis], b.index(strides[axis])));
+    linear = b.add(linear, b.scaled(indices[axis], strides[axis]));
   return linear;
 }
 

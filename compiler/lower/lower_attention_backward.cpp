@@ -61,8 +61,8 @@ class BackwardLowering {
     Scalar task = begin_parts(b_, key_heads_ * parts_, parallel_);
     key_head_ = b_.div(task, b_.index(parts_));
     part_ = b_.rem(task, b_.index(parts_));
-    sums_start_ = s_.multiple(b_.add(s_.multiple(part_, parts_ > 1 ? key_heads_ : 0), key_head_),
-                              shape_.keys);
+    sums_start_ =
+        b_.scaled(b_.add(b_.scaled(part_, parts_ > 1 ? key_heads_ : 0), key_head_), shape_.keys);
     clear(dk_, shape_.depth);
     clear(dv_, shape_.width);
     lower_whole_strips();
@@ -90,7 +90,7 @@ class BackwardLowering {
 
   void clear(uint32_t sums, int64_t columns) {
     Scalar i = b_.begin_for(LoopKind::vector, shape_.keys * columns)[0];
-    b_.store(sums, b_.add(s_.multiple(sums_start_, columns), i), b_.constant(dtype_, 0));
+    b_.store(sums, b_.add(b_.scaled(sums_start_, columns), i), b_.constant(dtype_, 0));
     b_.end_for();
   }
 
@@ -102,9 +102,9 @@ class BackwardLowering {
       return;
     Scalar count = b_.div(b_.sub(b_.index(all - 1 + parts_), part_), b_.index(parts_));
     s_.repeat(count, (all - 1) / parts_ + 1, [&](Scalar i) {
-      Scalar number = b_.add(part_, s_.multiple(i, parts_));
+      Scalar number = b_.add(part_, b_.scaled(i, parts_));
       lower_strip(b_.div(number, b_.index(strips_)),
-                  s_.multiple(b_.rem(number, b_.index(strips_)), s_.strip_rows()), s_.strip_rows());
+                  b_.scaled(b_.rem(number, b_.index(strips_)), s_.strip_rows()), s_.strip_rows());
     });
   }
 
@@ -114,20 +114,20 @@ class BackwardLowering {
     if (rest == 0)
       return;
     Scalar is_first = b_.convert(b_.compare(Code::equal, part_, b_.index(0)), DType::i64);
-    Scalar count = parts_ == 1 ? b_.index(shape_.group) : s_.multiple(is_first, shape_.group);
+    Scalar count = parts_ == 1 ? b_.index(shape_.group) : b_.scaled(is_first, shape_.group);
     s_.repeat(count, shape_.group,
               [&](Scalar i) { lower_strip(i, b_.index(shape_.queries - rest), rest); });
   }
 
   // `member`: of the queries' heads that share keys.
   void lower_strip(Scalar member, Scalar first, int64_t rows) {
-    Scalar head = b_.add(s_.multiple(key_head_, shape_.group), member);
+    Scalar head = b_.add(b_.scaled(key_head_, shape_.group), member);
     AttentionStrip strip{head, key_head_, first, rows};
     s_.stage(strip, s_.operand(0), shape_.depth, s_.scale(), q_);
     s_.stage(strip, s_.operand(6), shape_.width, 1, dy_);
     s_.for_each_row({0, rows, 0}, [&](Scalar row) {
       Scalar column = b_.begin_for(LoopKind::serial, shape_.depth)[0];
-      b_.store(dq_, b_.add(s_.multiple(column, s_.strip_rows()), row), b_.constant(dtype_, 0));
+      b_.store(dq_, b_.add(b_.scaled(column, s_.strip_rows()), row), b_.constant(dtype_, 0));
       b_.end_for();
     });
     s_.for_each_block(strip, [&](const AttentionBlock& block) { lower_block(strip, block); });
@@ -154,7 +154,7 @@ class BackwardLowering {
         inverse = b_.select(b_.compare(Code::equal, total, zero), zero, inverse);
       Scalar factor = b_.mul(inverse, b_.constant(dtype_, s_.scale()));
       Scalar key = b_.begin_for(LoopKind::serial, group.keys)[0];
-      Scalar to = b_.add(s_.multiple(key, s_.strip_rows()), row);
+      Scalar to = b_.add(b_.scaled(key, s_.strip_rows()), row);
       Scalar power = b_.unary(Code::exp_normal, b_.sub(b_.load(weights_, to), top));
       Scalar slope = b_.mul(b_.sub(b_.load(slopes_, to), delta), b_.mul(power, factor));
       b_.store(weights_, to, b_.mul(power, inverse));
@@ -166,7 +166,7 @@ class BackwardLowering {
   void add_parts(uint32_t sums, uint32_t to, int64_t elements) {
     int64_t piece = std::min<int64_t>(elements, 4096);
     auto pieces = [&](int64_t begin, int64_t count, int64_t size) {
-      Scalar first = b_.add(b_.index(begin), s_.multiple(begin_parts(b_, count, parallel_), size));
+      Scalar first = b_.add(b_.index(begin), b_.scaled(begin_parts(b_, count, parallel_), size));
       Scalar i = b_.add(first, b_.begin_for(LoopKind::vector, size)[0]);
       Scalar sum = b_.load(sums, i);
       for (int64_t part = 1; part < parts_; ++part)

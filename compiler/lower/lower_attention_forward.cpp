@@ -49,7 +49,7 @@ class ForwardLowering {
     if (strips > 0) {
       Scalar part = begin_parts(b_, shape_.heads * strips, parallel_);
       Scalar i = b_.rem(part, b_.index(strips));
-      lower_strip(b_.div(part, b_.index(strips)), s_.multiple(in_pairs(i, strips), s_.strip_rows()),
+      lower_strip(b_.div(part, b_.index(strips)), b_.scaled(in_pairs(i, strips), s_.strip_rows()),
                   s_.strip_rows());
     }
     if (rest > 0)
@@ -63,7 +63,7 @@ class ForwardLowering {
     if (!s_.is_causal())
       return i;
     Scalar pair = b_.div(i, b_.index(2)), is_second = b_.rem(i, b_.index(2));
-    Scalar last = b_.sub(b_.index(n - 1), s_.multiple(pair, 2));
+    Scalar last = b_.sub(b_.index(n - 1), b_.scaled(pair, 2));
     return b_.add(pair, b_.mul(is_second, last));
   }
 
@@ -87,7 +87,7 @@ class ForwardLowering {
   template <typename F>
   void for_each_sum(Scalar row, F f) {
     Scalar column = b_.begin_for(LoopKind::serial, shape_.width)[0];
-    f(b_.add(s_.multiple(column, s_.strip_rows()), row));
+    f(b_.add(b_.scaled(column, s_.strip_rows()), row));
     b_.end_for();
   }
 
@@ -100,7 +100,7 @@ class ForwardLowering {
     });
   }
 
-  Scalar score_at(Scalar key, Scalar row) { return b_.add(s_.multiple(key, s_.strip_rows()), row); }
+  Scalar score_at(Scalar key, Scalar row) { return b_.add(b_.scaled(key, s_.strip_rows()), row); }
 
   // The largest score of a query and `start`, in chains that do not wait for each other.
   Scalar largest(int64_t keys, Scalar row, Scalar start) {
@@ -108,7 +108,7 @@ class ForwardLowering {
     std::vector<Scalar> tops(static_cast<size_t>(chains), start);
     std::vector<Scalar> at = b_.begin_for(LoopKind::serial, keys / chains, tops);
     for (int64_t i = 0; i < chains; ++i) {
-      Scalar key = b_.add(s_.multiple(at[0], chains), b_.index(i));
+      Scalar key = b_.add(b_.scaled(at[0], chains), b_.index(i));
       tops[static_cast<size_t>(i)] =
           b_.max(at[static_cast<size_t>(i) + 1], b_.load(weights_, score_at(key, row)));
     }

@@ -99,8 +99,7 @@ class TileLowering {
       sums_.buffer = values_.result_buffer(static_cast<size_t>(s_.sums_in));
       for (size_t l = 0; l < nest_.result_loops; ++l) {
         sums_.step[l] = nest_.loops[l].result_step;
-        sums_.base =
-            builder_.add(sums_.base, builder_.mul(block_.start[l], builder_.index(sums_.step[l])));
+        sums_.base = builder_.add(sums_.base, builder_.scaled(block_.start[l], sums_.step[l]));
       }
       return;
     }
@@ -131,15 +130,12 @@ class TileLowering {
     }
     int64_t extent = nest_.loops[l].extent;
     for (const Segment& part : parts_of_passes(l, first, last)) {
-      Scalar i =
-          part.count > 1 ? builder_.begin_for(LoopKind::serial, part.count)[0] : builder_.index(0);
-      block_.start[l] =
-          builder_.add(builder_.index(part.start), builder_.mul(i, builder_.index(part.size)));
       block_.size[l] = part.size;
-      lower_passes(l + 1, first && part.start == 0 && part.count == 1,
-                   last && part.start + part.size == extent);
-      if (part.count > 1)
-        builder_.end_for();
+      for_parts(builder_, part, [&](Scalar start, Scalar) {
+        block_.start[l] = start;
+        lower_passes(l + 1, first && part.start == 0 && part.count == 1,
+                     last && part.start + part.size == extent);
+      });
     }
   }
 
@@ -175,7 +171,7 @@ class TileLowering {
           Scalar i = builder_.begin_for(LoopKind::serial, block_.size[l])[0];
           block_.start[l] = builder_.add(block_.start[l], i);
           block_.size[l] = 1;
-          sum_base_ = builder_.add(sum_base_, builder_.mul(i, builder_.index(sums_.step[l])));
+          sum_base_ = builder_.add(sum_base_, builder_.scaled(i, sums_.step[l]));
           ++opened;
         }
     if (s_.staged_rows > 0)
@@ -200,21 +196,16 @@ class TileLowering {
     Scalar sums = sum_base_;
     int64_t rows = block_.size[row_];
     for (const Segment& part : segments(rows, ceil_div(rows, s_.staged_rows))) {
-      Scalar first = builder_.index(part.start);
-      if (part.count > 1)
-        first =
-            builder_.add(first, builder_.mul(builder_.begin_for(LoopKind::serial, part.count)[0],
-                                             builder_.index(part.size)));
-      block_.start[row_] = builder_.add(all.start[row_], first);
       block_.size[row_] = part.size;
-      sum_base_ = builder_.add(sums, builder_.mul(first, builder_.index(sums_.step[row_])));
-      StagedInside staged = stage_inside(values_, nest_, a_, block_, padded_axes(),
-                                         scratch("a", padded_elements(nest_, a_, block_)));
-      access_[a_] = std::move(staged.access);
-      staged_axes_ = std::move(staged.axes);
-      lower_rows();
-      if (part.count > 1)
-        builder_.end_for();
+      for_parts(builder_, part, [&](Scalar first, Scalar) {
+        block_.start[row_] = builder_.add(all.start[row_], first);
+        sum_base_ = builder_.add(sums, builder_.scaled(first, sums_.step[row_]));
+        StagedInside staged = stage_inside(values_, nest_, a_, block_, padded_axes(),
+                                           scratch("a", padded_elements(nest_, a_, block_)));
+        access_[a_] = std::move(staged.access);
+        staged_axes_ = std::move(staged.axes);
+        lower_rows();
+      });
     }
     block_ = all;
     sum_base_ = sums;
@@ -269,21 +260,18 @@ class TileLowering {
     }
     int64_t rows = block_.size[row_], panels = 0;
     for (const Segment& panel : segments(rows, ceil_div(rows, s_.rows))) {
-      Scalar i = panel.count > 1 ? builder_.begin_for(LoopKind::serial, panel.count)[0]
-                                 : builder_.index(0);
-      at[row_] =
-          builder_.add(builder_.index(panel.start), builder_.mul(i, builder_.index(panel.size)));
-      row_panel_ = builder_.add(builder_.index(panels), i);
-      lower_tile(at, panel.size);
-      if (panel.count > 1)
-        builder_.end_for();
+      for_parts(builder_, panel, [&](Scalar start, Scalar i) {
+        at[row_] = start;
+        row_panel_ = builder_.add(builder_.index(panels), i);
+        lower_tile(at, panel.size);
+      });
       panels += panel.count;
     }
   }
 
   Scalar address(Scalar base, const std::vector<int64_t>& step, const std::vector<Scalar>& at) {
     for (size_t l = 0; l < nest_.result_loops; ++l)
-      base = builder_.add(base, builder_.mul(at[l], builder_.index(step[l])));
+      base = builder_.add(base, builder_.scaled(at[l], step[l]));
     return base;
   }
 
@@ -307,9 +295,8 @@ class TileLowering {
       stride = staged.stride;
       index = builder_.sub(index, staged.begin);
     }
-    starts[0] = builder_.add(starts[0], builder_.mul(index, builder_.index(stride)));
-    starts[1] =
-        builder_.add(starts[1], builder_.mul(taps.first, builder_.index(access_[b_].step[l])));
+    starts[0] = builder_.add(starts[0], builder_.scaled(index, stride));
+    starts[1] = builder_.add(starts[1], builder_.scaled(taps.first, access_[b_].step[l]));
     loop::TileLoop walk{ceil_div(block_.size[l], taps.stride), taps.index_step * stride,
                         taps.stride * access_[b_].step[l], true};
     std::optional<int64_t> count = builder_.constant_of(taps.count);
@@ -356,9 +343,7 @@ class TileLowering {
     else
       builder_.store(
           sums_.buffer,
-          builder_.add(builder_.add(sums_start, builder_.mul(row, builder_.index(sum_row_step))),
-                       column),
-          sum);
+          builder_.add(builder_.add(sums_start, builder_.scaled(row, sum_row_step)), column), sum);
     builder_.end_tile();
   }
 
@@ -379,7 +364,7 @@ class TileLowering {
     int64_t part = ceil_div(block_.size[summed], ceil_div(block_.size[row_], s_.rows));
     NestBlock next = block_;
     next.start[vector_] = builder_.add(next.start[vector_], builder_.index(next.size[vector_]));
-    next.start[summed] = builder_.mul(row_panel_, builder_.index(part));
+    next.start[summed] = builder_.scaled(row_panel_, part);
     OperandAccess access = access_in_place(values_, nest_, b_, next);
     int64_t step = access.step[summed], columns = next.size[vector_];
     if (step == 1)

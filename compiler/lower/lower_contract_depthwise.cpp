@@ -123,8 +123,6 @@ class DepthwiseLowering {
   }
 
  private:
-  Scalar times(Scalar x, int64_t factor) { return b_.mul(x, b_.index(factor)); }
-
   Scalar element(size_t operand, const Position& position) {
     Scalar x = values_.element(nest_.operands[operand], position);
     if (position.condition)
@@ -204,7 +202,7 @@ class DepthwiseLowering {
       for (const OuterTap& outer : all)
         for (const MetTap& met : row.phases[axis]->taps) {
           OuterTap longer = outer;
-          Scalar pixel = b_.add(times(row.j[axis], met.step), b_.index(met.offset));
+          Scalar pixel = b_.add(b_.scaled(row.j[axis], met.step), b_.index(met.offset));
           longer.number = outer.number * kernel_dims_[axis] + met.tap;
           longer.pixels.push_back(pixel);
           require(longer.condition, is_inside(*row.phases[axis], met, axes_[axis].source, pixel));
@@ -224,7 +222,7 @@ class DepthwiseLowering {
                      bool is_interior, Scalar j, Scalar channel) {
     Position at{{row.image}, outer.condition};
     at.indices.insert(at.indices.end(), outer.pixels.begin(), outer.pixels.end());
-    Scalar pixel = b_.add(times(j, met.step), b_.index(met.offset));
+    Scalar pixel = b_.add(b_.scaled(j, met.step), b_.index(met.offset));
     if (!is_interior)
       require(at.condition, is_inside(phase, met, axes_.back().source, pixel));
     at.indices.push_back(pixel);
@@ -242,16 +240,7 @@ class DepthwiseLowering {
     return indices;
   }
   Scalar pixel_of(const Phase& phase, Scalar j) {
-    return b_.add(times(j, phase.step), b_.index(phase.first));
-  }
-
-  Scalar open_part(const Segment& part) {
-    Scalar i = part.count > 1 ? b_.begin_for(LoopKind::serial, part.count)[0] : b_.index(0);
-    return b_.add(b_.index(part.start), i);
-  }
-  void close_part(const Segment& part) {
-    if (part.count > 1)
-      b_.end_for();
+    return b_.add(b_.scaled(j, phase.step), b_.index(phase.first));
   }
 
   void convolve_rows(const std::vector<const Phase*>& outer) {
@@ -266,20 +255,20 @@ class DepthwiseLowering {
     std::vector<OuterTap> taps = outer_taps(row);
     for (const Phase& phase : axes_.back().phases)
       for (const auto& [part, is_interior] : parts_of(phase, axes_.back().source)) {
-        Scalar j = open_part(part);
-        Scalar channel = b_.begin_for(LoopKind::vector, channels_)[0];
-        Scalar sum = b_.constant(dtype_, 0);
-        for (const OuterTap& tap : taps)
-          for (const MetTap& met : phase.taps) {
-            Scalar w =
-                b_.load(weight_, b_.add(b_.index(tap_number(tap, met) * channels_), channel));
-            sum = b_.fma(met_element(row, tap, phase, met, is_interior, j, channel), w, sum);
-          }
-        std::vector<Scalar> loops = walked_indices(row, phase, j, channel);
-        loops.push_back(b_.index(0));  // the one channel of a group
-        store_results(values_, nest_, loops, sum);
-        b_.end_for();
-        close_part(part);
+        for_parts(b_, part, [&](Scalar j, Scalar) {
+          Scalar channel = b_.begin_for(LoopKind::vector, channels_)[0];
+          Scalar sum = b_.constant(dtype_, 0);
+          for (const OuterTap& tap : taps)
+            for (const MetTap& met : phase.taps) {
+              Scalar w =
+                  b_.load(weight_, b_.add(b_.index(tap_number(tap, met) * channels_), channel));
+              sum = b_.fma(met_element(row, tap, phase, met, is_interior, j, channel), w, sum);
+            }
+          std::vector<Scalar> loops = walked_indices(row, phase, j, channel);
+          loops.push_back(b_.index(0));  // the one channel of a group
+          store_results(values_, nest_, loops, sum);
+          b_.end_for();
+        });
       }
     if (rows > 1)
       b_.end_for();
@@ -294,14 +283,16 @@ class DepthwiseLowering {
     int64_t first = 0;
     for (const Segment& part : parts) {
       LoopKind kind = parallel_ ? LoopKind::parallel : LoopKind::serial;
-      Scalar i = part.count > 1 ? b_.begin_for(kind, part.count)[0] : b_.index(0);
-      Scalar base = times(b_.add(b_.index(first), i), size);
-      Scalar element = b_.begin_for(LoopKind::vector, size)[0];
-      b_.store(sums_, b_.add(base, element), b_.constant(dtype_, 0));
-      b_.end_for();
-      sum_images(b_.add(b_.index(part.start), times(i, part.size)), part.size, base);
-      if (part.count > 1)
-        b_.end_for();
+      for_parts(
+          b_, part,
+          [&](Scalar image, Scalar i) {
+            Scalar base = b_.scaled(b_.add(b_.index(first), i), size);
+            Scalar element = b_.begin_for(LoopKind::vector, size)[0];
+            b_.store(sums_, b_.add(base, element), b_.constant(dtype_, 0));
+            b_.end_for();
+            sum_images(image, part.size, base);
+          },
+          kind);
       first += part.count;
     }
     store_taps(count, size);

@@ -10,6 +10,7 @@
 #include "compiler/lower/contract_results.h"
 #include "compiler/lower/contract_schedule.h"
 #include "compiler/lower/lower_contract.h"
+#include "compiler/lower/segments.h"
 #include "ir/diagnostic.h"
 
 namespace gradc {
@@ -52,9 +53,9 @@ class DirectLowering {
     rows_ = row_loop();
     choose_block();
     open_tasks(std::min(rows_, columns_));
-    for_parts(rows_, most_rows_, [&](std::vector<Scalar> rows) {
-      for_parts(columns_, most_columns_,
-                [&](const std::vector<Scalar>& columns) { store_sums(rows, columns); });
+    for_indices(rows_, most_rows_, [&](std::vector<Scalar> rows) {
+      for_indices(columns_, most_columns_,
+                  [&](const std::vector<Scalar>& columns) { store_sums(rows, columns); });
     });
     close_all();
     return std::move(kernel_);
@@ -109,7 +110,7 @@ class DirectLowering {
     for (size_t axis = 0; axis < indices.size(); ++axis) {
       Scalar index = b_.index(indices[axis].offset);
       for (auto [l, coefficient] : indices[axis].terms)
-        index = b_.add(index, b_.mul(loops[static_cast<size_t>(l)], b_.index(coefficient)));
+        index = b_.add(index, b_.scaled(loops[static_cast<size_t>(l)], coefficient));
       if (indices[axis].divisor != 1) {
         Scalar divisor = b_.index(indices[axis].divisor);
         require(b_.compare(Code::equal, b_.rem(index, divisor), b_.index(0)));
@@ -190,19 +191,18 @@ class DirectLowering {
   // Runs f on the indices of each part of loop l, of `most` at once; parts are tasks if no loop is
   // open.
   template <typename F>
-  void for_parts(size_t l, int64_t most, F f) {
+  void for_indices(size_t l, int64_t most, F f) {
     for (const Segment& part : segments(extent(l), (extent(l) + most - 1) / most)) {
       bool is_task = parallel_ && b_.depth() == 0;
-      Scalar i = b_.index(0);
-      if (part.count > 1)
-        i = b_.begin_for(is_task ? LoopKind::parallel : LoopKind::serial, part.count)[0];
-      Scalar start = b_.add(b_.index(part.start), b_.mul(i, b_.index(part.size)));
-      std::vector<Scalar> indices;
-      for (int64_t j = 0; j < part.size; ++j)
-        indices.push_back(b_.add(start, b_.index(j)));
-      f(std::move(indices));
-      if (part.count > 1)
-        b_.end_for();
+      for_parts(
+          b_, part,
+          [&](Scalar start, Scalar) {
+            std::vector<Scalar> indices;
+            for (int64_t j = 0; j < part.size; ++j)
+              indices.push_back(b_.add(start, b_.index(j)));
+            f(std::move(indices));
+          },
+          is_task ? LoopKind::parallel : LoopKind::serial);
     }
   }
 

@@ -124,20 +124,14 @@ class MatrixLowering {
     return step ? *step : 1;
   }
 
-  Scalar times(Scalar x, int64_t factor) { return builder_.mul(x, builder_.index(factor)); }
-
   // Calls body(first line, lines) for each block of `size` lines, in parallel where it pays.
   template <typename Body>
   void for_blocks(const Side& side, int64_t size, Body body) {
     bool parallel = threads_ > 1 && side.lines * depth_ > kParallelElements;
     for (const Segment& block : blocks_of(side.lines, size)) {
-      Scalar i = builder_.index(0);
-      if (block.count > 1)
-        i = builder_.begin_for(parallel ? LoopKind::parallel : LoopKind::serial, block.count, {},
-                               {}, "block")[0];
-      body(builder_.add(builder_.index(block.start), times(i, size)), block.size);
-      if (block.count > 1)
-        builder_.end_for();
+      for_parts(
+          builder_, block, [&](Scalar line, Scalar) { body(line, block.size); },
+          parallel ? LoopKind::parallel : LoopKind::serial, "block");
     }
   }
 
@@ -172,7 +166,7 @@ class MatrixLowering {
   void copy_lines(const Side& side, Scalar line, int64_t count, uint32_t buffer, Scalar start,
                   int64_t row_elements) {
     Scalar i = builder_.begin_for(LoopKind::serial, count)[0];
-    Scalar row = builder_.add(start, times(i, row_elements));
+    Scalar row = builder_.add(start, builder_.scaled(i, row_elements));
     Scalar k = builder_.begin_for(LoopKind::vector, depth_)[0];
     builder_.store(buffer, builder_.add(row, k), element(side, builder_.add(line, i), k));
     builder_.end_for();
@@ -186,7 +180,8 @@ class MatrixLowering {
     int64_t offset = nest_.offset(side.operand);
     if (side.plain && depth_ % 2 == 0 && side.line_step % 2 == 0 && offset % 2 == 0)
       return {*values_.buffer_of(nest_.operands[side.operand]),
-              builder_.add(builder_.index(offset), times(line, side.line_step)), side.line_step};
+              builder_.add(builder_.index(offset), builder_.scaled(line, side.line_step)),
+              side.line_step};
     int64_t even = round_up(depth_, 2);
     Source source{builder_.scratch("lines", DType::bf16, kMatrixColumns * even), builder_.index(0),
                   even};
@@ -198,13 +193,14 @@ class MatrixLowering {
   Source rows_of_depth(const Side& side, Scalar line, int64_t count) {
     if (side.plain)
       return {*values_.buffer_of(nest_.operands[side.operand]),
-              builder_.add(builder_.index(nest_.offset(side.operand)), times(line, side.line_step)),
+              builder_.add(builder_.index(nest_.offset(side.operand)),
+                           builder_.scaled(line, side.line_step)),
               side.depth_step};
     Source source{builder_.scratch("lines", DType::bf16, kMatrixColumns * depth_),
                   builder_.index(0), kMatrixColumns};
     Scalar k = builder_.begin_for(LoopKind::serial, depth_)[0];
     Scalar j = builder_.begin_for(LoopKind::vector, count)[0];
-    builder_.store(source.buffer, builder_.add(times(k, kMatrixColumns), j),
+    builder_.store(source.buffer, builder_.add(builder_.scaled(k, kMatrixColumns), j),
                    element(side, builder_.add(line, j), k));
     builder_.end_for();
     builder_.end_for();
@@ -223,7 +219,7 @@ class MatrixLowering {
   }
 
   void pack_rows(Scalar line, int64_t count) {
-    Scalar to = times(line, padded_depth_);
+    Scalar to = builder_.scaled(line, padded_depth_);
     if (a_.depth_inside) {
       copy_lines(a_, line, count, a_buffer_, to, padded_depth_);
       return;
@@ -245,7 +241,7 @@ class MatrixLowering {
   }
 
   void pack_panel(Scalar line, int64_t count) {
-    Scalar to = times(line, padded_depth_);
+    Scalar to = builder_.scaled(line, padded_depth_);
     if (count < kMatrixColumns || round_up(depth_, 2) < padded_depth_)
       clear(b_buffer_, to, kMatrixColumns * padded_depth_);
     if (b_.depth_inside) {
@@ -290,10 +286,11 @@ class MatrixLowering {
       a = access.base;
     } else {
       for (size_t i = 0; i < a_.loops.size(); ++i)
-        a = builder_.add(times(a, a_.dims[i]), block.start[a_.loops[i]]);
-      a = times(a, padded_depth_);
+        a = builder_.add(builder_.scaled(a, a_.dims[i]), block.start[a_.loops[i]]);
+      a = builder_.scaled(a, padded_depth_);
     }
-    builder_.matrix(matrix, a, times(block.start[vector_], padded_depth_), builder_.index(0));
+    builder_.matrix(matrix, a, builder_.scaled(block.start[vector_], padded_depth_),
+                    builder_.index(0));
     OperandAccess found{sums, builder_.index(0), std::vector<int64_t>(nest_.loops.size())};
     found.step[vector_] = 1;
     found.step[row_] = row_elements;

@@ -56,13 +56,11 @@ class PairLowering {
     return builder_.scratch(name, nest_.sum_dtype(), elements);
   }
 
-  Scalar scaled(Scalar x, int64_t factor) { return builder_.mul(x, builder_.index(factor)); }
-
   void stage_b() {
     Scalar k = builder_.begin_for(LoopKind::serial, nest_.loops[summed_].extent / half_)[0];
     NestBlock block = block_;
-    block.start[summed_] = builder_.add(block.start[summed_], scaled(k, half_));
-    Scalar to = scaled(k, step_elements_);
+    block.start[summed_] = builder_.add(block.start[summed_], builder_.scaled(k, half_));
+    Scalar to = builder_.scaled(k, step_elements_);
     if (nest_.step(b_, column_) == 1)
       stage_transposed(block, to);
     else
@@ -80,7 +78,7 @@ class PairLowering {
       move.from_step = columns_;
       Scalar i = builder_.begin_for(LoopKind::serial, half_)[0];
       block.start[summed_] = builder_.add(block.start[summed_], i);
-      stage_row(values_, nest_, b_, column_, block, move.from_buffer, scaled(i, columns_));
+      stage_row(values_, nest_, b_, column_, block, move.from_buffer, builder_.scaled(i, columns_));
       builder_.end_for();
     } else {
       OperandAccess access = access_in_place(values_, nest_, b_, block);
@@ -96,21 +94,18 @@ class PairLowering {
     Scalar column = builder_.begin_for(LoopKind::unrolled, columns_)[0];
     block.start[column_] = builder_.add(block.start[column_], column);
     stage_row(values_, nest_, b_, summed_, block, b_buffer_,
-              builder_.add(to, scaled(column, half_)));
+              builder_.add(to, builder_.scaled(column, half_)));
     builder_.end_for();
   }
 
   void lower_rows() {
     NestBlock task = block_;
     for (const Segment& panel : segments(task.size[row_], ceil_div(task.size[row_], s_.rows))) {
-      Scalar i = panel.count > 1 ? builder_.begin_for(LoopKind::serial, panel.count)[0]
-                                 : builder_.index(0);
-      block_.start[row_] = builder_.add(
-          task.start[row_], builder_.add(builder_.index(panel.start), scaled(i, panel.size)));
       block_.size[row_] = panel.size;
-      lower_tile();
-      if (panel.count > 1)
-        builder_.end_for();
+      for_parts(builder_, panel, [&](Scalar first, Scalar) {
+        block_.start[row_] = builder_.add(task.start[row_], first);
+        lower_tile();
+      });
     }
     block_ = task;
   }

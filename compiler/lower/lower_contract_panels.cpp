@@ -64,18 +64,6 @@ class PanelLowering {
     return builder_.scratch(name, nest_.sum_dtype(), elements);
   }
 
-  Scalar scaled(Scalar x, int64_t factor) { return builder_.mul(x, builder_.index(factor)); }
-  Scalar begin_serial(int64_t count) {
-    return count > 1 ? builder_.begin_for(LoopKind::serial, count)[0] : builder_.index(0);
-  }
-  void end_serial(int64_t count) {
-    if (count > 1)
-      builder_.end_for();
-  }
-  Scalar start_of(const Segment& part, Scalar i) {
-    return builder_.add(builder_.index(part.start), scaled(i, part.size));
-  }
-
   void lower_tasks(const Segment& columns, const Segment& rows) {
     ContractTask task = begin_tasks(builder_, nest_, s_, columns, rows, parallel_);
     block_ = task.block;
@@ -99,11 +87,11 @@ class PanelLowering {
         bool alone = begins || (last && part.count == 1);
         int64_t count = alone ? 1 : part.count - (last ? 1 : 0);
         Segment run{part.start, part.size, count};
-        Scalar i = begin_serial(count);
-        block_.start[l] = start_of(run, i);
         block_.size[l] = part.size;
-        lower_passes(l + 1, begins, ends);
-        end_serial(count);
+        for_parts(builder_, run, [&](Scalar start, Scalar) {
+          block_.start[l] = start;
+          lower_passes(l + 1, begins, ends);
+        });
         part.start += count * part.size;
         part.count -= count;
       }
@@ -137,30 +125,26 @@ class PanelLowering {
       if (task.size[l] > 1) {
         Scalar i = builder_.begin_for(LoopKind::serial, task.size[l])[0];
         block_.start[l] = builder_.add(block_.start[l], i);
-        k = builder_.add(scaled(k, task.size[l]), i);
+        k = builder_.add(builder_.scaled(k, task.size[l]), i);
         ++opened;
       }
-    for (const Segment& panel : panels) {
-      Scalar i = begin_serial(panel.count);
-      enter_columns(task, panel, i);
-      Scalar to = builder_.add(panel_base(panel, i), scaled(k, padded_columns()));
-      stage_row(values_, nest_, b_, vector_, block_, b_buffer_, to);
-      end_serial(panel.count);
-    }
+    for (const Segment& panel : panels)
+      for_columns(task, panel, [&](Scalar base) {
+        Scalar to = builder_.add(base, builder_.scaled(k, padded_columns()));
+        stage_row(values_, nest_, b_, vector_, block_, b_buffer_, to);
+      });
     for (; opened > 0; --opened)
       builder_.end_for();
   }
 
   void stage_transposed(const NestBlock& task, const std::vector<Segment>& panels) {
-    for (const Segment& panel : panels) {
-      Scalar i = begin_serial(panel.count);
-      enter_columns(task, panel, i);
-      stage_vectors(
-          values_, nest_, b_, vector_, block_, padded_columns(),
-          [this](const std::string& name, int64_t elements) { return scratch(name, elements); },
-          panel_base(panel, i));
-      end_serial(panel.count);
-    }
+    for (const Segment& panel : panels)
+      for_columns(task, panel, [&](Scalar base) {
+        stage_vectors(
+            values_, nest_, b_, vector_, block_, padded_columns(),
+            [this](const std::string& name, int64_t elements) { return scratch(name, elements); },
+            base);
+      });
   }
 
   int64_t pass_elements() const {
@@ -172,44 +156,43 @@ class PanelLowering {
 
   int64_t padded_columns() const { return round_up(block_.size[vector_], lanes_); }
 
-  // Panels of b lie one after the other, each of whole vectors.
-  Scalar panel_base(const Segment& panel, Scalar i) {
-    return scaled(start_of(panel, i), pass_elements());
-  }
-
-  void enter_columns(const NestBlock& task, const Segment& panel, Scalar i) {
-    block_.start[vector_] = builder_.add(task.start[vector_], start_of(panel, i));
-    block_.size[vector_] = panel.size;
+  // Calls body(where b's panel begins) for each panel of columns: they lie one after the other,
+  // each of whole vectors.
+  template <typename Body>
+  void for_columns(const NestBlock& task, const Segment& panels, Body body) {
+    block_.size[vector_] = panels.size;
+    for_parts(builder_, panels, [&](Scalar column, Scalar) {
+      block_.start[vector_] = builder_.add(task.start[vector_], column);
+      body(builder_.scaled(column, pass_elements()));
+    });
   }
 
   // Groups of `group` panels of rows.
   void lower_groups(const NestBlock& task, const std::vector<Segment>& columns, const Segment& rows,
                     int64_t group) {
-    int64_t groups = rows.count / group;
-    Scalar first = start_of({rows.start, rows.size * group, groups}, begin_serial(groups));
     block_ = task;
-    block_.start[row_] = builder_.add(task.start[row_], first);
-    block_.size[row_] = rows.size * group;
-    if (s_.stage_a)
-      stage_rows(values_, nest_, a_, row_, block_, rows.size, a_buffer_);
-    Scalar p = begin_serial(group);
-    block_.start[row_] = builder_.add(block_.start[row_], scaled(p, rows.size));
-    block_.size[row_] = rows.size;
-    OperandAccess a = s_.stage_a ? panel_access(p) : access_in_place(values_, nest_, a_, block_);
-    for (const Segment& panel : columns) {
-      Scalar i = begin_serial(panel.count);
-      enter_columns(task, panel, i);
-      lower_tile(a, panel_base(panel, i));
-      end_serial(panel.count);
-    }
-    end_serial(group);
-    end_serial(groups);
+    for_parts(builder_, {rows.start, rows.size * group, rows.count / group},
+              [&](Scalar start, Scalar) {
+                Scalar first = builder_.add(task.start[row_], start);
+                block_.start[row_] = first;
+                block_.size[row_] = rows.size * group;
+                if (s_.stage_a)
+                  stage_rows(values_, nest_, a_, row_, block_, rows.size, a_buffer_);
+                block_.size[row_] = rows.size;
+                for_parts(builder_, {0, rows.size, group}, [&](Scalar row, Scalar p) {
+                  block_.start[row_] = builder_.add(first, row);
+                  OperandAccess a =
+                      s_.stage_a ? panel_access(p) : access_in_place(values_, nest_, a_, block_);
+                  for (const Segment& panels : columns)
+                    for_columns(task, panels, [&](Scalar base) { lower_tile(a, base); });
+                });
+              });
   }
 
   // Panel p of a group in scratch.
   OperandAccess panel_access(Scalar p) {
     int64_t step = block_.size[row_];
-    OperandAccess access{a_buffer_, scaled(p, step * pass_elements()),
+    OperandAccess access{a_buffer_, builder_.scaled(p, step * pass_elements()),
                          std::vector<int64_t>(nest_.loops.size())};
     access.step[row_] = 1;
     for (size_t l = nest_.loops.size(); l-- > nest_.result_loops; step *= block_.size[l])
@@ -241,7 +224,7 @@ class PanelLowering {
     std::vector<Scalar> starts = {a.base, b_base};
     Scalar sums = builder_.index(0);
     for (size_t l = 0; l < nest_.result_loops; ++l)
-      sums = builder_.add(sums, scaled(block_.start[l], nest_.loops[l].result_step));
+      sums = builder_.add(sums, builder_.scaled(block_.start[l], nest_.loops[l].result_step));
     if (!first_pass_) {
       tile.accumulate = true;
       tile.acc_buffer = values_.result_buffer(static_cast<size_t>(s_.sums_in));
@@ -263,7 +246,7 @@ class PanelLowering {
       loops[row_] = builder_.add(loops[row_], row);
       store_results(values_, nest_, loops, sum);
     } else {
-      Scalar at = builder_.add(sums, scaled(row, nest_.loops[row_].result_step));
+      Scalar at = builder_.add(sums, builder_.scaled(row, nest_.loops[row_].result_step));
       builder_.store(values_.result_buffer(static_cast<size_t>(s_.sums_in)),
                      builder_.add(at, column), sum);
     }

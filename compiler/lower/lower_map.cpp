@@ -94,7 +94,7 @@ class MapLowering {
       numbers[i] = b_.begin_for(LoopKind::serial, groups_[i].extent())[0];
     Scalar start = b_.index(begin);
     if (pieces > 1)
-      start = b_.add(start, b_.mul(task_indices.back(), b_.index(piece)));
+      start = b_.add(start, b_.scaled(task_indices.back(), piece));
     numbers.back() = start;
     if (piece > 1)
       numbers.back() = b_.add(start, b_.begin_for(LoopKind::vector, piece, {}, {}, "j")[0]);

@@ -198,7 +198,7 @@ class ReduceLowering {
     };
     int64_t rounds = extent / strands, rest = extent % strands;
     Carries current = b_.begin_for(LoopKind::serial, rounds, sums);
-    Scalar first = b_.add(start, b_.mul(current[0], b_.index(strands)));
+    Scalar first = b_.add(start, b_.scaled(current[0], strands));
     current.erase(current.begin());
     sums = b_.end_for(round(first, strands, current));
     if (rest > 0)
@@ -327,7 +327,7 @@ class ReduceLowering {
     std::vector<Scalar> tasks = begin_tasks(dims);
     for (size_t i = 0; i + 1 < kept.size(); ++i)
       numbers_[kept[i]] = tasks[i];
-    Scalar start = b_.add(b_.index(begin), b_.mul(tasks.back(), b_.index(block)));
+    Scalar start = b_.add(b_.index(begin), b_.scaled(tasks.back(), block));
     if (sweeps_) {
       sweep_passes({start, block});
     } else {
@@ -451,7 +451,7 @@ class ReduceLowering {
     int64_t step = elements_at_once(), rounds = chunk.extent / step, rest = chunk.extent % step;
     if (rounds > 0) {
       Scalar round = b_.begin_for(LoopKind::serial, rounds)[0];
-      visit(b_.add(chunk.start, b_.mul(round, b_.index(step))), step);
+      visit(b_.add(chunk.start, b_.scaled(round, step)), step);
       b_.end_for();
     }
     if (rest > 0)
@@ -534,9 +534,9 @@ class ReduceLowering {
     for (size_t i = 0; i < kept.size(); ++i)
       numbers_[kept[i]] = tasks[i + 1];
     Scalar number = b_.add(b_.index(first), tasks[0]);
-    Chunk chunk{b_.mul(number, b_.index(tree_.chunk)), extent};
+    Chunk chunk{b_.scaled(number, tree_.chunk), extent};
     auto store_partials = [&](const Carries& folded) {
-      Scalar at = b_.add(b_.mul(number, b_.index(plan_.rows())), row_number_);
+      Scalar at = b_.add(b_.scaled(number, plan_.rows()), row_number_);
       std::vector<size_t> folds = folds_of(pass);
       for (size_t i = 0; i < folds.size(); ++i)
         b_.store(partials_[folds[i]], at, folded[i]);
@@ -585,7 +585,7 @@ class ReduceLowering {
       for (size_t f : folds_of(pass))
         sums.push_back(identity(f));
       Carries current = b_.begin_for(LoopKind::serial, tree_.chunks, sums);
-      Scalar at = b_.add(b_.mul(current[0], b_.index(plan_.rows())), row_number_);
+      Scalar at = b_.add(b_.scaled(current[0], plan_.rows()), row_number_);
       current.erase(current.begin());
       Carries parts;
       for (size_t f : folds_of(pass))

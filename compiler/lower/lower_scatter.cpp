@@ -50,7 +50,7 @@ class ScatterLowering {
     auto pieces = [&](int64_t begin, int64_t count, int64_t size) {
       Scalar first = b_.index(begin);
       if (count > 1)
-        first = b_.add(first, b_.mul(b_.begin_for(LoopKind::parallel, count)[0], b_.index(size)));
+        first = b_.add(first, b_.scaled(b_.begin_for(LoopKind::parallel, count)[0], size));
       in_columns(first, size, body);
       if (count > 1)
         b_.end_for();
@@ -86,7 +86,7 @@ class ScatterLowering {
   void columns_of_slices(const Split& from, int64_t begin, int64_t blocks, int64_t width) {
     Scalar part = begin_parts(b_, from.outer * blocks, parallel_);
     std::vector<Scalar> at = unravel(b_, part, {from.outer, blocks});
-    Scalar column = b_.add(b_.index(begin), b_.mul(at[1], b_.index(width)));
+    Scalar column = b_.add(b_.index(begin), b_.scaled(at[1], width));
     Scalar k = b_.begin_for(LoopKind::serial, from.axis)[0];
     Scalar n = index(k);
     in_columns(column, width, [&](Scalar i) {

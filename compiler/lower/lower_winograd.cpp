@@ -52,17 +52,6 @@ class WinogradLowering {
   }
 
  private:
-  Scalar times(Scalar x, int64_t factor) { return b_.mul(x, b_.index(factor)); }
-
-  OpenRange open(const Segment& part) {
-    Scalar i = part.count > 1 ? b_.begin_for(LoopKind::serial, part.count)[0] : b_.index(0);
-    return {b_.add(b_.index(part.start), times(i, part.size)), part.size};
-  }
-  void close(const Segment& part) {
-    if (part.count > 1)
-      b_.end_for();
-  }
-
   // Each task takes a block of the outer loop, and one of the parts of the inner one.
   void lower_tasks(const Segment& outer, const std::vector<Segment>& inner) {
     int64_t tasks = outer.count * s_.parts;
@@ -71,9 +60,9 @@ class WinogradLowering {
       number =
           b_.begin_for(parallel_ ? LoopKind::parallel : LoopKind::serial, tasks, {}, {}, "task")[0];
     Scalar part = b_.rem(number, b_.index(s_.parts));
-    Scalar start =
-        b_.add(b_.index(outer.start), times(b_.div(number, b_.index(s_.parts)), outer.size));
-    (s_.outputs_outside ? outputs_ : tiles_) = {start, outer.size};
+    Scalar first =
+        b_.add(b_.index(outer.start), b_.scaled(b_.div(number, b_.index(s_.parts)), outer.size));
+    (s_.outputs_outside ? outputs_ : tiles_) = {first, outer.size};
     if (all_inputs_) {
       inputs_ = {b_.index(0), shape_.inputs};
       if (s_.outputs_outside)
@@ -83,11 +72,11 @@ class WinogradLowering {
     }
     for (Segment block : inner) {
       block.count /= s_.parts;
-      OpenRange range = open(block);
-      range.start = b_.add(range.start, times(part, block.count * block.size));
-      (s_.outputs_outside ? tiles_ : outputs_) = range;
-      lower_block();
-      close(block);
+      for_parts(b_, block, [&](Scalar start, Scalar) {
+        start = b_.add(start, b_.scaled(part, block.count * block.size));
+        (s_.outputs_outside ? tiles_ : outputs_) = {start, block.size};
+        lower_block();
+      });
     }
     if (tasks > 1)
       b_.end_for();
@@ -103,13 +92,13 @@ class WinogradLowering {
       blocks_.multiply(image_, weight_, sums_, s_.rows, false, false);
     } else {
       blocks_.clear(sums_);
-      for (const Segment& part : segments(shape_.inputs, ceil_div(shape_.inputs, s_.inputs))) {
-        inputs_ = open(part);
-        transform_image();
-        transform_weight();
-        blocks_.multiply(image_, weight_, sums_, s_.rows, false, true);
-        close(part);
-      }
+      for (const Segment& part : segments(shape_.inputs, ceil_div(shape_.inputs, s_.inputs)))
+        for_parts(b_, part, [&](Scalar start, Scalar) {
+          inputs_ = {start, part.size};
+          transform_image();
+          transform_weight();
+          blocks_.multiply(image_, weight_, sums_, s_.rows, false, true);
+        });
     }
     store_tiles();
   }
@@ -123,22 +112,22 @@ class WinogradLowering {
   void transform_weight() {
     weight_ = blocks_.block("weight", inputs_.size, outputs_.size);
     for (const Segment& part : segments(inputs_.size, ceil_div(inputs_.size, kTransposedInputs))) {
-      OpenRange some = open(part);
-      uint32_t taps = b_.scratch("taps", DType::f32, part.size * kTaps * weight_.row_step);
-      gather_taps({b_.add(inputs_.start, some.start), some.size}, taps);
-      Scalar input = b_.begin_for(LoopKind::serial, part.size)[0];
-      Scalar output = b_.begin_for(LoopKind::vector, outputs_.size)[0];
-      std::vector<Scalar> square;
-      for (int64_t k = 0; k < kTaps; ++k) {
-        bool reversed = shape_.form == WinogradForm::data_gradient;
-        Scalar row = b_.add(times(input, kTaps), b_.index(reversed ? kTaps - 1 - k : k));
-        square.push_back(b_.load(taps, b_.add(times(row, weight_.row_step), output)));
-      }
-      blocks_.store(weight_, b_.add(some.start, input), output,
-                    along_both_axes(b_, winograd_weight, square));
-      b_.end_for();
-      b_.end_for();
-      close(part);
+      for_parts(b_, part, [&](Scalar start, Scalar) {
+        uint32_t taps = b_.scratch("taps", DType::f32, part.size * kTaps * weight_.row_step);
+        gather_taps({b_.add(inputs_.start, start), part.size}, taps);
+        Scalar input = b_.begin_for(LoopKind::serial, part.size)[0];
+        Scalar output = b_.begin_for(LoopKind::vector, outputs_.size)[0];
+        std::vector<Scalar> square;
+        for (int64_t k = 0; k < kTaps; ++k) {
+          bool reversed = shape_.form == WinogradForm::data_gradient;
+          Scalar row = b_.add(b_.scaled(input, kTaps), b_.index(reversed ? kTaps - 1 - k : k));
+          square.push_back(b_.load(taps, b_.add(b_.scaled(row, weight_.row_step), output)));
+        }
+        blocks_.store(weight_, b_.add(start, input), output,
+                      along_both_axes(b_, winograd_weight, square));
+        b_.end_for();
+        b_.end_for();
+      });
     }
   }
 
@@ -153,28 +142,29 @@ class WinogradLowering {
                     .to_buffer = to,
                     .from_step = step,
                     .to_step = weight_.row_step},
-                   b_.add(times(outputs_.start, step), times(inputs.start, kTaps)), b_.index(0));
+                   b_.add(b_.scaled(outputs_.start, step), b_.scaled(inputs.start, kTaps)),
+                   b_.index(0));
       return;
     }
     Scalar input = b_.begin_for(LoopKind::serial, inputs.size)[0];
     Scalar at = b_.add(inputs.start, input);
     if (from) {
-      Scalar start = times(b_.add(times(at, shape_.outputs), outputs_.start), kTaps);
+      Scalar start = b_.scaled(b_.add(b_.scaled(at, shape_.outputs), outputs_.start), kTaps);
       b_.transpose({.rows = outputs_.size,
                     .columns = kTaps,
                     .from_buffer = *from,
                     .to_buffer = to,
                     .from_step = kTaps,
                     .to_step = weight_.row_step},
-                   start, times(input, kTaps * weight_.row_step));
+                   start, b_.scaled(input, kTaps * weight_.row_step));
     } else {
       Scalar output = b_.begin_for(LoopKind::vector, outputs_.size)[0];
       Scalar channel = b_.add(outputs_.start, output);
       for (int64_t k = 0; k < kTaps; ++k) {
         std::vector<Scalar> indices = {forward ? channel : at, forward ? at : channel,
                                        b_.index(k / kWinogradTaps), b_.index(k % kWinogradTaps)};
-        Scalar row = b_.add(times(input, kTaps), b_.index(k));
-        b_.store(to, b_.add(times(row, weight_.row_step), output),
+        Scalar row = b_.add(b_.scaled(input, kTaps), b_.index(k));
+        b_.store(to, b_.add(b_.scaled(row, weight_.row_step), output),
                  values_.element(nest_.operands[1], indices));
       }
       b_.end_for();
@@ -188,7 +178,7 @@ class WinogradLowering {
     Scalar tile = b_.begin_for(LoopKind::serial, tiles_.size, {}, {}, "tile")[0];
     std::array<Scalar, 3> place = blocks_.place_of(b_.add(tiles_.start, tile));
     for (size_t axis : {1, 2})
-      place[axis] = times(place[axis], kWinogradTile);
+      place[axis] = b_.scaled(place[axis], kWinogradTile);
     Scalar output = b_.begin_for(LoopKind::vector, outputs_.size)[0];
     std::vector<Scalar> results =
         along_both_axes(b_, winograd_result, blocks_.elements(sums_, tile, output));
@@ -207,7 +197,7 @@ class WinogradLowering {
     if (!whole) {
       Scalar y = open_pixels(0, place[1]), x = open_pixels(1, place[2]);
       Scalar again = b_.begin_for(LoopKind::vector, outputs_.size)[0];
-      Scalar at = times(b_.add(times(y, kWinogradTile), x), step);
+      Scalar at = b_.scaled(b_.add(b_.scaled(y, kWinogradTile), x), step);
       store(place, y, x, again, b_.load(waiting, b_.add(at, again)));
       for (int i = 0; i < 3; ++i)
         b_.end_for();

@@ -45,9 +45,8 @@ class WinogradWeightLowering {
   }
 
  private:
-  Scalar times(Scalar x, int64_t factor) { return b_.mul(x, b_.index(factor)); }
   Scalar start_of(const Segment& part, Scalar i) {
-    return b_.add(b_.index(part.start), times(i, part.size));
+    return b_.add(b_.index(part.start), b_.scaled(i, part.size));
   }
 
   void lower_tasks(const Segment& inputs, const Segment& outputs) {
@@ -74,15 +73,14 @@ class WinogradWeightLowering {
     if (many)
       blocks_.clear(sums_);
     for (const Segment& part : parts) {
-      Scalar i = part.count > 1 ? b_.begin_for(LoopKind::serial, part.count)[0] : b_.index(0);
-      OpenRange tiles{start_of(part, i), part.size};
-      WinogradBlock image = blocks_.block("image", tiles.size, inputs_.size);
-      WinogradBlock gradient = blocks_.block("gradient", tiles.size, outputs_.size);
-      blocks_.image_tiles(image, nest_.operands[0], tiles, inputs_);
-      blocks_.result_tiles(gradient, nest_.operands[1], tiles, outputs_);
-      blocks_.multiply(image, gradient, sums_, s_.rows, true, many);
-      if (part.count > 1)
-        b_.end_for();
+      for_parts(b_, part, [&](Scalar start, Scalar) {
+        OpenRange tiles{start, part.size};
+        WinogradBlock image = blocks_.block("image", tiles.size, inputs_.size);
+        WinogradBlock gradient = blocks_.block("gradient", tiles.size, outputs_.size);
+        blocks_.image_tiles(image, nest_.operands[0], tiles, inputs_);
+        blocks_.result_tiles(gradient, nest_.operands[1], tiles, outputs_);
+        blocks_.multiply(image, gradient, sums_, s_.rows, true, many);
+      });
     }
   }
 
@@ -90,27 +88,26 @@ class WinogradWeightLowering {
   void store_taps() {
     int64_t step = sums_.row_step;
     for (const Segment& part : segments(inputs_.size, ceil_div(inputs_.size, kStoredInputs))) {
-      Scalar i = part.count > 1 ? b_.begin_for(LoopKind::serial, part.count)[0] : b_.index(0);
-      Scalar first = start_of(part, i);
-      uint32_t taps = b_.scratch("taps", DType::f32, part.size * kTaps * step);
-      Scalar input = b_.begin_for(LoopKind::serial, part.size)[0];
-      Scalar output = b_.begin_for(LoopKind::vector, outputs_.size)[0];
-      std::vector<Scalar> square = along_both_axes(
-          b_, winograd_weight_adjoint, blocks_.elements(sums_, b_.add(first, input), output));
-      for (int64_t k = 0; k < kTaps; ++k) {
-        Scalar row = b_.add(times(input, kTaps), b_.index(k));
-        b_.store(taps, b_.add(times(row, step), output), square[static_cast<size_t>(k)]);
-      }
-      b_.end_for();
-      b_.end_for();
-      NestBlock block{{outputs_.start, b_.add(inputs_.start, first), b_.index(0), b_.index(0)},
-                      {outputs_.size, part.size, kWinogradTaps, kWinogradTaps}};
-      OperandAccess sums{taps, b_.index(0), {1, kTaps * step, kWinogradTaps * step, step}};
-      store_sums(values_, nest_, 0, block, sums, [this](const std::string& name, int64_t elements) {
-        return b_.scratch(name, DType::f32, elements);
-      });
-      if (part.count > 1)
+      for_parts(b_, part, [&](Scalar first, Scalar) {
+        uint32_t taps = b_.scratch("taps", DType::f32, part.size * kTaps * step);
+        Scalar input = b_.begin_for(LoopKind::serial, part.size)[0];
+        Scalar output = b_.begin_for(LoopKind::vector, outputs_.size)[0];
+        std::vector<Scalar> square = along_both_axes(
+            b_, winograd_weight_adjoint, blocks_.elements(sums_, b_.add(first, input), output));
+        for (int64_t k = 0; k < kTaps; ++k) {
+          Scalar row = b_.add(b_.scaled(input, kTaps), b_.index(k));
+          b_.store(taps, b_.add(b_.scaled(row, step), output), square[static_cast<size_t>(k)]);
+        }
         b_.end_for();
+        b_.end_for();
+        NestBlock block{{outputs_.start, b_.add(inputs_.start, first), b_.index(0), b_.index(0)},
+                        {outputs_.size, part.size, kWinogradTaps, kWinogradTaps}};
+        OperandAccess sums{taps, b_.index(0), {1, kTaps * step, kWinogradTaps * step, step}};
+        store_sums(values_, nest_, 0, block, sums,
+                   [this](const std::string& name, int64_t elements) {
+                     return b_.scratch(name, DType::f32, elements);
+                   });
+      });
     }
   }
 

@@ -40,7 +40,7 @@ std::vector<StagedAxis> staged_axes(loop::Builder& b, const ContractionNest& nes
     Range range = nest.numerators(operand, axis, block.size);
     Scalar base = b.index(range.begin);
     for (auto [l, coefficient] : index.terms)
-      base = b.add(base, b.mul(block.start[static_cast<size_t>(l)], b.index(coefficient)));
+      base = b.add(base, b.scaled(block.start[static_cast<size_t>(l)], coefficient));
     Range everywhere = nest.numerators(operand, axis, nest.extents());
     int64_t size = nest.types[operand].dims[axis];
     bool can_leave = index.divisor != 1 || everywhere.begin < 0 || everywhere.end > size;
@@ -118,8 +118,8 @@ class PaddedCopy {
     size_t opened = opened_;
     Scalar e = b_.add(b_.index(first), open(axis, last - first + 1));
     at.indices.push_back(e);
-    Scalar q = b_.sub(b_.mul(e, b_.index(a.divisor)), b_.index(*a.known_base));
-    at.to = b_.add(at.to, b_.mul(q, b_.index(a.stride)));
+    Scalar q = b_.sub(b_.scaled(e, a.divisor), b_.index(*a.known_base));
+    at.to = b_.add(at.to, b_.scaled(q, a.stride));
     visit(axis + 1, std::move(at));
     close(opened);
   }
@@ -143,7 +143,7 @@ class PaddedCopy {
       require(b_.compare(Code::less, index, b_.index(a.size)));
     }
     at.indices.push_back(index);
-    at.to = b_.add(at.to, b_.mul(q, b_.index(a.stride)));
+    at.to = b_.add(at.to, b_.scaled(q, a.stride));
     visit(axis + 1, std::move(at));
     close(opened);
   }
@@ -205,7 +205,7 @@ class VectorCopy {
     for (size_t l : summed) {
       Scalar i = b_.begin_for(LoopKind::serial, size_[l])[0];
       at_[l] = b_.add(at_[l], i);
-      to_ = b_.add(to_, b_.mul(i, b_.index(access.step[l])));
+      to_ = b_.add(to_, b_.scaled(i, access.step[l]));
     }
     if (run.empty())
       copy_row();
@@ -244,7 +244,7 @@ class VectorCopy {
       move.from_step = nest_.step(operand_, vector_);
       start = b_.index(nest_.offset(operand_));
       for (size_t l = 0; l < nest_.loops.size(); ++l)
-        start = b_.add(start, b_.mul(at_[l], b_.index(nest_.step(operand_, l))));
+        start = b_.add(start, b_.scaled(at_[l], nest_.step(operand_, l)));
     } else {
       move.from_buffer = scratch_("b_columns", size_[vector_] * elements);
       move.from_step = elements;
@@ -264,7 +264,7 @@ class VectorCopy {
     std::vector<Scalar> in_run = unravel(b_, j, dims);
     for (size_t i = 0; i < run.size(); ++i)
       at[run[i]] = b_.add(at[run[i]], in_run[i]);
-    b_.store(buffer, b_.add(b_.mul(row, b_.index(elements)), j), element(at));
+    b_.store(buffer, b_.add(b_.scaled(row, elements), j), element(at));
     b_.end_for();
     b_.end_for();
   }
@@ -300,7 +300,7 @@ std::vector<Scalar> operand_indices(loop::Builder& b, const ContractionNest& nes
   for (const AffineIndex& index : nest.contraction.operand_indices[operand]) {
     Scalar sum = b.index(index.offset);
     for (auto [l, coefficient] : index.terms)
-      sum = b.add(sum, b.mul(loops[static_cast<size_t>(l)], b.index(coefficient)));
+      sum = b.add(sum, b.scaled(loops[static_cast<size_t>(l)], coefficient));
     indices.push_back(sum);
   }
   return indices;
@@ -321,7 +321,7 @@ OperandAccess access_in_place(KernelValues& values, const ContractionNest& nest,
       access.step[static_cast<size_t>(l)] += coefficient * strides[axis];
   }
   for (size_t l = 0; l < nest.loops.size(); ++l)
-    access.base = b.add(access.base, b.mul(block.start[l], b.index(access.step[l])));
+    access.base = b.add(access.base, b.scaled(block.start[l], access.step[l]));
   return access;
 }
 

@@ -30,16 +30,16 @@ void stage_rows(KernelValues& values, const ContractionNest& nest, size_t operan
       continue;
     Scalar i = b.begin_for(LoopKind::serial, block.size[l])[0];
     at[l] = b.add(at[l], i);
-    k = b.add(b.mul(k, b.index(block.size[l])), i);
+    k = b.add(b.scaled(k, block.size[l]), i);
     elements *= block.size[l];
     ++opened;
   }
   Scalar panel = b.begin_for(LoopKind::unrolled, block.size[row_loop] / rows)[0];
   Scalar row = b.begin_for(LoopKind::vector, rows)[0];
-  at[row_loop] = b.add(at[row_loop], b.add(b.mul(panel, b.index(rows)), row));
+  at[row_loop] = b.add(at[row_loop], b.add(b.scaled(panel, rows), row));
   Scalar x =
       operand_element(values, nest, operand, {operand_indices(b, nest, operand, at), std::nullopt});
-  Scalar to = b.add(b.mul(b.add(b.mul(panel, b.index(elements)), k), b.index(rows)), row);
+  Scalar to = b.add(b.scaled(b.add(b.scaled(panel, elements), k), rows), row);
   b.store(buffer, to, b.convert(x, nest.sum_dtype()));
   b.end_for();
   b.end_for();

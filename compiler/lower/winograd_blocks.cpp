@@ -1,5 +1,6 @@
 #include "compiler/lower/winograd_blocks.h"
 
+#include "compiler/lower/segments.h"
 #include "ir/diagnostic.h"
 #include "ir/integer_math.h"
 
@@ -20,7 +21,7 @@ WinogradBlock WinogradBlocks::block(const std::string& name, int64_t rows, int64
 Scalar WinogradBlocks::address(const WinogradBlock& block, int64_t plane, Scalar row,
                                Scalar column) {
   Scalar start = b_.add(b_.index(plane * block.plane_step), column);
-  return b_.add(start, b_.mul(row, b_.index(block.row_step)));
+  return b_.add(start, b_.scaled(row, block.row_step));
 }
 
 Scalar WinogradBlocks::element(const WinogradBlock& block, int64_t plane, Scalar row,
@@ -71,7 +72,7 @@ void WinogradBlocks::tiles_of(const WinogradBlock& to, const Window& window, con
     for (int64_t i = 0; i < window.side; ++i) {
       int64_t first = i - window.low[axis];
       int64_t last = first + kWinogradTile * (shape_.tiles[axis] - 1);
-      Scalar pixel = b_.add(b_.mul(place[axis + 1], b_.index(kWinogradTile)), b_.index(first));
+      Scalar pixel = b_.add(b_.scaled(place[axis + 1], kWinogradTile), b_.index(first));
       std::optional<Scalar> condition;
       if (first < 0)
         condition = b_.compare(Code::less_equal, b_.index(0), pixel);
@@ -111,35 +112,28 @@ void WinogradBlocks::multiply(const WinogradBlock& a, const WinogradBlock& b,
                               const WinogradBlock& sums, int64_t rows, bool a_down,
                               bool accumulate) {
   Scalar plane = b_.begin_for(LoopKind::serial, kWinogradPlanes, {}, {}, "plane")[0];
-  auto start_of = [&](const WinogradBlock& block) {
-    return b_.mul(plane, b_.index(block.plane_step));
-  };
+  auto start_of = [&](const WinogradBlock& block) { return b_.scaled(plane, block.plane_step); };
   int64_t depth = a_down ? a.rows : a.columns;
   int64_t a_row = a_down ? 1 : a.row_step, a_depth = a_down ? a.row_step : 1;
   for (const Segment& part : segments(sums.rows, ceil_div(sums.rows, rows))) {
-    Scalar i = b_.index(0);
-    if (part.count > 1)
-      i = b_.begin_for(LoopKind::serial, part.count)[0];
-    Scalar row = b_.add(b_.index(part.start), b_.mul(i, b_.index(part.size)));
-    Scalar sums_start = b_.add(start_of(sums), b_.mul(row, b_.index(sums.row_step)));
-    loop::Tile tile{.rows = part.size,
-                    .columns = sums.row_step,
-                    .loops = {{depth, a_depth, b.row_step}},
-                    .a_buffer = a.buffer,
-                    .b_buffer = b.buffer,
-                    .a_row_step = a_row,
-                    .accumulate = accumulate,
-                    .acc_buffer = sums.buffer,
-                    .acc_row_step = sums.row_step};
-    std::vector<Scalar> starts = {b_.add(start_of(a), b_.mul(row, b_.index(a_row))), start_of(b)};
-    if (accumulate)
-      starts.push_back(sums_start);
-    auto [r, group, column, sum] = b_.begin_tile(tile, starts);
-    b_.store(sums.buffer, b_.add(b_.add(sums_start, b_.mul(r, b_.index(sums.row_step))), column),
-             sum);
-    b_.end_tile();
-    if (part.count > 1)
-      b_.end_for();
+    for_parts(b_, part, [&](Scalar row, Scalar) {
+      Scalar sums_start = b_.add(start_of(sums), b_.scaled(row, sums.row_step));
+      loop::Tile tile{.rows = part.size,
+                      .columns = sums.row_step,
+                      .loops = {{depth, a_depth, b.row_step}},
+                      .a_buffer = a.buffer,
+                      .b_buffer = b.buffer,
+                      .a_row_step = a_row,
+                      .accumulate = accumulate,
+                      .acc_buffer = sums.buffer,
+                      .acc_row_step = sums.row_step};
+      std::vector<Scalar> starts = {b_.add(start_of(a), b_.scaled(row, a_row)), start_of(b)};
+      if (accumulate)
+        starts.push_back(sums_start);
+      auto [r, group, column, sum] = b_.begin_tile(tile, starts);
+      b_.store(sums.buffer, b_.add(b_.add(sums_start, b_.scaled(r, sums.row_step)), column), sum);
+      b_.end_tile();
+    });
   }
   b_.end_for();
 }

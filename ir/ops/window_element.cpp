@@ -15,7 +15,7 @@ namespace {
 // Index in x of the first element of window `at` that may exist: ceil((at * stride - low) / base),
 // by a division of numbers that are not negative.
 Scalar first_index(loop::Builder& b, Scalar at, const WindowAxis& axis) {
-  Scalar position = b.mul(at, b.index(axis.stride));
+  Scalar position = b.scaled(at, axis.stride);
   if (axis.base == 1)
     return b.sub(position, b.index(axis.low));
   int64_t before = axis.low / axis.base;
@@ -42,7 +42,7 @@ using Taps = std::vector<Tap>;  // in rising order
 Tap spread_tap(loop::ElementContext& c, const WindowAxis& axis, Scalar window, int64_t k) {
   loop::Builder& b = c.b;
   int64_t last = (axis.result_size() - 1) * axis.stride;
-  Scalar shifted = b.add(b.mul(window, b.index(axis.stride)), b.index(k * axis.dilation));
+  Scalar shifted = b.add(b.scaled(window, axis.stride), b.index(k * axis.dilation));
   int64_t before = axis.low / axis.base;
   Tap tap{b.sub(b.div(shifted, b.index(axis.base)), b.index(before)), Guard(c)};
   int64_t rest = axis.low % axis.base;
