@@ -44,7 +44,9 @@
 // As machine code a kernel is
 //   void kernel(const gradc_context*, const void* operand..., void* result..., void* memory)
 // with its workspace and then its scratch in `memory`.
+#include <algorithm>
 #include <string_view>
+#include <vector>
 
 #include "ir/module.h"
 
@@ -57,6 +59,24 @@ inline int64_t aligned(int64_t bytes) {
 
 inline std::string_view kernel_class(const Function& kernel) {
   return kernel.attrs.string("class");
+}
+
+// The pairs of `inplace`.
+struct InPlacePair {
+  size_t operand = 0, result = 0;
+  bool operator==(const InPlacePair&) const = default;
+};
+inline std::vector<InPlacePair> in_place_pairs(const Function& kernel) {
+  std::vector<InPlacePair> pairs;
+  if (const Attr* attr = kernel.attrs.find("inplace")) {
+    const auto& numbers = std::get<std::vector<int64_t>>(*attr);
+    for (size_t i = 0; i + 1 < numbers.size(); i += 2)
+      pairs.push_back({static_cast<size_t>(numbers[i]), static_cast<size_t>(numbers[i + 1])});
+  }
+  return pairs;
+}
+inline bool may_overwrite(const Function& kernel, size_t operand, size_t result) {
+  return std::ranges::count(in_place_pairs(kernel), InPlacePair{operand, result}) > 0;
 }
 
 // What attributes of recipes number: the operands of a call, and then its results.

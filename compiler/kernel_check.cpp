@@ -66,18 +66,15 @@ class KernelCheck {
   void check_in_place() const {
     if (!kernel_.attrs.has("inplace"))
       return;
-    const std::vector<int64_t>& pairs = kernel_.attrs.integers("inplace");
-    if (pairs.size() % 2 != 0)
-      bad("`inplace` holds {} numbers; they are pairs of an operand and a result", pairs.size());
-    for (size_t i = 0; i < pairs.size(); i += 2) {
-      // As unsigned numbers, negative ones are beyond all counts.
-      auto operand = static_cast<size_t>(pairs[i]), result = static_cast<size_t>(pairs[i + 1]);
+    if (size_t numbers = kernel_.attrs.integers("inplace").size(); numbers % 2 != 0)
+      bad("`inplace` holds {} numbers; they are pairs of an operand and a result", numbers);
+    // As unsigned numbers, negative ones are beyond all counts.
+    for (auto [operand, result] : in_place_pairs(kernel_))
       if (operand >= kernel_.parameters.size() || result >= kernel_.results.size() ||
           kernel_.type(kernel_.parameters[operand].value).bytes() !=
               kernel_.type(kernel_.results[result].value).bytes())
-        bad("`inplace` lets result {} have the bytes of operand {}, which it cannot", pairs[i + 1],
-            pairs[i]);
-    }
+        bad("`inplace` lets result {} have the bytes of operand {}, which it cannot",
+            static_cast<int64_t>(result), static_cast<int64_t>(operand));
   }
 
   void check_recipe() const {

@@ -4,6 +4,7 @@
 #include <array>
 #include <utility>
 
+#include "compiler/kernel.h"
 #include "compiler/lower/lower_contract.h"
 #include "compiler/lower/present_taps.h"
 #include "ir/diagnostic.h"
@@ -54,28 +55,21 @@ int64_t largest_divisor(int64_t x, int64_t limit) {
   return 1;
 }
 
-// By `inplace`, a list of pairs of an operand and a result.
 bool may_be_in_place(const Function& kernel, size_t result) {
-  if (!kernel.attrs.has("inplace"))
-    return false;
-  const std::vector<int64_t>& pairs = kernel.attrs.integers("inplace");
-  for (size_t i = 1; i < pairs.size(); i += 2)
-    if (pairs[i] == static_cast<int64_t>(result))
-      return true;
-  return false;
+  return std::ranges::count(in_place_pairs(kernel), result, &InPlacePair::result) > 0;
 }
 
 // Takes the pairs of `result` back: what waits there would overwrite an operand before it is read.
-void keep_out_of_place(Function& kernel, int64_t result) {
+void keep_out_of_place(Function& kernel, size_t result) {
   Attrs attrs;
   for (const auto& [key, value] : kernel.attrs)
     if (key != "inplace")
       attrs.set(key, value);
-  const std::vector<int64_t>& pairs = kernel.attrs.integers("inplace");
   std::vector<int64_t> others;
-  for (size_t i = 0; i < pairs.size(); i += 2)
-    if (pairs[i + 1] != result)
-      others.insert(others.end(), {pairs[i], pairs[i + 1]});
+  for (InPlacePair pair : in_place_pairs(kernel))
+    if (pair.result != result)
+      others.insert(others.end(),
+                    {static_cast<int64_t>(pair.operand), static_cast<int64_t>(pair.result)});
   if (!others.empty())
     attrs.set("inplace", others);
   kernel.attrs = std::move(attrs);
@@ -609,8 +603,9 @@ ContractSchedule choose_contract_schedule(const Function& kernel, const Target& 
 }
 
 void set_attributes(Function& kernel, const ContractSchedule& s) {
-  if (s.sums_in >= 0 && may_be_in_place(kernel, static_cast<size_t>(s.sums_in)))
-    keep_out_of_place(kernel, s.sums_in);
+  if (auto result = static_cast<size_t>(s.sums_in);
+      s.sums_in >= 0 && may_be_in_place(kernel, result))
+    keep_out_of_place(kernel, result);
   kernel.attrs.set("method", std::string(name_of(s.method)));
   if (has_no_settings(s.method))
     return;

@@ -152,14 +152,14 @@ class KernelMaker {
       attrs.set("axes", group.shape.axes);
       attrs.set("domain", group.shape.dims);
     }
-    std::vector<int64_t> pairs = in_place_pairs(draft, group);
+    std::vector<int64_t> pairs = found_in_place_pairs(draft, group);
     if (!pairs.empty())
       attrs.set("inplace", pairs);
   }
 
   // An operand may give its bytes to a result of its type when it is only read where that result is
   // written: in a map anywhere, in a reduction on the level of rows, in a contraction behind it.
-  std::vector<int64_t> in_place_pairs(const KernelDraft& draft, const Group& group) {
+  std::vector<int64_t> found_in_place_pairs(const KernelDraft& draft, const Group& group) {
     std::vector<int64_t> pairs;
     bool folds = group.shape.kind == KernelClass::reduce;
     if (!folds && group.shape.kind != KernelClass::map && group.shape.kind != KernelClass::contract)
@@ -401,19 +401,11 @@ class Fuser {
 
   bool clobbers(const Op& call, const std::set<ValueId>& old_content, ValueId value) const {
     const Function& kernel = to_.function(call.callee);
-    std::vector<int64_t> pairs;
-    if (kernel.attrs.has("inplace"))
-      pairs = kernel.attrs.integers("inplace");
-    for (size_t i = 0; i < call.operands.size(); ++i) {
-      if (!old_content.contains(call.operands[i]))
-        continue;
-      bool allowed = false;
-      for (size_t k = 0; k < pairs.size(); k += 2)
-        allowed |= pairs[k] == static_cast<int64_t>(i) &&
-                   call.results[static_cast<size_t>(pairs[k + 1])] == value;
-      if (!allowed)
+    auto result =
+        static_cast<size_t>(std::ranges::find(call.results, value) - call.results.begin());
+    for (size_t i = 0; i < call.operands.size(); ++i)
+      if (old_content.contains(call.operands[i]) && !may_overwrite(kernel, i, result))
         return true;
-    }
     return false;
   }
 

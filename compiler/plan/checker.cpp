@@ -154,23 +154,13 @@ class MemoryReplay {
       ValueId operand = op.operands[i];
       if (!same_memory(operand, written) || !range(operand).overlaps(range(written)))
         continue;
-      if (!allows(kernel, i, result))
+      if (!may_overwrite(kernel, i, result))
         bad("{} overwrites operand {} of @{}, whose `inplace` does not allow it", shown(written),
             shown(operand), op.callee);
       if (!(range(operand) == range(written)))
         bad("{} is not at the same bytes as {}, which @{} overwrites", shown(written),
             shown(operand), op.callee);
     }
-  }
-
-  static bool allows(const Function& kernel, size_t operand, size_t result) {
-    if (!kernel.attrs.has("inplace"))
-      return false;
-    const std::vector<int64_t>& pairs = kernel.attrs.integers("inplace");
-    for (size_t i = 0; i + 1 < pairs.size(); i += 2)
-      if (pairs[i] == static_cast<int64_t>(operand) && pairs[i + 1] == static_cast<int64_t>(result))
-        return true;
-    return false;
   }
 
   void scratch(const Function& kernel, const Op& op, size_t index) {

@@ -180,22 +180,15 @@ class ProblemMaker {
   // listed as a pair with the result.
   bool may_share(const Op& op, ValueId operand, ValueId result) const {
     const Function& kernel = module_.function(op.callee);
-    const Attr* attr = kernel.attrs.find("inplace");
-    if (!attr)
-      return false;
-    const auto& pairs = std::get<std::vector<int64_t>>(*attr);
     auto same_bytes = [&](ValueId other) {
       return problem_.value_of[operand.index] >= 0
                  ? problem_.value_of[other.index] == problem_.value_of[operand.index]
                  : storage(other) == storage(operand);
     };
-    for (size_t i = 0; i < op.operands.size(); ++i) {
-      bool listed = false;
-      for (size_t j = 0; j + 1 < pairs.size(); j += 2)
-        listed |= pairs[j] == static_cast<int64_t>(i) && op.results[pairs[j + 1]] == result;
-      if (same_bytes(op.operands[i]) && !listed)
+    auto number = static_cast<size_t>(std::ranges::find(op.results, result) - op.results.begin());
+    for (size_t i = 0; i < op.operands.size(); ++i)
+      if (same_bytes(op.operands[i]) && !may_overwrite(kernel, i, number))
         return false;
-    }
     return true;
   }
 
