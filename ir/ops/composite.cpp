@@ -41,10 +41,11 @@ std::vector<std::vector<size_t>> lines(const Dims& dims, const std::vector<int64
   std::vector<int64_t> kept = other_axes(axes, whole.rank());
   Dims kept_sizes = sizes_along(whole, kept);
   std::vector<std::vector<size_t>> result(static_cast<size_t>(element_count(kept_sizes)));
-  for (int64_t i = 0; i < whole.elements(); ++i) {
-    Dims at = sizes_along({DType::f64, unravel(i, dims)}, kept);
-    result[static_cast<size_t>(ravel(at, kept_sizes))].push_back(static_cast<size_t>(i));
-  }
+  size_t i = 0;
+  for_each_index(dims, [&](const Dims& at) {
+    Dims line = sizes_along({DType::f64, at}, kept);
+    result[static_cast<size_t>(ravel(line, kept_sizes))].push_back(i++);
+  });
   return result;
 }
 

@@ -136,11 +136,12 @@ std::vector<Tensor> eval_group_norm(std::span<const Tensor> x, const Op& op,
   Tensor grouped{{types[0].dtype, grouped_dims(types[0], op.attrs)}, x[0].data};
   Tensor y = normalized_lines(grouped, {2}, op.attrs.real("epsilon"));
   y.type = types[0];
-  for (int64_t i = 0; i < y.type.elements(); ++i) {
-    auto channel = static_cast<size_t>(unravel(i, y.type.dims)[1]);
-    double& value = y.data[static_cast<size_t>(i)];
-    value = value * x[1].data[channel] + x[2].data[channel];
-  }
+  auto next = y.data.begin();
+  for_each_index(y.type.dims, [&](const Dims& at) {
+    auto channel = static_cast<size_t>(at[1]);
+    *next = *next * x[1].data[channel] + x[2].data[channel];
+    ++next;
+  });
   return {y};
 }
 

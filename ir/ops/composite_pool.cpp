@@ -38,8 +38,8 @@ std::vector<Tensor> eval_avg_pool(std::span<const Tensor> x, const Op& op,
   size_t leading = size.size() - window.size();
   return {tensor_of(types[0], [&](const Dims& at) {
     double sum = 0, inside_count = 0;
-    for (int64_t k = 0; k < element_count(window); ++k) {
-      Dims tap = unravel(k, window), from = at;
+    for_each_index(window, [&](const Dims& tap) {
+      Dims from = at;
       bool inside = true;
       for (size_t i = 0; i < window.size(); ++i) {
         int64_t& position = from[leading + i];
@@ -48,7 +48,7 @@ std::vector<Tensor> eval_avg_pool(std::span<const Tensor> x, const Op& op,
       }
       sum += inside ? element(x[0], from) : 0;
       inside_count += inside ? 1 : 0;
-    }
+    });
     bool count_padding = op.attrs.flag("count_include_pad");
     return sum / (count_padding ? static_cast<double>(element_count(window)) : inside_count);
   })};

@@ -79,23 +79,24 @@ Contraction contraction_of_dot(std::span<const Type> x, const Type& result, cons
 std::vector<Tensor> eval_dot(std::span<const Tensor> x, const Op& op, std::span<const Type> types) {
   DotAxes axes[2] = {dot_axes(x[0].type, op.attrs, 0), dot_axes(x[1].type, op.attrs, 1)};
   Dims summed = sizes(x[0].type, axes[0].summed);
-  auto operand_at = [&](size_t side, const Dims& out, const Dims& inner) {
-    Dims at(x[side].type.dims.size());
+  Dims at[2] = {Dims(x[0].type.dims.size()), Dims(x[1].type.dims.size())};
+  auto place_out = [&](size_t side, const Dims& out) {
     size_t free = axes[0].batch.size() + (side ? axes[0].free.size() : 0);
     for (size_t k = 0; k < axes[side].batch.size(); ++k)
-      at[static_cast<size_t>(axes[side].batch[k])] = out[k];
+      at[side][static_cast<size_t>(axes[side].batch[k])] = out[k];
     for (size_t k = 0; k < axes[side].free.size(); ++k)
-      at[static_cast<size_t>(axes[side].free[k])] = out[free + k];
-    for (size_t k = 0; k < inner.size(); ++k)
-      at[static_cast<size_t>(axes[side].summed[k])] = inner[k];
-    return element(x[side], at);
+      at[side][static_cast<size_t>(axes[side].free[k])] = out[free + k];
   };
   return {tensor_of(types[0], [&](const Dims& out) {
+    place_out(0, out);
+    place_out(1, out);
     double sum = 0;
-    for (int64_t s = 0; s < element_count(summed); ++s) {
-      Dims inner = unravel(s, summed);
-      sum += operand_at(0, out, inner) * operand_at(1, out, inner);
-    }
+    for_each_index(summed, [&](const Dims& inner) {
+      for (size_t side : {0, 1})
+        for (size_t k = 0; k < inner.size(); ++k)
+          at[side][static_cast<size_t>(axes[side].summed[k])] = inner[k];
+      sum += element(x[0], at[0]) * element(x[1], at[1]);
+    });
     return sum;
   })};
 }

@@ -16,24 +16,30 @@ namespace {
 // sum that meets the image and not its padding.
 template <typename F>
 void for_each_product(const Convolution& c, F f) {
-  auto element = [&](Dims at, const Type& type) {
-    if (c.channels_last)
-      std::rotate(at.begin() + 1, at.begin() + 2, at.end());
-    return static_cast<size_t>(ravel(at, c.laid_out(type).dims));
+  auto element = [&](const Dims& at, const Dims& dims) {
+    int64_t number = at[0];
+    if (!c.channels_last)
+      number = number * dims[1] + at[1];
+    for (size_t i = kSpatial; i < dims.size(); ++i)
+      number = number * dims[i] + at[i];
+    return static_cast<size_t>(c.channels_last ? number * dims[1] + at[1] : number);
   };
-  for (int64_t n = 0; n < c.y.elements(); ++n)
-    for (int64_t tap = 0; tap < c.w.elements() / c.w.dims[0]; ++tap) {
-      Dims y = unravel(n, c.y.dims);
-      Dims w = unravel(y[1] * (c.w.elements() / c.w.dims[0]) + tap, c.w.dims);
-      Dims x = {y[0], y[1] / c.group_outputs() * c.group_inputs() + w[1]};
-      bool inside = true;
+  Dims taps(c.w.dims.begin() + 1, c.w.dims.end()), x(c.x.dims.size());
+  for_each_index(c.y.dims, [&](const Dims& y) {
+    size_t at_y = element(y, c.y.dims);
+    int64_t at_w = y[1] * element_count(taps) - 1;
+    x[0] = y[0];
+    for_each_index(taps, [&](const Dims& tap) {
+      ++at_w;
+      x[1] = y[1] / c.group_outputs() * c.group_inputs() + tap[0];
       for (size_t i = 0; i < c.spatial_axes(); ++i) {
-        x.push_back(y[kSpatial + i] * c.stride[i] + w[kSpatial + i] * c.dilation[i] - c.low[i]);
-        inside = inside && x.back() >= 0 && x.back() < c.x.dims[kSpatial + i];
+        x[kSpatial + i] = y[kSpatial + i] * c.stride[i] + tap[1 + i] * c.dilation[i] - c.low[i];
+        if (x[kSpatial + i] < 0 || x[kSpatial + i] >= c.x.dims[kSpatial + i])
+          return;
       }
-      if (inside)
-        f(element(x, c.x), static_cast<size_t>(ravel(w, c.w.dims)), element(y, c.y));
-    }
+      f(element(x, c.x.dims), static_cast<size_t>(at_w), at_y);
+    });
+  });
 }
 
 Tensor zeros(const Type& type) {

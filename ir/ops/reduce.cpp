@@ -25,13 +25,14 @@ std::vector<Tensor> eval_fold(std::span<const Tensor> x, const Op& op,
   double identity = converted(types[0].dtype, def(op).reduce.identity);
   Tensor y = tensor_of(types[0], [&](const Dims&) { return identity; });
   std::vector<int64_t> kept = other_axes(op.attrs.integers("axes"), x[0].type.rank());
-  for (int64_t i = 0; i < x[0].type.elements(); ++i) {
-    Dims from = unravel(i, x[0].type.dims), to;
-    for (int64_t axis : kept)
-      to.push_back(from[static_cast<size_t>(axis)]);
+  auto next = x[0].data.begin();
+  Dims to(kept.size());
+  for_each_index(x[0].type.dims, [&](const Dims& from) {
+    for (size_t i = 0; i < kept.size(); ++i)
+      to[i] = from[static_cast<size_t>(kept[i])];
     double& slot = y.data[static_cast<size_t>(ravel(to, types[0].dims))];
-    slot = F(slot, x[0].data[static_cast<size_t>(i)]);
-  }
+    slot = F(slot, *next++);
+  });
   return {y};
 }
 

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <optional>
 #include <span>
+#include <utility>
 
 #include "ir/element_context.h"
 #include "ir/op_def.h"
@@ -84,12 +85,23 @@ inline int64_t no_flops(std::span<const Type>, std::span<const Type>, const Attr
 Dims unravel(int64_t linear, const Dims& dims);
 int64_t ravel(const Dims& indices, const Dims& dims);
 
+// Calls f(indices) for each element of a tensor of `dims`, in row-major order.
+template <typename F>
+void for_each_index(const Dims& dims, F f) {
+  Dims at(dims.size());
+  for (int64_t left = element_count(dims); left > 0; --left) {
+    f(std::as_const(at));
+    for (size_t axis = dims.size(); axis-- > 0 && ++at[axis] == dims[axis];)
+      at[axis] = 0;
+  }
+}
+
 // A tensor of `type` whose element at each index is f(index).
 template <typename F>
 Tensor tensor_of(const Type& type, F f) {
   Tensor y{type, std::vector<double>(static_cast<size_t>(type.elements()))};
-  for (int64_t i = 0; i < type.elements(); ++i)
-    y.data[static_cast<size_t>(i)] = f(unravel(i, type.dims));
+  auto next = y.data.begin();
+  for_each_index(type.dims, [&](const Dims& at) { *next++ = f(at); });
   return y;
 }
 

@@ -42,11 +42,11 @@ double reduced(Reduction reduction, double x, double update) {
 template <typename F>
 Tensor scattered(const Tensor& x, const Tensor& updates, Reduction reduction, F place) {
   Tensor y = x;
-  for (int64_t i = 0; i < updates.type.elements(); ++i) {
-    Dims to = place(unravel(i, updates.type.dims));
-    double& element = y.data[static_cast<size_t>(ravel(to, y.type.dims))];
-    element = reduced(reduction, element, updates.data[static_cast<size_t>(i)]);
-  }
+  auto next = updates.data.begin();
+  for_each_index(updates.type.dims, [&](const Dims& at) {
+    double& element = y.data[static_cast<size_t>(ravel(place(at), y.type.dims))];
+    element = reduced(reduction, element, *next++);
+  });
   return y;
 }
 

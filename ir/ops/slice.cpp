@@ -73,12 +73,12 @@ std::vector<Tensor> eval_pad(std::span<const Tensor> x, const Op& op, std::span<
   double around = converted(types[0].dtype, op.attrs.real("value"));
   Tensor y = tensor_of(types[0], [&](const Dims&) { return around; });
   std::vector<int64_t> low = op.attrs.integers("low"), interior = interior_of(op.attrs);
-  for (int64_t i = 0; i < x[0].type.elements(); ++i) {
-    Dims at = unravel(i, x[0].type.dims);
+  auto next = x[0].data.begin();
+  for_each_index(x[0].type.dims, [&](Dims at) {
     for (size_t axis = 0; axis < at.size(); ++axis)
       at[axis] = low[axis] + at[axis] * (interior[axis] + 1);
-    y.data[static_cast<size_t>(ravel(at, types[0].dims))] = x[0].data[static_cast<size_t>(i)];
-  }
+    y.data[static_cast<size_t>(ravel(at, types[0].dims))] = *next++;
+  });
   return {y};
 }
 

@@ -103,17 +103,17 @@ void for_each_in_window(const WindowAxes& axes, const Dims& at, F f) {
   Dims window;
   for (const WindowAxis& axis : axes)
     window.push_back(axis.window);
-  for (int64_t k = 0; k < element_count(window); ++k) {
-    Dims indices = unravel(k, window);
+  Dims indices(axes.size());
+  for_each_index(window, [&](const Dims& tap) {
     bool inside = true;
     for (size_t i = 0; i < axes.size(); ++i) {
-      int64_t position = at[i] * axes[i].stride - axes[i].low + indices[i] * axes[i].dilation;
+      int64_t position = at[i] * axes[i].stride - axes[i].low + tap[i] * axes[i].dilation;
       indices[i] = position / axes[i].base;
       inside &= position >= 0 && indices[i] < axes[i].size && position % axes[i].base == 0;
     }
     if (inside)
       f(indices);
-  }
+  });
 }
 
 // Row-major number in x of the first maximum of window `at`.
@@ -155,9 +155,9 @@ std::vector<Tensor> eval_window_max_scatter(std::span<const Tensor> x, const Op&
                                             std::span<const Type> types) {
   WindowAxes axes = window_axes(x[0].type, op.attrs);
   Tensor y = tensor_of(types[0], [](const Dims&) { return 0.0; });
-  for (int64_t o = 0; o < x[1].type.elements(); ++o)
-    y.data[first_maximum(x[0], axes, unravel(o, x[1].type.dims))] +=
-        x[1].data[static_cast<size_t>(o)];
+  auto next = x[1].data.begin();
+  for_each_index(x[1].type.dims,
+                 [&](const Dims& at) { y.data[first_maximum(x[0], axes, at)] += *next++; });
   return {y};
 }
 
