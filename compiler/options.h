@@ -69,6 +69,7 @@ struct Options {
   // Memory.
   std::optional<int64_t> memory;  // bytes the arena may take
   std::optional<int64_t> memory_total;  // bytes all regions together may take
+  std::vector<std::string> keep, recompute;  // glob patterns: plan/wishes.h
   bool invert = false;  // values may be made again from later ones, with other digits at their end
   // Target.
   std::string cpu = "native";
@@ -79,7 +80,8 @@ struct Options {
   bool narrows() const { return precision != DType::f32; }
   bool has_winograd() const { return winograd; }
   // Recipes that give the same bits serve any budget; without one nothing is made twice.
-  bool makes_again() const { return invert || memory || memory_total; }
+  bool makes_again() const { return invert || memory || memory_total || !recompute.empty(); }
+  bool has_wishes() const { return !keep.empty() || !recompute.empty(); }
   // Both are of the compiled step: there is nothing to do without one.
   bool accumulates() const { return accumulate > 1 && train && update; }
   bool measures_health() const { return health && train && update; }

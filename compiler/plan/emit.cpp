@@ -31,7 +31,7 @@ class Emitter {
     for (ValueId old : op.results) {
       Value& made = rewrite_.to()[rewrite_(old)];
       bool rerun = first_[old.index].valid();
-      if (rerun)
+      if (rerun && !made.name.ends_with(".re"))
         made.name += problem_.inverts(number) ? ".inv" : ".re";
       if (problem_.value_of[old.index] >= 0) {
         made.offset = offsets.at[step.writes[written++]];

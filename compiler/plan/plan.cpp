@@ -11,6 +11,7 @@
 #include "compiler/plan/entry_problem.h"
 #include "compiler/plan/report.h"
 #include "compiler/plan/storage.h"
+#include "compiler/plan/wishes.h"
 #include "ir/diagnostic.h"
 
 namespace gradc {
@@ -34,9 +35,10 @@ class EntryPlanner {
  public:
   EntryPlanner(const Module& module, const Function& entry, const Options& options)
       : module_(module),
-        entry_(entry),
+        original_(entry),
+        entry_(with_copies(module, entry, options)),
         options_(options),
-        problem_(make_problem(module, entry, options)),
+        problem_(wished_problem(module, entry_, options)),
         order_(order_kernels(problem_)),
         planner_(problem_, order_) {}
 
@@ -124,9 +126,21 @@ class EntryPlanner {
                       op.callee, entry_[op.result()].name,
                       floor.alone ? " alone" : " with what has to be kept meanwhile"));
     }
+    if (int64_t without = options_.has_wishes() ? smallest_without_wishes() : needed;
+        without < needed)
+      error = error.with_note(
+          fmt::format("without --keep and --recompute, {} is the smallest", without));
     throw error.with_note("at the peak of that plan: " + held_at_peak(report))
         .with_help(options_.memory_total ? fmt::format("allow --memory-total {}", needed + others)
                                          : fmt::format("allow --memory {}", needed));
+  }
+
+  int64_t smallest_without_wishes() const {
+    Options free = options_;
+    free.keep.clear();
+    free.recompute.clear();
+    EntryPlanner planner(module_, original_, free);
+    return planner.place(planner.planner_.smallest(kEffort)).offsets.bytes;
   }
 
   static std::string held_at_peak(const MemoryReport& report) {
@@ -141,7 +155,8 @@ class EntryPlanner {
   }
 
   const Module& module_;
-  const Function& entry_;
+  const Function& original_;
+  Function entry_;  // with copies of what is wished to be made again
   const Options& options_;
   EntryProblem problem_;
   Schedule order_;
@@ -171,6 +186,7 @@ void drop_unused_recipes(Module& module) {
 }  // namespace
 
 Module plan(const Module& module, const Options& options) {
+  check_wishes(module, options);
   Module planned = module;
   for (size_t i = 0; i < module.functions.size(); ++i) {
     const Function& entry = module.functions[i];
@@ -186,10 +202,12 @@ Module plan(const Module& module, const Options& options) {
 
 double least_overhead(const Module& module, const Function& entry, const Options& options,
                       int64_t budget) {
-  EntryProblem problem = make_problem(module, entry, options);
+  EntryProblem problem = wished_problem(module, with_copies(module, entry, options), options);
+  int64_t base = make_problem(module, entry, options).base_cost(),
+          copies = problem.base_cost() - base;
   Bound bound = BoundSearch(problem, order_kernels(problem)).bound(budget);
-  return static_cast<double>(bound.overhead) /
-         static_cast<double>(std::max<int64_t>(1, problem.base_cost()));
+  return static_cast<double>(bound.overhead + copies) /
+         static_cast<double>(std::max<int64_t>(1, base));
 }
 
 void check_planned(const Module& module, const Options& options) {
@@ -197,6 +215,12 @@ void check_planned(const Module& module, const Options& options) {
     if (entry.kind != FunctionKind::entry)
       continue;
     check_memory(module, entry, options.threads, std::nullopt);
+    if (options.has_wishes())
+      throw UserError(
+          "",
+          fmt::format("@{} is planned already, too late for --keep and --recompute", entry.name),
+          Fault::command_line)
+          .with_help("they hold when the module goes on from a stage before `plan`");
     int64_t budget = budget_of(module, entry, options);
     if (*entry.arena_bytes > budget)
       throw UserError("",

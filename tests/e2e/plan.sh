@@ -30,4 +30,17 @@ expect 0 "$model" --measure --seconds 0.01 --json
 says '"step_ms"'
 says '"bound"'
 expect 2 "$model" --seconds -1
+
+# What wishes cost.
+expect 0 "$model" --memory "$next" --keep tanh.1 --recompute a
+says 'without --keep tanh.1: arena '
+says 'without --recompute a: arena '
+says 'without any wish: arena '
+expect 0 "$model" --recompute 'tanh*' --json
+says '"wish": "any wish"'
+expect 4 "$model" --memory "$next" --keep 'tanh*'
+complains 'note: without --keep and --recompute, '
+expect 2 "$model" --keep tanhh
+complains 'no value of the arena is named `tanhh`'
+complains 'help: did you mean `tanh'
 exit $failed

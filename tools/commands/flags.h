@@ -30,7 +30,8 @@ struct ModelFlags {
 };
 
 // The model, --bind, --shape, --batch, --loss, --train-mode, --params, --weights, --seed,
-// --threads, --cpu, --precision, --conv, --memory, --memory-total, --cache, --no-cache, --perf.
+// --threads, --cpu, --precision, --conv, --memory, --memory-total, --keep, --recompute, --invert,
+// --cache, --no-cache, --perf.
 void add_model_flags(CLI::App& command, ModelFlags& flags);
 // --optimizer, --lr, --momentum, ..., --freeze.
 void add_optimizer_flags(CLI::App& command, ModelFlags& flags);

@@ -46,6 +46,7 @@ class ModelPlan {
     if (chosen_.report->recomputed.nanoseconds > 0)
       chosen_.bound = least_overhead(fused_, fused_.function(entry_), options,
                                      budget_of(fused_, fused_.function(entry_), options));
+    price_wishes();
   }
 
   void run() {
@@ -87,6 +88,29 @@ class ModelPlan {
       row.reason = error.message();
     }
     return row;
+  }
+
+  // Plans without each wish, and without any.
+  void price_wishes() {
+    const Options& options = flags_.model.options;
+    size_t wishes = options.keep.size() + options.recompute.size();
+    auto plan_without = [&](const std::string& name, auto leave_out) {
+      ModelFlags flags = flags_.model;
+      leave_out(flags.options);
+      Module module = compile(fused_, flags.options);
+      without_.push_back({name, memory_report(module, module.function(entry_), flags.options)});
+    };
+    for (auto [flag, patterns] :
+         {std::pair("--keep", &Options::keep), std::pair("--recompute", &Options::recompute)})
+      for (size_t i = 0; wishes > 1 && i < (options.*patterns).size(); ++i)
+        plan_without(fmt::format("{} {}", flag, (options.*patterns)[i]), [&](Options& changed) {
+          (changed.*patterns).erase((changed.*patterns).begin() + static_cast<std::ptrdiff_t>(i));
+        });
+    if (wishes > 0)
+      plan_without("any wish", [](Options& changed) {
+        changed.keep.clear();
+        changed.recompute.clear();
+      });
   }
 
   // A plan that can run.
@@ -135,6 +159,9 @@ class ModelPlan {
     json["peak_bytes"] = chosen_.report->peak_bytes;
     json["overhead"] = chosen_.report->overhead();
     json["bound"] = chosen_.bound;
+    for (const auto& [wish, report] : without_)
+      json["without"].push_back(
+          {{"wish", wish}, {"arena_bytes", report.arena_bytes}, {"overhead", report.overhead()}});
     for (const BudgetRow& row : rows_) {
       nlohmann::ordered_json line = {
           {"budget", row.budget},
@@ -154,6 +181,12 @@ class ModelPlan {
         "{}: arena {} ({} bytes), overhead {:.2f} %, at least {:.2f} %, gap {:.2f} points\n\n",
         entry_, human_bytes(chosen_.report->arena_bytes), chosen_.report->arena_bytes, overhead,
         bound, overhead - bound);
+    for (const auto& [wish, report] : without_)
+      fmt::print("without {}: arena {} ({:+} bytes), overhead {:.2f} % ({:+.2f} points)\n", wish,
+                 human_bytes(report.arena_bytes), report.arena_bytes - chosen_.report->arena_bytes,
+                 100 * report.overhead(), 100 * report.overhead() - overhead);
+    if (!without_.empty())
+      fmt::print("\n");
     fmt::print("      budget       arena   recomputation     at least         gap{}\n",
                flags_.measure ? "     step, ms    measured" : "");
     for (const BudgetRow& row : rows_)
@@ -193,6 +226,7 @@ class ModelPlan {
   std::string entry_;
   Module fused_, planned_;
   BudgetRow chosen_;  // by --memory, or without a limit
+  std::vector<std::pair<std::string, MemoryReport>> without_;  // what wishes
   std::vector<BudgetRow> rows_;
   std::vector<std::unique_ptr<Timed>> timed_;
 };

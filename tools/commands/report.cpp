@@ -44,6 +44,10 @@ std::vector<std::pair<std::string, std::string>> settings_of(const ReportFlags& 
     settings.emplace_back("memory", human_bytes(*options.memory));
   if (options.memory_total)
     settings.emplace_back("memory total", human_bytes(*options.memory_total));
+  for (const std::string& pattern : options.keep)
+    settings.emplace_back("keep", pattern);
+  for (const std::string& pattern : options.recompute)
+    settings.emplace_back("recompute", pattern);
   settings.emplace_back("cpu", options.cpu);
   settings.emplace_back("threads", fmt::format("{}", options.threads));
   return settings;
