@@ -141,8 +141,9 @@ void AtomicFile::write(std::span<const std::byte> bytes) {
   }
 }
 
-FileStatus AtomicFile::commit() {
-  if (status_.ok() && fsync(descriptor_) != 0)
+FileStatus AtomicFile::commit(Durability durability) {
+  bool syncs = durability == Durability::beyond_power_loss;
+  if (status_.ok() && syncs && fsync(descriptor_) != 0)
     fail("cannot write");
   if (status_.ok() && rename(temporary_.c_str(), path_.c_str()) != 0)
     fail("cannot replace");
@@ -150,7 +151,7 @@ FileStatus AtomicFile::commit() {
     return status_;  // the destructor removes the temporary file
   close(descriptor_);
   descriptor_ = -1;
-  if (!sync_directory(directory_of(path_)))
+  if (syncs && !sync_directory(directory_of(path_)))
     fail("cannot sync the directory of this file");
   return status_;
 }

@@ -50,8 +50,12 @@ struct FileBytes {
 // The whole of a regular file, which must not be larger than `limit`.
 FileBytes read_file(const std::string& path, uint64_t limit = UINT64_MAX);
 
-// A file that appears under its name complete and synced to disk, or not at all: it is written
-// beside its place under a temporary name and renamed. Errors are kept until commit() returns them.
+// Whether a file must outlive a loss of power: training does not come again, what a command makes
+// in seconds does.
+enum class Durability { until_power_loss, beyond_power_loss };
+
+// A file that appears under its name complete, or not at all: it is written beside its place under
+// a temporary name and renamed. Errors are kept until commit() returns them.
 class AtomicFile {
  public:
   explicit AtomicFile(const std::string& path);
@@ -61,7 +65,7 @@ class AtomicFile {
 
   void write(std::span<const std::byte> bytes);
   void write(std::string_view text) { write(std::as_bytes(std::span(text))); }
-  FileStatus commit();
+  FileStatus commit(Durability durability = Durability::beyond_power_loss);
   const FileStatus& status() const { return status_; }  // so far
 
  private:

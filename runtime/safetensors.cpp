@@ -174,7 +174,8 @@ SafetensorsFile read_safetensors(const std::string& path) {
 }
 
 FileStatus write_safetensors(const std::string& path, std::span<const TensorView> tensors,
-                             const std::map<std::string, std::string>& metadata) {
+                             const std::map<std::string, std::string>& metadata,
+                             Durability durability) {
   std::vector<const TensorView*> order;
   for (size_t size : {8, 4, 2, 1})
     for (const TensorView& tensor : tensors)
@@ -190,7 +191,7 @@ FileStatus write_safetensors(const std::string& path, std::span<const TensorView
   file.write(header);
   for (const TensorView* tensor : order)
     file.write(tensor->bytes);
-  return file.commit();
+  return file.commit(durability);
 }
 
 }  // namespace gradc

@@ -43,7 +43,8 @@ SafetensorsFile parse_safetensors(std::span<const std::byte> bytes, const std::s
 // Writes a file that appears complete or not at all. Data are in the order of the tensors, but
 // larger element types first, so that every tensor is aligned to its element.
 FileStatus write_safetensors(const std::string& path, std::span<const TensorView> tensors,
-                             const std::map<std::string, std::string>& metadata);
+                             const std::map<std::string, std::string>& metadata,
+                             Durability durability = Durability::beyond_power_loss);
 
 size_t dtype_bytes(gradc_dtype dtype);
 std::optional<gradc_dtype> safetensors_dtype(std::string_view name);  // by its name in files: "F32"

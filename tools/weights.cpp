@@ -55,8 +55,10 @@ Weights weights_of(const Module& planned, std::span<const std::byte> state) {
   return weights;
 }
 
-void write_weights(const Weights& weights, const std::string& model_name, const std::string& path) {
-  require(write_safetensors(path, weights.tensors, {{"format", "gradc"}, {"model", model_name}}));
+void write_weights(const Weights& weights, const std::string& model_name, const std::string& path,
+                   Durability durability) {
+  require(write_safetensors(path, weights.tensors, {{"format", "gradc"}, {"model", model_name}},
+                            durability));
 }
 
 void write_onnx_model(const Module& imported, const Weights& weights, const std::string& from,

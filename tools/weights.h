@@ -23,7 +23,8 @@ Weights weights_of(const Module& module, const std::string& path);
 // Parameters and buffers in the state region of an instance of the module.
 Weights weights_of(const Module& planned, std::span<const std::byte> state);
 
-void write_weights(const Weights& weights, const std::string& model_name, const std::string& path);
+void write_weights(const Weights& weights, const std::string& model_name, const std::string& path,
+                   Durability durability);
 
 // A copy of the .onnx file at `from`, which `imported` was made of, with these weights.
 void write_onnx_model(const Module& imported, const Weights& weights, const std::string& from,

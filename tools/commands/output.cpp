@@ -19,7 +19,7 @@ void write_text(const std::string& path, const std::string& text) {
   }
   AtomicFile file(path);
   file.write(text);
-  FileStatus status = file.commit();
+  FileStatus status = file.commit(Durability::until_power_loss);
   if (!status.ok())
     throw UserError(status.path, status.message);
 }

@@ -319,7 +319,8 @@ class Trainer {
     if (writes_onnx(flags_))
       write_onnx_model(session_.imported(), weights, flags_.model.model, flags_.output);
     else
-      write_weights(weights, session_.imported().name, flags_.output);
+      write_weights(weights, session_.imported().name, flags_.output,
+                    Durability::beyond_power_loss);
     if (!flags_.model.json)
       fmt::print(stderr, "wrote {}\n", flags_.output);
   }
