@@ -18,6 +18,9 @@ gradc_test(verify_test LIBS gradc_verify SOURCES
   unit/difference_test.cpp
   unit/test_cases_test.cpp)
 
+gradc_test(compiled_test LIBS gradc_codegen gradc_compiled SOURCES
+  unit/compiled_test.cpp)
+
 gradc_test(headers_test LIBS gradc_headers gradc_ir SOURCES
   unit/headers_test.cpp)
 

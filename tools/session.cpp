@@ -3,12 +3,12 @@
 #include <chrono>
 #include <cstring>
 
-#include "compiler/compile.h"
 #include "compiler/entries.h"
 #include "compiler/file_names.h"
 #include "compiler/import/onnx/loss.h"
 #include "compiler/passes/inverse_errors.h"
 #include "ir/diagnostic.h"
+#include "tools/compiled.h"
 #include "tools/io/elements.h"
 #include "tools/io/npz.h"
 
@@ -76,7 +76,7 @@ Session::Session(const ModelFlags& flags)
 Session::Session(Module imported, const ModelFlags& flags, const PipelineObserver& observer)
     : imported_(std::move(imported)) {
   auto begin = std::chrono::steady_clock::now();
-  planned_ = compile(imported_, flags.options, observer);
+  planned_ = compiled(imported_, flags.options, flags.cache, observer);
   if (flags.verify_invert)
     planned_ = with_inverse_errors(planned_, flags.options);
   jit_ = std::make_unique<JitModule>(planned_, codegen_options(flags, planned_));

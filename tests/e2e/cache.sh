@@ -1,5 +1,5 @@
 #!/bin/sh
-# The cache of compiled kernels on the command line: the same objects with and without, by two processes at once, from
+# The cache on the command line: the same objects with and without, by two processes at once, from
 # damaged entries; its folder, its size, its end.
 #   cache.sh GRADC SOURCE_DIR
 set -eu
@@ -49,7 +49,7 @@ object threads --cache "$out/shared" --threads 3
 [ "$(entries)" -gt 10 ] || fail "no entries in the default folder"
 "$gradc" cache | grep -q "$out/home/gradc: .* of 512.0 MiB" || fail "what gradc cache says"
 echo mine >"$out/home/gradc/notes"
-"$gradc" cache --clear | grep -q ": 0 kernels, 0 B" || fail "what gradc cache --clear says"
+"$gradc" cache --clear | grep -q ": 0 entries, 0 B" || fail "what gradc cache --clear says"
 [ "$(ls "$out/home/gradc")" = notes ] || fail "--clear leaves entries, or removes other files"
 XDG_CACHE_HOME='' HOME='' "$gradc" cache 2>"$out/log" && fail "a cache without a home"
 grep -q "name one: --cache DIR" "$out/log" || fail "no help without a home"

@@ -37,7 +37,7 @@ void cache(const CacheFlags& flags) {
     fmt::print("{}\n", json.dump(2));
     return;
   }
-  fmt::print("{}: {} kernel{}, {} of {}\n", folder, size.entries, size.entries == 1 ? "" : "s",
+  fmt::print("{}: {} {}, {} of {}\n", folder, size.entries, size.entries == 1 ? "entry" : "entries",
              human_bytes(size.bytes), human_bytes(kCacheLimit));
 }
 

@@ -15,6 +15,7 @@
 #include "tools/commands/commands.h"
 #include "tools/commands/output.h"
 #include "tools/commands/pass_flags.h"
+#include "tools/compiled.h"
 #include "tools/headers.h"
 #include "tools/identifiers.h"
 #include "tools/runtime_headers.h"
@@ -151,8 +152,8 @@ void compile_to_files(CompileFlags& flags) {
   flags.model.options.train = flags.train;
   const Options& options = flags.model.options;
   PassTimes times;
-  Module planned =
-      compile(load_model(flags.model.model, options), options, observer_of(flags.passes, times));
+  Module planned = compiled(load_model(flags.model.model, options), options, flags.model.cache,
+                            observer_of(flags.passes, times));
   // What the object does not hold: weights that were given, or that the model file brought.
   Weights weights = weights_of(planned, flags.model.weights);
   std::string prefix = c_identifier(flags.name.empty() ? planned.name : flags.name);
@@ -164,7 +165,7 @@ void compile_to_files(CompileFlags& flags) {
   times.print(flags.passes);
   write_headers(flags, planned, prefix, !weights.tensors.empty(), files);
   if (!weights.tensors.empty())
-    write_weights(weights, planned.name, files.add(".safetensors"));
+    write_weights(weights, planned.name, files.add(".safetensors"), Durability::until_power_loss);
   if (emits(flags, "onnx"))
     write_onnx_model(planned, weights, flags.model.model, files.add(".onnx"));
   if (!flags.depfile.empty())

@@ -89,7 +89,8 @@ class Stages {
     options.explain = [&](const std::string& line) { remarks += "// " + line + "\n"; };
     PipelineObserver observer = observer_of(flags_.passes, times_);
     observer.after_pass = [&, note_time = observer.after_pass](const PassRun& run) {
-      note_time(run);
+      if (note_time)
+        note_time(run);
       if (flags_.all || flags_.after == run.pass.name)
         stages_.push_back({std::string(run.pass.name), ".ir",
                            print(run.after) + (run.pass.name == "fuse" ? remarks : "")});

@@ -185,10 +185,10 @@ void add_model_flags(CLI::App& command, ModelFlags& flags) {
                    "changes their last digits");
   command
       .add_option("--cache", flags.cache,
-                  "Folder where compiled kernels are kept (default: $XDG_CACHE_HOME/gradc or "
+                  "Folder where plans and compiled kernels are kept (default: $XDG_CACHE_HOME/gradc or "
                   "~/.cache/gradc)")
       ->type_name("DIR");
-  command.add_flag("--no-cache", flags.no_cache, "Compile every kernel anew and keep none");
+  command.add_flag("--no-cache", flags.no_cache, "Compile everything anew and keep nothing");
   command.add_flag("--perf", flags.perf,
                    "Of code that runs here: tell perf and gdb the kernels' names and model lines");
   command.add_flag("--json", flags.json, "Print one JSON object and nothing else");

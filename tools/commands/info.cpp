@@ -5,7 +5,6 @@
 #include <nlohmann/json.hpp>
 
 #include "compiler/codegen/codegen.h"
-#include "compiler/compile.h"
 #include "compiler/entries.h"
 #include "compiler/plan/floor.h"
 #include "compiler/plan/report.h"
@@ -15,6 +14,7 @@
 #include "tools/commands/commands.h"
 #include "tools/commands/flags.h"
 #include "tools/commands/output.h"
+#include "tools/compiled.h"
 
 namespace gradc {
 namespace {
@@ -38,7 +38,7 @@ Facts gather(InfoFlags& flags) {
   flags.model.options.train = flags.train;
   Facts facts;
   facts.imported = load_model(flags.model.model, flags.model.options);
-  facts.planned = compile(facts.imported, flags.model.options);
+  facts.planned = compiled(facts.imported, flags.model.options, flags.model.cache);
   facts.parameters = parameter_totals(facts.imported);
   for (std::string_view entry : {kInfer, kTrainStep})
     if (const Function* planned = facts.planned.find_function(entry)) {

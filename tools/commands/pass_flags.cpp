@@ -37,9 +37,10 @@ PipelineObserver observer_of(const PassFlags& flags, PassTimes& times) {
   PipelineObserver observer;
   observer.check = flags.check;
   observer.skip = flags.skip;
-  observer.after_pass = [&times](const PassRun& run) {
-    times.add(std::string(run.pass.name), run.seconds);
-  };
+  if (flags.time)
+    observer.after_pass = [&times](const PassRun& run) {
+      times.add(std::string(run.pass.name), run.seconds);
+    };
   return observer;
 }
 

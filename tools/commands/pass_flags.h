@@ -39,7 +39,7 @@ class PassTimes {
   std::vector<std::pair<std::string, double>> rows_;
 };
 
-// Checks and skips as `flags` say, and notes the times.
+// Checks, skips and notes times as `flags` say.
 PipelineObserver observer_of(const PassFlags& flags, PassTimes& times);
 
 }  // namespace gradc

@@ -8,7 +8,6 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
-#include "compiler/compile.h"
 #include "compiler/entries.h"
 #include "compiler/plan/report.h"
 #include "ir/diagnostic.h"
@@ -18,6 +17,7 @@
 #include "tools/commands/plan_explain.h"
 #include "tools/commands/plan_graph.h"
 #include "tools/commands/step_timer.h"
+#include "tools/compiled.h"
 #include "tools/plan/curve.h"
 #include "tools/progress.h"
 
@@ -41,7 +41,8 @@ class ModelPlan {
     Options with_budget = options;  // of some size: kernels that make values again come with one
     if (!options.makes_again())
       with_budget.memory = INT64_MAX;
-    fused_ = compile(load_model(flags.model.model, options), with_budget, until_schedule);
+    fused_ = compiled(load_model(flags.model.model, options), with_budget, flags.model.cache,
+                      until_schedule);
     chosen_ = plan_within(std::nullopt, &planned_);
     if (chosen_.report->recomputed.nanoseconds > 0)
       chosen_.bound = least_overhead(fused_, fused_.function(entry_), options,
@@ -74,7 +75,7 @@ class ModelPlan {
     BudgetRow row;
     row.budget = budget.value_or(0);
     try {
-      Module module = compile(fused_, flags.options);
+      Module module = compiled(fused_, flags.options, flags.cache);
       row.report = memory_report(module, module.function(entry_), flags.options);
       if (budget && row.report->recomputed.nanoseconds > 0)
         row.bound = least_overhead(fused_, fused_.function(entry_), flags.options, *budget);
@@ -97,7 +98,7 @@ class ModelPlan {
     auto plan_without = [&](const std::string& name, auto leave_out) {
       ModelFlags flags = flags_.model;
       leave_out(flags.options);
-      Module module = compile(fused_, flags.options);
+      Module module = compiled(fused_, flags.options, flags.cache);
       without_.push_back({name, memory_report(module, module.function(entry_), flags.options)});
     };
     for (auto [flag, patterns] :
