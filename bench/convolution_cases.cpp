@@ -70,6 +70,8 @@ std::vector<Layer> layers_of(const std::string& name) {
             {32, 256, 512, 8, 1, 2, 0},  {32, 512, 512, 4, 3, 1, 1}};
   if (name == "resnet50")
     return resnet50(4);
+  if (name == "resnet50one")
+    return resnet50(1);
   if (name == "depthwise")
     return {{8, 32, 32, 112, 3, 1, 1, 32},
             {8, 96, 96, 112, 3, 2, 1, 96},

@@ -33,8 +33,8 @@ std::string_view name_of(ContractMethod method);
 
 struct ContractSchedule {
   ContractMethod method = ContractMethod::direct;
-  // Methods tile, panels, pairs and matrix, which has the vector operand and the three lists of loops
-  // only. Loops are indices into ContractionNest::loops; -1 means none.
+  // Methods tile, panels, pairs and matrix, which has the vector operand and the three lists of
+  // loops only. Loops are indices into ContractionNest::loops; -1 means none.
   int64_t vector_operand = 1;  // b: the one that is read in vectors
   int64_t vector_loop = -1;
   int64_t row_loop = -1;
@@ -45,6 +45,8 @@ struct ContractSchedule {
   // loops other than the vector and the row loop divide evenly.
   std::vector<int64_t> blocks;
   bool stage_a = false, stage_b = false;
+  // a is staged whole, in the workspace, before the tasks.
+  bool stage_a_once = false;
   // a has padding that is neither staged nor read: each tile sums over the taps that meet an
   // element only, which are the same for all of its rows.
   bool skip_padding = false;
@@ -65,6 +67,7 @@ struct ContractLimits {
   int64_t pass_elements = INT64_MAX;  // of the summed loops in a pass
   int64_t rows = INT64_MAX;  // whose sums, or whose part of a, are in scratch at once
   bool result_rows = false;  // vectors run along rows of the result, which can hold the sums
+  bool stage_once = true;  // where several tasks read the same of a with its padding
   bool panels = true;  // where they are faster: b is staged for many columns at once
 };
 

@@ -7,6 +7,9 @@
 namespace gradc {
 namespace {
 
+// Of a part of a weight's channels: products for a result at most, channels at least.
+constexpr int64_t kPartElements = 160, kFewestChannels = 4;
+
 void set_loops(ContractionNest& nest) {
   nest.loops.clear();
   Dims result_steps = row_major_strides(nest.contraction.result_dims);
@@ -81,6 +84,41 @@ void join(ContractionNest& nest, size_t l) {
   set_loops(nest);
 }
 
+// The product of the extents of the summed loops before the last one.
+int64_t taps_of(const ContractionNest& nest) {
+  int64_t taps = 1;
+  for (size_t l = nest.result_loops; l + 1 < nest.loops.size(); ++l)
+    taps *= nest.loops[l].extent;
+  return taps;
+}
+
+bool moves_axis(const ContractionNest& nest, const AffineIndex& index, size_t l) {
+  return nest.loops[l].extent > 1 &&
+         std::any_of(index.terms.begin(), index.terms.end(),
+                     [&](const auto& term) { return static_cast<size_t>(term.first) == l; });
+}
+
+// Whether a loop of `fewest` iterations moves the image and no window: whether so many rows of a
+// tile share their taps.
+bool has_shared_rows(const ContractionNest& nest, size_t image, int64_t fewest) {
+  for (size_t l = 0; l < nest.result_loops; ++l) {
+    if (nest.loops[l].extent < fewest || !nest.loops[l].moves[image] ||
+        nest.loops[l].moves[1 - image])
+      continue;
+    const auto& indices = nest.contraction.operand_indices[image];
+    bool in_window = std::any_of(indices.begin(), indices.end(), [&](const AffineIndex& index) {
+      return moves_axis(nest, index, l) &&
+             std::any_of(index.terms.begin(), index.terms.end(), [&](const auto& term) {
+               const ContractionLoop& other = nest.loops[static_cast<size_t>(term.first)];
+               return other.summed && other.extent > 1;
+             });
+    });
+    if (!in_window)
+      return true;
+  }
+  return false;
+}
+
 }  // namespace
 
 ContractionNest contraction_nest(const Function& kernel) {
@@ -104,6 +142,36 @@ ContractionNest with_joined_loops(ContractionNest nest) {
     } else {
       ++l;
     }
+  return nest;
+}
+
+ContractionNest with_channel_parts(ContractionNest nest) {
+  size_t first = nest.result_loops, last = nest.loops.size() - 1, image = 0;
+  if (last <= first || !nest.has_windows(image) || nest.has_windows(1 - image) ||
+      nest.step(image, last) != 1 || nest.step(1 - image, last) != taps_of(nest) ||
+      has_shared_rows(nest, image, kFewestSharedRows))
+    return nest;
+  int64_t channels = nest.loops[last].extent, part = 1;
+  while (2 * part * taps_of(nest) <= kPartElements && channels % (2 * part) == 0)
+    part *= 2;
+  if (part < kFewestChannels || part == channels)
+    return nest;
+  for (auto& indices : nest.contraction.operand_indices)
+    for (AffineIndex& index : indices) {
+      std::optional<int64_t> coefficient;
+      for (auto& term : index.terms) {
+        if (static_cast<size_t>(term.first) == last)
+          coefficient = term.second;
+        term.first += static_cast<size_t>(term.first) >= first ? 1 : 0;
+      }
+      if (coefficient)
+        index.terms.push_back({static_cast<int>(first), *coefficient * part});
+    }
+  Dims& summed = nest.contraction.summed_dims;
+  summed.back() = part;
+  summed.insert(summed.begin(), channels / part);
+  nest.has_channel_parts = true;
+  set_loops(nest);
   return nest;
 }
 
@@ -138,12 +206,15 @@ bool ContractionNest::has_padding(size_t operand) const {
 
 bool ContractionNest::has_windows(size_t operand) const {
   for (const AffineIndex& index : contraction.operand_indices[operand]) {
-    auto moving = std::count_if(index.terms.begin(), index.terms.end(), [&](const auto& term) {
+    int64_t rows = 0, summed = 0;
+    for (const auto& term : index.terms) {
       const ContractionLoop& loop = loops[static_cast<size_t>(term.first)];
       // A loop that moves the result and both operands selects a group of channels.
-      return loop.extent > 1 && !(loop.moves[0] && loop.moves[1] && !loop.summed);
-    });
-    if (moving > 1)
+      bool is_group = loop.moves[0] && loop.moves[1] && !loop.summed;
+      if (loop.extent > 1 && !is_group)
+        ++(loop.summed ? summed : rows);
+    }
+    if (rows > 1 || (rows == 1 && summed > 0))
       return true;
   }
   return false;

@@ -12,6 +12,8 @@
 
 namespace gradc {
 
+inline constexpr int64_t kFewestSharedRows = 4;  // of a tile that skips padding
+
 struct ContractionLoop {
   int64_t extent = 1;
   bool summed = false;
@@ -33,6 +35,7 @@ struct ContractionNest {
   Type result_type;
   Contraction contraction;
   bool has_joined_results = false;  // loops that run over several axes of the result
+  bool has_channel_parts = false;  // by with_channel_parts
   std::vector<ContractionLoop> loops;  // the result's, then the summed ones
   size_t result_loops = 0;
 
@@ -41,7 +44,7 @@ struct ContractionNest {
   std::vector<int64_t> extents() const;
   // Whether an index of the operand can leave the tensor or fail to divide.
   bool has_padding(size_t operand) const;
-  // Whether two loops that are longer than 1 move one index of the operand.
+  // Whether two loops that are longer than 1, not both summed, move one index of the operand.
   bool has_windows(size_t operand) const;
   // What loop l adds to an address in the operand's own bytes; no padding.
   int64_t step(size_t operand, size_t l) const;
@@ -57,6 +60,13 @@ ContractionNest contraction_nest(const Function& kernel);
 // the result and the operands, or of none, become one, and so do these axes. The pixels of a
 // convolution of one tap are rows of a plain product.
 ContractionNest with_joined_loops(ContractionNest nest);
+
+// Where taps lie inside of a weight's channels, and few images share its way into a tile's order: a
+// nest that sums some channels after the others, so that the loop over channels becomes two, the
+// outermost summed one and the innermost. What is read of the weight for a part of the channels is
+// one piece of each output, and when in order fits the first level cache. Shapes alone decide, as
+// this is an order of sums.
+ContractionNest with_channel_parts(ContractionNest nest);
 
 // Drops loops of one iteration, and makes one of two that walk on evenly.
 void join_loops(std::vector<loop::TileLoop>& loops);

@@ -34,7 +34,7 @@ class TileLowering {
       : kernel_{.name = function.name},
         builder_(kernel_),
         values_(function, builder_),
-        nest_(with_joined_loops(contraction_nest(function))),
+        nest_(with_channel_parts(with_joined_loops(contraction_nest(function)))),
         s_(contract_schedule_of(function)),
         lanes_(target.lanes_f32()),
         dtype_(nest_.sum_dtype()),
@@ -50,6 +50,8 @@ class TileLowering {
   }
 
   loop::Kernel run() {
+    if (s_.stage_a_once)
+      stage_whole();
     for (const Segment& columns : vector_panels(nest_.loops[vector_].extent, lanes_, s_.vectors))
       for (const Segment& rows : row_parts())
         lower_tasks(columns, rows);
@@ -60,6 +62,13 @@ class TileLowering {
   std::vector<Segment> row_parts() const {
     return row_ == nest_.loops.size() ? std::vector<Segment>{{0, 1, 1}}
                                       : segments(nest_.loops[row_].extent, s_.row_parts);
+  }
+
+  void stage_whole() {
+    int64_t elements = padded_elements(
+        nest_, a_, {std::vector<Scalar>(nest_.loops.size(), builder_.index(0)), nest_.extents()});
+    uint32_t buffer = builder_.add_buffer({"whole_a", loop::Space::workspace, dtype_, elements});
+    whole_a_ = stage_padded_whole(values_, nest_, a_, buffer, parallel_);
   }
 
   void lower_tasks(const Segment& columns, const Segment& rows) {
@@ -184,10 +193,18 @@ class TileLowering {
   }
 
   void lower_all_rows() {
-    access_[a_] = s_.stage_a ? stage_padded(values_, nest_, a_, block_,
-                                            scratch("a", padded_elements(nest_, a_, block_)))
-                             : access_in_place(values_, nest_, a_, block_, padded_axes());
+    access_[a_] = s_.stage_a        ? stage_padded(values_, nest_, a_, block_,
+                                                   scratch("a", padded_elements(nest_, a_, block_)))
+                  : s_.stage_a_once ? access_in_whole()
+                                    : access_in_place(values_, nest_, a_, block_, padded_axes());
     lower_rows();
+  }
+
+  OperandAccess access_in_whole() {
+    OperandAccess access = whole_a_;
+    for (size_t l = 0; l < nest_.loops.size(); ++l)
+      access.base = builder_.add(access.base, builder_.scaled(block_.start[l], access.step[l]));
+    return access;
   }
 
   // Some rows of the row loop are staged, then all tiles over them follow.
@@ -401,6 +418,7 @@ class TileLowering {
   NestBlock block_;
   std::vector<TapAxis> tap_axes_;  // of a, where its padding is skipped
   std::vector<StagedInside::Axis> staged_axes_;  // their copies, where a is staged all the same
+  OperandAccess whole_a_;  // where a is staged once for all tasks
   std::array<OperandAccess, 2> access_;
   OperandAccess sums_;  // those of a task
   Scalar sum_base_;  // where those of what is staged begin

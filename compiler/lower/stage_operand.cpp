@@ -60,13 +60,14 @@ struct Cursor {
 class PaddedCopy {
  public:
   PaddedCopy(KernelValues& values, const ContractionNest& nest, size_t operand,
-             std::vector<StagedAxis> axes, uint32_t buffer)
+             std::vector<StagedAxis> axes, uint32_t buffer, Scalar to)
       : values_(values),
         b_(values.builder()),
         nest_(nest),
         operand_(operand),
         axes_(std::move(axes)),
         buffer_(buffer),
+        to_(to),
         dtype_(nest.sum_dtype()) {
     for (size_t axis = 0; axis < axes_.size(); ++axis)
       if (axes_[axis].extent > 1)
@@ -77,12 +78,14 @@ class PaddedCopy {
     bool has_gaps = std::any_of(axes_.begin(), axes_.end(),
                                 [](const StagedAxis& axis) { return axis.can_leave; });
     if (has_gaps) {
-      int64_t elements = axes_[0].extent * axes_[0].stride;
+      int64_t elements = 1;
+      for (const StagedAxis& axis : axes_)
+        elements *= axis.extent;
       Scalar i = b_.begin_for(LoopKind::vector, elements)[0];
-      b_.store(buffer_, i, b_.constant(dtype_, 0));
+      b_.store(buffer_, b_.add(to_, i), b_.constant(dtype_, 0));
       b_.end_for();
     }
-    visit(0, {{}, std::nullopt, b_.index(0)});
+    visit(0, {{}, std::nullopt, to_});
   }
 
  private:
@@ -159,6 +162,7 @@ class PaddedCopy {
   size_t operand_;
   std::vector<StagedAxis> axes_;
   uint32_t buffer_;
+  Scalar to_;  // where the copy begins
   DType dtype_;
   size_t innermost_ = SIZE_MAX;
   size_t opened_ = 0;
@@ -182,18 +186,14 @@ class VectorCopy {
 
   OperandAccess emit() {
     OperandAccess access{0, to_, std::vector<int64_t>(nest_.loops.size())};
-    std::vector<size_t> summed;  // the loops of a row's number, outermost first
+    std::vector<size_t> summed = row_order();  // the loops of a row's number, outermost first
     int64_t rows = 1;
-    for (size_t l = nest_.loops.size(); l-- > nest_.result_loops;) {
-      access.step[l] = rows * row_elements_;
-      rows *= size_[l];
-      if (size_[l] > 1)
-        summed.insert(summed.begin(), l);
-    }
+    for (size_t i = summed.size(); i-- > 0; rows *= size_[summed[i]])
+      access.step[summed[i]] = rows * row_elements_;
     access.step[vector_] = 1;
     access.buffer = to_buffer_ = scratch_("b", rows * row_elements_);
 
-    // Innermost summed loops that walk over neighbours in the operand are transposed as a whole.
+    // Innermost loops that walk over neighbours in the operand are transposed as a whole.
     std::vector<size_t> run;
     int64_t elements = 1;
     while (!summed.empty() && nest_.step(operand_, vector_) != 1 &&
@@ -221,6 +221,25 @@ class VectorCopy {
     Scalar x = operand_element(values_, nest_, operand_,
                                {operand_indices(b_, nest_, operand_, at), std::nullopt});
     return b_.convert(x, nest_.sum_dtype());
+  }
+
+  // The summed loops as they are nested; or, where many rows can then be transposed at once, as
+  // they lie in the operand, such as the taps of a channel side by side.
+  std::vector<size_t> row_order() const {
+    constexpr int64_t kWorthwhile = 16;
+    std::vector<size_t> loops;
+    for (size_t l = nest_.result_loops; l < nest_.loops.size(); ++l)
+      if (size_[l] > 1)
+        loops.push_back(l);
+    std::vector<size_t> in_memory = loops;
+    std::stable_sort(in_memory.begin(), in_memory.end(), [&](size_t x, size_t y) {
+      return nest_.step(operand_, x) > nest_.step(operand_, y);
+    });
+    int64_t run = 1;
+    for (size_t i = in_memory.size(); i-- > 0 && nest_.step(operand_, in_memory[i]) == run;)
+      run *= size_[in_memory[i]];
+    bool transposes = nest_.step(operand_, vector_) != 1 && run >= kWorthwhile;
+    return transposes ? in_memory : loops;
   }
 
   void copy_row() {
@@ -332,10 +351,12 @@ int64_t padded_elements(const ContractionNest& nest, size_t operand, const NestB
   return elements;
 }
 
-OperandAccess stage_padded(KernelValues& values, const ContractionNest& nest, size_t operand,
-                           const NestBlock& block, uint32_t buffer) {
-  loop::Builder& b = values.builder();
-  std::vector<StagedAxis> axes = staged_axes(b, nest, operand, block);
+namespace {
+
+// To a copy that has all positions of these axes.
+OperandAccess padded_access(loop::Builder& b, const ContractionNest& nest, size_t operand,
+                            const NestBlock& block, const std::vector<StagedAxis>& axes,
+                            uint32_t buffer) {
   OperandAccess access{buffer, b.index(0), std::vector<int64_t>(nest.loops.size())};
   int64_t first = 0;
   for (size_t axis = 0; axis < axes.size(); ++axis)
@@ -345,8 +366,40 @@ OperandAccess stage_padded(KernelValues& values, const ContractionNest& nest, si
       first -= std::min<int64_t>(0, coefficient * (block.size[loop] - 1)) * axes[axis].stride;
     }
   access.base = b.index(first);
+  return access;
+}
+
+}  // namespace
+
+OperandAccess stage_padded(KernelValues& values, const ContractionNest& nest, size_t operand,
+                           const NestBlock& block, uint32_t buffer) {
+  loop::Builder& b = values.builder();
+  std::vector<StagedAxis> axes = staged_axes(b, nest, operand, block);
+  OperandAccess access = padded_access(b, nest, operand, block, axes, buffer);
   if (!axes.empty())
-    PaddedCopy(values, nest, operand, std::move(axes), buffer).emit();
+    PaddedCopy(values, nest, operand, std::move(axes), buffer, b.index(0)).emit();
+  return access;
+}
+
+OperandAccess stage_padded_whole(KernelValues& values, const ContractionNest& nest, size_t operand,
+                                 uint32_t buffer, bool parallel) {
+  loop::Builder& b = values.builder();
+  NestBlock whole{std::vector<Scalar>(nest.loops.size(), b.index(0)), nest.extents()};
+  std::vector<StagedAxis> axes = staged_axes(b, nest, operand, whole);
+  OperandAccess access = padded_access(b, nest, operand, whole, axes, buffer);
+  auto outermost = std::find_if(axes.begin(), axes.end(),
+                                [](const StagedAxis& axis) { return axis.extent > 1; });
+  if (outermost == axes.end()) {
+    PaddedCopy(values, nest, operand, std::move(axes), buffer, b.index(0)).emit();
+    return access;
+  }
+  Scalar i = b.begin_for(parallel ? LoopKind::parallel : LoopKind::serial, outermost->extent)[0];
+  outermost->extent = 1;
+  outermost->base = b.add(outermost->base, i);
+  outermost->known_base = std::nullopt;
+  Scalar to = b.scaled(i, outermost->stride);
+  PaddedCopy(values, nest, operand, std::move(axes), buffer, to).emit();
+  b.end_for();
   return access;
 }
 
@@ -370,7 +423,7 @@ StagedInside stage_inside(KernelValues& values, const ContractionNest& nest, siz
         staged.access.step[static_cast<size_t>(l)] += coefficient * axes[axis].stride;
   for (size_t axis : inside)
     staged.axes.push_back({axes[axis].base, axes[axis].stride});
-  PaddedCopy(values, nest, operand, std::move(axes), buffer).emit();
+  PaddedCopy(values, nest, operand, std::move(axes), buffer, b.index(0)).emit();
   return staged;
 }
 

@@ -38,6 +38,10 @@ int64_t padded_elements(const ContractionNest& nest, size_t operand, const NestB
 OperandAccess stage_padded(KernelValues& values, const ContractionNest& nest, size_t operand,
                            const NestBlock& block, uint32_t buffer);
 
+// The same of the whole nest, by a loop of its own over the outermost axis.
+OperandAccess stage_padded_whole(KernelValues& values, const ContractionNest& nest, size_t operand,
+                                 uint32_t buffer, bool parallel);
+
 // Copies what the block reads and the operand has; the indices of `axes`, which have padding but no
 // gaps, count from where their copy begins and not from the block's start.
 struct StagedInside {

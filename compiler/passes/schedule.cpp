@@ -24,14 +24,15 @@ Attrs machine(const Options& options) {
 // order four times.
 constexpr ContractLimits kContractLimits[] = {
     {},
-    {.panels = false},
-    {.pass_elements = 256, .panels = false},
-    {.pass_elements = 128, .panels = false},
-    {.pass_elements = 128, .rows = 512, .panels = false},
-    {.pass_elements = 64, .rows = 512, .panels = false},
-    {.pass_elements = 64, .rows = 256, .panels = false},
-    {.pass_elements = 128, .rows = 256, .result_rows = true, .panels = false},
-    {.pass_elements = 64, .rows = 128, .result_rows = true, .panels = false},
+    {.stage_once = false},
+    {.stage_once = false, .panels = false},
+    {.pass_elements = 256, .stage_once = false, .panels = false},
+    {.pass_elements = 128, .stage_once = false, .panels = false},
+    {.pass_elements = 128, .rows = 512, .stage_once = false, .panels = false},
+    {.pass_elements = 64, .rows = 512, .stage_once = false, .panels = false},
+    {.pass_elements = 64, .rows = 256, .stage_once = false, .panels = false},
+    {.pass_elements = 128, .rows = 256, .result_rows = true, .stage_once = false, .panels = false},
+    {.pass_elements = 64, .rows = 128, .result_rows = true, .stage_once = false, .panels = false},
 };
 
 void set_bytes(Function& kernel, const loop::Kernel& loops) {

@@ -1,5 +1,7 @@
 #include "compiler/lower/lower_contract.h"
 
+#include <fmt/format.h>
+
 #include <catch2/catch.hpp>
 #include <cmath>
 #include <map>
@@ -73,6 +75,50 @@ TEST_CASE("loops of products of odd sizes compute what eval does", "[contract]")
 TEST_CASE("loops of convolutions and their gradients compute what eval does", "[contract]") {
   check_all(test::convolution_cases(), test::Fused::nothing);
   check_all(test::convolution_cases(), test::Fused::both);
+}
+
+TEST_CASE("loops that sum some channels after the others compute what eval does", "[contract]") {
+  auto conv = [](const char* operands, const char* attrs) {
+    return fmt::format("conv({}) {{channels_last=true, {}}}", operands, attrs);
+  };
+  std::vector<std::string> cases = {
+      conv("f32[1,5,6,64], f32[70,64,3,3]",
+           "dilation=[1,1], groups=1, high=[1,1], low=[1,1], stride=[1,1]"),
+      conv("f32[2,7,7,96], f32[130,48,3,3]",
+           "dilation=[1,1], groups=2, high=[1,1], low=[1,1], stride=[2,2]"),
+      conv("f32[3,9,9,24], f32[33,24,5,5]",
+           "dilation=[1,2], groups=1, high=[2,0], low=[1,3], stride=[1,1]"),
+      conv("f32[3,20,128], f32[70,128,3]", "dilation=[1], groups=1, high=[0], low=[0], stride=[1]"),
+      conv("bf16[1,5,6,64], bf16[70,64,3,3]",
+           "dilation=[1,1], groups=1, high=[1,1], low=[1,1], stride=[1,1]")};
+  for (const std::string& example : cases) {
+    CAPTURE(example);
+    Function kernel = test::contract_kernel(example);
+    ContractionNest nest = with_channel_parts(with_joined_loops(contraction_nest(kernel)));
+    CHECK(nest.has_channel_parts);
+    CHECK(nest.loops.back().extent * nest.loops[nest.result_loops].extent ==
+          contraction_nest(kernel).loops.back().extent);
+  }
+  for (test::Fused fused : {test::Fused::nothing, test::Fused::both}) {
+    check_all(cases, fused);
+    check_all(cases, fused, {.pass_elements = 40, .stage_once = false});
+  }
+}
+
+TEST_CASE("what several panels of columns read is copied with its padding once", "[contract]") {
+  auto schedule = [](int outputs, const ContractLimits& limits) {
+    return choose_contract_schedule(test::contract_kernel(fmt::format(
+                                        "conv(f32[1,5,6,64], f32[{},64,3,3]) {{channels_last=true, "
+                                        "dilation=[1,1], groups=1, high=[1,1], low=[1,1], "
+                                        "stride=[1,1]}}",
+                                        outputs)),
+                                    kWide, 1, limits);
+  };
+  CHECK(schedule(256, {}).stage_a_once);
+  CHECK(!schedule(256, {}).stage_a);
+  CHECK(!schedule(256, {.stage_once = false}).stage_a_once);
+  CHECK(schedule(256, {.stage_once = false}).stage_a);
+  CHECK(!schedule(32, {}).stage_a_once);
 }
 
 TEST_CASE("an epilogue may overwrite what it reads", "[contract]") {

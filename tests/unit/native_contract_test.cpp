@@ -93,6 +93,10 @@ constexpr const char* kWeightGradient =
 constexpr const char* kConvLast =
     "conv(f32[7,9,9,12], f32[40,12,3,3]) {channels_last=true, dilation=[1,1], groups=1, "
     "high=[1,1], low=[1,1], stride=[1,1]}";
+// Rows are pixels, copied with their padding; channels are summed in parts.
+constexpr const char* kFewImages =
+    "conv(f32[2,9,9,64], f32[130,64,3,3]) {channels_last=true, dilation=[1,1], groups=1, "
+    "high=[1,1], low=[1,1], stride=[1,1]}";
 constexpr const char* kStridedDataGradientLast =
     "conv_data_gradient(f32[7,5,5,40], f32[40,20,3,3]) {channels_last=true, dilation=[1,1], "
     "groups=1, high=[1,1], low=[1,1], size=[9,9], stride=[2,2]}";
@@ -247,8 +251,9 @@ TEST_CASE("padding that is skipped adds what padding in memory adds", "[native][
 }
 
 TEST_CASE("what limits scratch never changes a bit", "[native][contract]") {
-  for (const char* example : {kProduct, kManyColumns, kConv, kDataGradient, kWeightGradient,
-                              kConvLast, kStridedDataGradientLast, kWeightGradientLast}) {
+  for (const char* example :
+       {kProduct, kManyColumns, kConv, kDataGradient, kWeightGradient, kConvLast,
+        kStridedDataGradientLast, kWeightGradientLast, kFewImages}) {
     CAPTURE(example);
     Function entry = contract_entry(example, Fused::epilogue);
     std::vector<Tensor> arguments = rough_arguments(entry);
@@ -256,6 +261,7 @@ TEST_CASE("what limits scratch never changes a bit", "[native][contract]") {
     std::vector<double> bits = run_with(entry, arguments, 1, unchanged);
     for (const ContractLimits& limits : {ContractLimits{.pass_elements = 32},
                                          {.rows = 16},
+                                         {.stage_once = false},
                                          {.result_rows = true},
                                          {.pass_elements = 64, .rows = 32, .result_rows = true}}) {
       CHECK(run_with(entry, arguments, 1, unchanged, limits) == bits);
@@ -289,8 +295,9 @@ TEST_CASE("sums wait for the next pass in scratch or in the result", "[native][c
 
 TEST_CASE("no tile spills in a loop", "[native][contract]") {
   for (const char* cpu : {"x86-64-v4", "x86-64-v3"})
-    for (const char* example : {kProduct, kPairs, kWideWeights, kManyColumns, kFewColumns, kConv,
-                                kDataGradient, kWeightGradient, kConvLast, kWeightGradientLast}) {
+    for (const char* example :
+         {kProduct, kPairs, kWideWeights, kManyColumns, kFewColumns, kConv, kDataGradient,
+          kWeightGradient, kConvLast, kFewImages, kWeightGradientLast}) {
       CAPTURE(cpu, example);
       CodegenOptions options = test::codegen_options(cpu);
       Module module = test::planned_module(contract_entry(example, Fused::nothing), options);
