@@ -239,7 +239,7 @@ ValueId AttentionParts::inverse(ValueId total) {
 }
 
 ValueId AttentionParts::weights(ValueId top, ValueId total) {
-  ValueId power = b_.op(Opcode::exp, {b_.sub(scores(-kInfinity), along_keys(top))});
+  ValueId power = b_.op(Opcode::exp_normal, {b_.sub(scores(-kInfinity), along_keys(top))});
   return b_.mul(power, along_keys(inverse(total)));
 }
 

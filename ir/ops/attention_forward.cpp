@@ -57,7 +57,7 @@ std::vector<ValueId> expand_forward(Builder& b, const Op& op) {
   AttentionParts parts = parts_of(b, op, 3);
   ValueId scores = parts.scores(-std::numeric_limits<double>::infinity());
   ValueId top = parts.top(scores);
-  ValueId power = b.op(Opcode::exp, {b.sub(scores, parts.along_keys(top))});
+  ValueId power = b.op(Opcode::exp_normal, {b.sub(scores, parts.along_keys(top))});
   ValueId total = b.reduce_sum(power, {b.type(scores).rank() - 1});
   ValueId weights = b.mul(power, parts.along_keys(parts.inverse(total)));
   return {parts.weighted_values(weights), top, total};
@@ -69,7 +69,7 @@ ValueId gradient_of_rows(Vjp& g, AttentionParts& parts) {
   Builder& b = g.b;
   ValueId scores = parts.scores(-std::numeric_limits<double>::infinity());
   ValueId top = parts.along_keys(g.y(1));
-  ValueId power = b.op(Opcode::exp, {b.sub(scores, top)});
+  ValueId power = b.op(Opcode::exp_normal, {b.sub(scores, top)});
   ValueId is_top = b.op(Opcode::equal, {scores, top});
   ValueId at_top = b.sub(g.dy(1), b.mul(g.y(2), g.dy(2)));
   ValueId spread = b.mul(power, parts.along_keys(g.dy(2)));

@@ -38,7 +38,7 @@ ValueId gelu_gate(Builder& b, ValueId x, const Attrs& attrs) {
 ValueId gelu_gate_slope(Builder& b, ValueId x, ValueId gate, const Attrs& attrs) {
   ValueId square = b.mul(x, x);
   if (!attrs.flag("approximate"))
-    return b.scale(b.op(Opcode::exp, {b.scale(square, -0.5)}), 0.5 * kSqrtTwoOverPi);
+    return b.scale(b.op(Opcode::exp_normal, {b.scale(square, -0.5)}), 0.5 * kSqrtTwoOverPi);
   ValueId inner = b.shift(b.scale(square, 6 * kSqrtTwoOverPi * kGeluCubic), 2 * kSqrtTwoOverPi);
   ValueId bell = b.sub(gate, b.mul(gate, gate));
   return b.mul(bell, inner);

@@ -61,7 +61,7 @@ std::vector<ValueId> expand_attention(Builder& b, const Op& op) {
   // The weights are the same for any number in place of the top.
   ValueId scores = parts.scores(-std::numeric_limits<double>::infinity());
   ValueId top = b.op(Opcode::stop_gradient, {parts.top(scores)});
-  ValueId power = b.op(Opcode::exp, {b.sub(scores, parts.along_keys(top))});
+  ValueId power = b.op(Opcode::exp_normal, {b.sub(scores, parts.along_keys(top))});
   ValueId total = b.reduce_sum(power, {last});
   ValueId weights = b.mul(power, parts.along_keys(parts.inverse(total)));
   return {parts.weighted_values(weights)};

@@ -73,7 +73,7 @@ std::vector<ValueId> expand_cross_entropy(Builder& b, const Op& op) {
   ValueId logits = op.operand(0), label = op.operand(1);
   int64_t axis = op.attrs.integer("axis");
   ValueId shifted = b.sub(logits, repeated_max(b, logits, {axis}));
-  ValueId sum = b.reduce_sum(b.op(Opcode::exp, {shifted}), {axis});
+  ValueId sum = b.reduce_sum(b.op(Opcode::exp_normal, {shifted}), {axis});
   ValueId hit = is_label(b, label, axis, b.dims(logits));
   ValueId at_label = b.select(hit, shifted, b.constant_like(shifted, 0.0));
   ValueId log_sum = b.op(Opcode::log, {sum});

@@ -1,4 +1,5 @@
-// Softmax and its logarithm. Both subtract the maximum first, so that exp never overflows.
+// Softmax and its logarithm. Both subtract the maximum first, so that exp never overflows, and what
+// is below the normal numbers vanishes in the sum.
 #include <algorithm>
 
 #include "ir/ops/composite.h"
@@ -55,7 +56,7 @@ extern constexpr OpDef softmax = {
     .expand = [](Builder& b, const Op& op) -> std::vector<ValueId> {
       std::vector<int64_t> axes = {op.attrs.integer("axis")};
       ValueId x = op.operand(0);
-      ValueId power = b.op(Opcode::exp, {b.sub(x, repeated_max(b, x, axes))});
+      ValueId power = b.op(Opcode::exp_normal, {b.sub(x, repeated_max(b, x, axes))});
       if (byte_size(b.type(x).dtype) < 4)  // one more rounding would cost a digit
         return {b.div(power, repeated_sum(b, power, axes))};
       ValueId sum = b.reduce_sum(power, axes);  // a division per row, a product per element
@@ -76,14 +77,14 @@ extern constexpr OpDef log_softmax = {
     .vjp =
         [](Vjp& g) {
           ValueId sum = repeated_sum(g.b, g.dy(), {g.attrs().integer("axis")});
-          ValueId share = g.b.mul(g.b.op(Opcode::exp, {g.y()}), sum);
+          ValueId share = g.b.mul(g.b.op(Opcode::exp_normal, {g.y()}), sum);
           g.add(0, g.b.sub(g.dy(), share));
         },
     .expand = [](Builder& b, const Op& op) -> std::vector<ValueId> {
       std::vector<int64_t> axes = {op.attrs.integer("axis")};
       ValueId x = op.operand(0);
       ValueId shifted = b.sub(x, repeated_max(b, x, axes));
-      ValueId sum = b.reduce_sum(b.op(Opcode::exp, {shifted}), axes);
+      ValueId sum = b.reduce_sum(b.op(Opcode::exp_normal, {shifted}), axes);
       ValueId log_sum = b.broadcast_over(b.op(Opcode::log, {sum}), axes, b.dims(x));
       return {b.sub(shifted, log_sum)};
     },

@@ -19,6 +19,20 @@ extern constexpr OpDef exp = {
     .element = element_unary<Code::exp>,
 };
 
+// dx = dy * y
+extern constexpr OpDef exp_normal = {
+    .name = "exp_normal",
+    .doc =
+        "e to the power of each element, which is at most 88; what is below 2^-126 is 0. Takes "
+        "half "
+        "of the time of `exp`.",
+    .examples = "exp_normal(f32[3,5])",
+    .infer = same_float,
+    .eval = eval_unary<[](double x) { return x < -87.33654 ? 0 : std::exp(x); }>,
+    .vjp = [](Vjp& g) { g.add(0, g.b.mul(g.dy(), g.y())); },
+    .element = element_unary<Code::exp_normal>,
+};
+
 // dx = dy * (y + 1)
 extern constexpr OpDef expm1 = {
     .name = "expm1",
@@ -148,7 +162,7 @@ extern constexpr OpDef erf = {
     .eval = eval_unary<[](double x) { return std::erf(x); }>,
     .vjp =
         [](Vjp& g) {
-          ValueId bell = g.b.op(Opcode::exp, {g.b.neg(g.b.mul(g.x(), g.x()))});
+          ValueId bell = g.b.op(Opcode::exp_normal, {g.b.neg(g.b.mul(g.x(), g.x()))});
           g.add(0, g.b.mul(g.dy(), g.b.scale(bell, 2 * std::numbers::inv_sqrtpi)));
         },
     .element = element_unary<Code::erf>,

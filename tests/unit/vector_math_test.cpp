@@ -161,6 +161,20 @@ TEST_CASE("powers of special numbers are those of C", "[math]") {
   }
 }
 
+TEST_CASE("exp_normal keeps its promised error up to 88", "[math]") {
+  for (const char* cpu : {"native", "x86-64-v3", "x86-64-v2"}) {
+    Compiled function(Opcode::exp_normal, cpu);
+    std::vector<double> x = {-kInfinity, std::nan(""), -1e30, -0.0, 0.0, 88};
+    while (static_cast<int64_t>(x.size()) < kBatch)
+      x.push_back(static_cast<float>(88 - 190 * static_cast<double>(x.size()) / kBatch));
+    std::vector<double> y = function({x});
+    for (size_t i = 0; i < x.size(); ++i) {
+      INFO("exp_normal(" << x[i] << ") on " << cpu << " gives " << y[i]);
+      CHECK((x[i] < -87.33655 ? y[i] == 0 : ulps(y[i], std::exp(x[i])) <= 1));
+    }
+  }
+}
+
 // A query x sees keys 0 and 1 with values 0 and 1: for x <= 0 it gives e^x / (1 + e^x).
 TEST_CASE("weights of attention keep the promised error of exp_normal", "[math]") {
   constexpr int64_t kQueries = 4096;
