@@ -8,6 +8,7 @@
 #include <cmath>
 #include <limits>
 
+#include "compiler/codegen/erf_table.h"
 #include "compiler/codegen/plain_fma.h"
 #include "ir/diagnostic.h"
 
@@ -100,9 +101,11 @@ class MathEmitter {
     return b.CreateFDiv(numerator, add(real(1), e));
   }
 
-  // For x >= 0, erf x = 1 - 2^u = (1 - 2^n) - 2^n (2^r - 1), where u = n + r vanishes with x and
-  // keeps the relative error small there.
+  // Of AVX-512 from a table. Otherwise, for x >= 0, erf x = 1 - 2^u = (1 - 2^n) - 2^n (2^r - 1),
+  // where u = n + r vanishes with x and keeps the relative error small there.
   Value* erf(Value* x) {
+    if (is_avx512())
+      return erf_by_table(x);
     Value* near = at_most(abs(x), 4);
     Value* exponent = mul(near, polynomial(kErf, near));
     Reduced reduced{.rounded = add(exponent, real(kRounder))};
@@ -171,6 +174,9 @@ class MathEmitter {
   static double nan() { return std::numeric_limits<double>::quiet_NaN(); }
 
   llvm::Constant* real(double value) { return llvm::ConstantFP::get(real_, value); }
+  llvm::Constant* constants(const float* values) {
+    return llvm::ConstantDataVector::get(b.getContext(), llvm::ArrayRef(values, kLanes));
+  }
   llvm::Constant* integer(int64_t value) {
     return llvm::ConstantInt::get(integer_, static_cast<uint64_t>(value), true);
   }
@@ -240,6 +246,29 @@ class MathEmitter {
   bool is_avx512_vector() {
     auto* vector = llvm::dyn_cast<llvm::FixedVectorType>(real_);
     return is_avx512() && vector && vector->getNumElements() == kLanes;
+  }
+
+  // x * (erf x / x), a polynomial whose coefficients a shuffle picks; a scalar goes the same way as
+  // a vector, for the same bits.
+  Value* erf_by_table(Value* x) {
+    if (!real_->isVectorTy()) {
+      llvm::Type* wide = llvm::FixedVectorType::get(real_, kLanes);
+      return b.CreateExtractElement(
+          MathEmitter(b, wide).erf_by_table(b.CreateVectorSplat(kLanes, x)), uint64_t{0});
+    }
+    constexpr double kToEighths = 1 << 20;  // the sum's last bits count eighths
+    Value* near = at_most(abs(x), kErfEnd);
+    Value* rounded = add(near, real(kToEighths));
+    Value* d = sub(near, sub(rounded, real(kToEighths)));
+    Value* piece = b.CreateBitCast(rounded, integer_);
+    Value* sum = nullptr;
+    for (size_t i = std::size(kErfOverX); i-- > 0;) {
+      Value* coefficient =
+          b.CreateIntrinsic(llvm::Intrinsic::x86_avx512_vpermi2var_ps_512, {},
+                            {constants(kErfOverX[i]), piece, constants(kErfOverX[i] + kLanes)});
+      sum = sum ? fma(sum, d, coefficient) : coefficient;
+    }
+    return copy_sign(mul(near, sum), x);
   }
 
   // x * 2^n for whole n in [-150, 150], rounded once. By two factors, unless the CPU can.
