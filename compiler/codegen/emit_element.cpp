@@ -239,17 +239,58 @@ Value* KernelEmitter::load_vector(const Instr& instr, size_t u) {
   return b_.CreateSelect(vector(instr.operands[0], u), x, wide_vector(instr.operands[2], u));
 }
 
+// Loops over one long row after the other, without functions: the first would wait for memory,
+// which would be idle in the others. So each asks for some quarters of the next row: in each
+// iteration for as many quarters of what the iteration reads. Says whether this is such a loop.
+bool KernelEmitter::prefetch_part(const Instr& load, Value* address, size_t u) {
+  constexpr int64_t kLeastBytes = 4 << 10, kMostBytes = 128 << 10, kLine = 64, kBytes = 4;
+  constexpr uint32_t kSecond = 2, kAllCaches = 3;
+  constexpr int64_t kQuarters[][4] = {{}, {}, {2, 2}, {2, 1, 1}, {1, 1, 1, 1}};
+  const std::vector<Pass>& passes = passes_[load.buffer];
+  bool any_math = std::any_of(passes.begin(), passes.end(),
+                              [](const Pass& pass) { return calls_math(*pass.loop); });
+  int64_t row = vector_loop_->extent * kBytes;
+  if (any_math || passes.size() < 2 || passes.size() >= std::size(kQuarters) ||
+      lanes_ * kBytes != kLine || row < kLeastBytes || row > kMostBytes ||
+      byte_size(kernel_.buffers[load.buffer].dtype) != kBytes)
+    return false;
+  int64_t begin = 0;
+  for (size_t p = 0; p < passes.size(); ++p) {
+    int64_t quarters = kQuarters[passes.size()][p];
+    auto lines = std::max<int64_t>(1, static_cast<int64_t>(block_.vectors) * quarters / 4);
+    if (passes[p].load == &load && static_cast<int64_t>(u) < lines) {
+      Value* j = scalar(vector_loop_->params[0]);
+      Value* at =
+          b_.CreateGEP(b_.getInt8Ty(), address,
+                       b_.CreateMul(j, b_.getInt64(static_cast<uint64_t>(quarters - kBytes))));
+      at = b_.CreateConstGEP1_64(b_.getInt8Ty(), at, static_cast<uint64_t>(row + begin));
+      prefetch_line(at, row <= kLeastBytes ? kAllCaches : kSecond);
+    }
+    begin += row / 4 * quarters;
+  }
+  return true;
+}
+
+void KernelEmitter::prefetch_line(Value* address, uint32_t caches) {
+  constexpr uint32_t kRead = 0, kData = 1;
+  b_.CreateIntrinsic(llvm::Intrinsic::prefetch, {b_.getPtrTy()},
+                     {address, b_.getInt32(kRead), b_.getInt32(caches), b_.getInt32(kData)});
+}
+
 // What a loop over a large operand reads a little later: beside arithmetic, a CPU by itself has too
-// few loads on their way to keep memory busy. A long loop that reads its elements again, from cache,
-// would leave memory idle: it asks for as many that follow, which are the next row's. Behind the end
-// nothing is read.
+// few loads on their way to keep memory busy. A long loop that reads its elements again, from
+// cache, would leave memory idle: it asks for as many that follow, which are the next row's. Behind
+// the end nothing is read.
 void KernelEmitter::prefetch(const Instr& load, Value* address, size_t u) {
-  constexpr int64_t kLargeBytes = 1 << 20, kAheadBytes = 2048, kMostBytes = 128 << 10, kLine = 64;
+  constexpr int64_t kLargeBytes = 1 << 20, kAheadBytes = 2048, kMostBytes = 128 << 10, kLine = 64,
+                    kShortBytes = 512;
   const loop::Buffer& buffer = kernel_.buffers[load.buffer];
   int64_t bytes = byte_size(buffer.dtype);
   if (!vector_loop_ || buffer.space != loop::Space::operand ||
       buffer.elements * bytes < kLargeBytes ||
       static_cast<int64_t>(u) * lanes_ * bytes % kLine != 0)
+    return;
+  if (prefetch_part(load, address, u))
     return;
   Prefetches& of_buffer = prefetches_[load.buffer];
   int64_t ahead = kAheadBytes;
@@ -262,12 +303,12 @@ void KernelEmitter::prefetch(const Instr& load, Value* address, size_t u) {
   }
   if (!chosen->loop)
     *chosen = {vector_loop_, &load};
-  if (chosen->loop != vector_loop_ || chosen->load != &load)
+  bool is_short = vector_loop_->extent * bytes <= kShortBytes;  // several rows at once
+  if (chosen->loop != vector_loop_ || (chosen->load != &load && !is_short))
     return;
   Value* at = b_.CreateConstGEP1_64(b_.getInt8Ty(), address, static_cast<uint64_t>(ahead));
-  constexpr int kRead = 0, kAllCaches = 3, kData = 1;
-  b_.CreateIntrinsic(llvm::Intrinsic::prefetch, {b_.getPtrTy()},
-                     {at, b_.getInt32(kRead), b_.getInt32(kAllCaches), b_.getInt32(kData)});
+  constexpr uint32_t kAllCaches = 3;
+  prefetch_line(at, kAllCaches);
 }
 
 // Every second or fourth element: whole vectors, of which shuffles keep what is wanted. Nothing is

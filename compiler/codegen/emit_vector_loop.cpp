@@ -4,6 +4,7 @@
 // ceil(U / 2) until one is left, then lane l with lane l + L / 2, and so on: for several carries of
 // one fold at once, as long as more than one lane of each is left.
 #include <algorithm>
+#include <map>
 
 #include "compiler/codegen/arithmetic.h"
 #include "compiler/codegen/counted_loop.h"
@@ -32,32 +33,24 @@ size_t vectors_in_flight(const Instr& instr, int64_t lanes) {
   return static_cast<size_t>(std::min(vectors, most));
 }
 
-// Several carries of one vector, one fold and one type.
-bool can_fold_together(const loop::Kernel& kernel, const Instr& instr) {
-  auto same = [&](size_t c) {
-    return instr.folds[c] == instr.folds[0] &&
-           kernel.regs[instr.params[c + 1]] == kernel.regs[instr.params[1]];
-  };
-  for (size_t c = 0; c < instr.folds.size(); ++c)
-    if (!same(c))
-      return false;
-  return instr.in_flight == 1 && instr.folds.size() > 1;
-}
-
 }  // namespace
 
 Value* KernelEmitter::combine(Code fold, DType dtype, Value* x, Value* y) {
   return emit_arithmetic(b_, fold, dtype, dtype, std::array{x, y});
 }
 
-Value* KernelEmitter::folded(Code fold, DType dtype, std::vector<Value*> vectors) {
+// The vectors of one carry become one.
+Value* KernelEmitter::joined(Code fold, DType dtype, std::vector<Value*> vectors) {
   while (vectors.size() > 1) {
     size_t half = (vectors.size() + 1) / 2;
     for (size_t u = 0; u + half < vectors.size(); ++u)
       vectors[u] = combine(fold, dtype, vectors[u], vectors[u + half]);
     vectors.resize(half);
   }
-  Value* x = vectors[0];
+  return vectors[0];
+}
+
+Value* KernelEmitter::folded(Code fold, DType dtype, Value* x) {
   for (auto width = static_cast<int>(lanes_) / 2; width > 0; width /= 2) {
     std::vector<int> low(static_cast<size_t>(width)), high(static_cast<size_t>(width));
     for (int lane = 0; lane < width; ++lane) {
@@ -69,26 +62,26 @@ Value* KernelEmitter::folded(Code fold, DType dtype, std::vector<Value*> vectors
   return lanes_ == 1 ? x : b_.CreateExtractElement(x, uint64_t{0});
 }
 
-// One vector of each value, folded over its lanes. A round makes one vector of two, x and y: lanes
-// without bit `width` fold two of x, the others two of y. So value i ends in the lane whose bits
-// are those of i in reverse.
+// One vector of each value, folded over its lanes as `folded` does. A round makes one vector of
+// two, x and y: lanes without bit `width` fold two of x, the others two of y. So value i ends in
+// the lane whose bits are those of i in reverse.
 std::vector<Value*> KernelEmitter::folded_together(Code fold, DType dtype,
                                                    const std::vector<Value*>& vectors) {
   auto lanes = static_cast<int>(lanes_);
   std::vector<Value*> left = vectors;
   for (int width = lanes / 2; width > 0; width /= 2) {
-    std::vector<int> kept, moved;
+    std::vector<int> low, high;
     for (int lane = 0; lane < lanes; ++lane) {
       int from = (lane & width) != 0 ? lanes : 0;
-      kept.push_back(from + lane);
-      moved.push_back(from + (lane ^ width));
+      low.push_back(from + (lane & ~width));
+      high.push_back(from + (lane | width));
     }
     std::vector<Value*> next;
     for (size_t i = 0; i < left.size(); i += 2) {
       Value* x = left[i];
       Value* y = i + 1 < left.size() ? left[i + 1] : llvm::PoisonValue::get(x->getType());
-      next.push_back(combine(fold, dtype, b_.CreateShuffleVector(x, y, kept),
-                             b_.CreateShuffleVector(x, y, moved)));
+      next.push_back(combine(fold, dtype, b_.CreateShuffleVector(x, y, low),
+                             b_.CreateShuffleVector(x, y, high)));
     }
     left = std::move(next);
   }
@@ -162,20 +155,31 @@ void KernelEmitter::emit_vector_loop(const Instr& instr) {
     values_[reg].splat = nullptr;
   splats_.clear();
 
-  std::vector<Value*> together;
-  if (can_fold_together(kernel_, instr)) {
-    for (const auto& carry : carries)
-      together.push_back(carry[0]);
-    together = folded_together(instr.folds[0], kernel_.regs[instr.params[1]], together);
-  }
-  for (size_t c = 0; c < carries.size(); ++c) {
-    DType dtype = kernel_.regs[instr.params[c + 1]];
-    Value* result =
-        together.empty() ? folded(instr.folds[c], dtype, std::move(carries[c])) : together[c];
-    Value* initial = scalar(instr.operands[c]);
-    if (initial != identity_of(instr.folds[c], dtype, initial->getType()))
-      result = combine(instr.folds[c], dtype, initial, result);
-    define(instr.results[c], result);
+  fold_carries(instr, carries);
+}
+
+// Over vectors and lanes, carries of one fold and type together; then come the initial values.
+void KernelEmitter::fold_carries(const Instr& instr,
+                                 const std::vector<std::vector<Value*>>& carries) {
+  std::map<std::pair<Code, DType>, std::vector<size_t>> alike;
+  for (size_t c = 0; c < carries.size(); ++c)
+    alike[{instr.folds[c], kernel_.regs[instr.params[c + 1]]}].push_back(c);
+  for (const auto& [kind, numbers] : alike) {
+    auto [fold, dtype] = kind;
+    std::vector<Value*> totals;
+    for (size_t c : numbers)
+      totals.push_back(joined(fold, dtype, carries[c]));
+    if (totals.size() > 1 && lanes_ > 1)
+      totals = folded_together(fold, dtype, totals);
+    else
+      for (Value*& total : totals)
+        total = folded(fold, dtype, total);
+    for (size_t i = 0; i < numbers.size(); ++i) {
+      Value* initial = scalar(instr.operands[numbers[i]]);
+      if (initial != identity_of(fold, dtype, initial->getType()))
+        totals[i] = combine(fold, dtype, initial, totals[i]);
+      define(instr.results[numbers[i]], totals[i]);
+    }
   }
 }
 

@@ -180,8 +180,11 @@ void KernelEmitter::emit_structured(const Instr& instr) {
     return emit_pair_rows(instr);
   if (instr.code == Code::matrix)
     return emit_matrix(instr);
-  if (depth_++ == 0)
+  if (depth_++ == 0) {
     prefetches_.clear();
+    passes_.clear();
+    find_passes(instr.body);
+  }
   const Instr* around = std::exchange(vector_loop_, nullptr);
   switch (instr.kind) {
     case LoopKind::serial:
@@ -200,6 +203,20 @@ void KernelEmitter::emit_structured(const Instr& instr) {
   }
   vector_loop_ = around;
   --depth_;
+}
+
+void KernelEmitter::find_passes(const std::vector<Instr>& body) {
+  for (const Instr& loop : body) {
+    if (loop.code != Code::loop || loop.kind != LoopKind::vector)
+      continue;
+    for (const Instr& load : loop.body) {
+      if (load.code != Code::load || kernel_.buffers[load.buffer].space != Space::operand)
+        continue;
+      std::vector<Pass>& passes = passes_[load.buffer];
+      if (passes.empty() || passes.back().loop != &loop)
+        passes.push_back({&loop, &load});
+    }
+  }
 }
 
 // The LLVM values behind registers: one of a uniform register, one per vector of a varying one. A

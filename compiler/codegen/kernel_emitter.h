@@ -74,7 +74,10 @@ class KernelEmitter {
   std::vector<std::vector<llvm::Value*>> emit_vector_block(
       const loop::Instr& instr, llvm::Value* first, size_t vectors, int64_t last_lanes,
       std::vector<std::vector<llvm::Value*>> carries);
-  llvm::Value* folded(loop::Code fold, DType dtype, std::vector<llvm::Value*> vectors);
+  void fold_carries(const loop::Instr& instr,
+                    const std::vector<std::vector<llvm::Value*>>& carries);
+  llvm::Value* joined(loop::Code fold, DType dtype, std::vector<llvm::Value*> vectors);
+  llvm::Value* folded(loop::Code fold, DType dtype, llvm::Value* x);
   std::vector<llvm::Value*> folded_together(loop::Code fold, DType dtype,
                                             const std::vector<llvm::Value*>& vectors);
   llvm::Value* combine(loop::Code fold, DType dtype, llvm::Value* x, llvm::Value* y);
@@ -84,6 +87,9 @@ class KernelEmitter {
   void emit_vector(const loop::Instr& instr, size_t vector);
   llvm::Value* load_vector(const loop::Instr& instr, size_t vector);
   void prefetch(const loop::Instr& load, llvm::Value* address, size_t vector);
+  bool prefetch_part(const loop::Instr& load, llvm::Value* address, size_t vector);
+  void prefetch_line(llvm::Value* address, uint32_t caches);
+  void find_passes(const std::vector<loop::Instr>& body);
   void store_vector(const loop::Instr& instr, size_t vector);
   bool has_masked_load(llvm::Type* type, LaneShape shape) const;
   llvm::Value* load_strided(uint32_t buffer, llvm::Value* index, int64_t step, size_t vector);
@@ -130,6 +136,13 @@ class KernelEmitter {
     Prefetch first, again;
   };
   std::map<uint32_t, Prefetches> prefetches_;  // by buffer
+  // By operand, of an outermost loop: the vector loops inside of it that read it, each with the
+  // first such load.
+  struct Pass {
+    const loop::Instr* loop = nullptr;
+    const loop::Instr* load = nullptr;
+  };
+  std::map<uint32_t, std::vector<Pass>> passes_;
   const loop::Instr* vector_loop_ = nullptr;  // the one we are in, but not in a loop inside of it
   int depth_ = 0;  // of loops
   bool streams_ = false;  // stores past the caches are made so

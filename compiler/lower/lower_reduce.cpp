@@ -4,8 +4,10 @@
 // known; the last one also stores the results of the domain's dims.
 //
 // Rows share nothing, so all passes of a row (or of a few columns, where the last axis is kept: the
-// lanes) follow each other while the row is in cache. Only where the tree cuts rows into chunks is
-// each pass a loop over all chunks, whose values meet in the workspace.
+// lanes) follow each other while the row is in cache. Several short rows are worked through at
+// once: a short row alone is a chain of dependent instructions, and folds over lanes cost less
+// together. Only where the tree cuts rows into chunks is each pass a loop over all chunks, whose
+// values meet in the workspace.
 //
 // Where there are many columns of many elements, a few of them are no run of memory: then a pass
 // sweeps over a band of columns, some elements of each column at a time, and keeps its sums in
@@ -13,6 +15,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 
 #include "compiler/lower/iteration_space.h"
 #include "compiler/lower/lower.h"
@@ -38,7 +41,7 @@ class ReduceLowering {
         b_(kernel_),
         values_(function, b_),
         numbers_(tree_.groups.size()),
-        rows_(plan_.folds.size()),
+        row_values_(static_cast<size_t>(rows_at_once()) * plan_.folds.size()),
         sweeps_(sweeps_columns()) {
     for (size_t f = 0; f < plan_.folds.size(); ++f)
       values_.define(plan_.folds[f].result,
@@ -95,12 +98,32 @@ class ReduceLowering {
     const Dims& dims = function_.type(plan_.folds[fold].result).dims;
     GRADC_CHECK(ravel(b_, position.indices, dims).reg == row_number_.reg,
                 "@{} reads a reduced value of another row", function_.name);
-    return rows_[fold];
+    return row_values_[row_ * plan_.folds.size() + fold];
   }
 
   void enter_row() {
     std::vector<Scalar> indices = row_indices();
     row_number_ = ravel(b_, indices, plan_.row_dims);
+  }
+
+  // Of several rows at once.
+  struct Row {
+    Scalar place, number;
+  };
+
+  size_t open_rows() const { return std::max<size_t>(1, open_.size()); }
+
+  // Calls body() in each of the rows that are worked through at once, or where we are.
+  template <typename Body>
+  void for_each_row(Body body) {
+    if (open_.empty())
+      return body();
+    for (row_ = 0; row_ < open_.size(); ++row_) {
+      numbers_[tree_.kept()[0]] = open_[row_].place;
+      row_number_ = open_[row_].number;
+      body();
+    }
+    row_ = 0;
   }
 
   // ---- One pass over a row, or a chunk of it.
@@ -120,8 +143,8 @@ class ReduceLowering {
   Carries combine(int64_t pass, const Carries& x, const Carries& y) {
     Carries result;
     std::vector<size_t> folds = folds_of(pass);
-    for (size_t i = 0; i < folds.size(); ++i)
-      result.push_back(b_.binary(plan_.folds[folds[i]].combine, x[i], y[i]));
+    for (size_t i = 0; i < x.size(); ++i)
+      result.push_back(b_.binary(plan_.folds[folds[i % folds.size()]].combine, x[i], y[i]));
     return result;
   }
 
@@ -155,8 +178,14 @@ class ReduceLowering {
   // The reduced groups from the `depth`-th on.
   Carries reduce(int64_t pass, size_t depth, const Chunk& chunk) {
     std::vector<size_t> reduced = tree_.reduced();
-    if (depth == reduced.size())
-      return visit_point(pass);
+    if (depth == reduced.size()) {
+      Carries operands;
+      for_each_row([&] {
+        Carries of_row = visit_point(pass);
+        operands.insert(operands.end(), of_row.begin(), of_row.end());
+      });
+      return operands;
+    }
     bool is_innermost = depth + 1 == reduced.size();
     int64_t extent = depth == 0 ? chunk.extent : tree_.groups[reduced[depth]].extent();
     if (is_innermost && !tree_.lanes_reduce)
@@ -165,10 +194,11 @@ class ReduceLowering {
     std::vector<size_t> folds = folds_of(pass);
     Carries initial;
     std::vector<loop::Code> codes;
-    for (size_t f : folds) {
-      initial.push_back(identity(f));
-      codes.push_back(plan_.folds[f].combine);
-    }
+    for (size_t row = 0; row < open_rows(); ++row)
+      for (size_t f : folds) {
+        initial.push_back(identity(f));
+        codes.push_back(plan_.folds[f].combine);
+      }
     LoopKind kind = is_innermost && extent > 1 ? LoopKind::vector : LoopKind::serial;
     if (kind == LoopKind::serial)
       codes.clear();
@@ -219,14 +249,15 @@ class ReduceLowering {
       dims.push_back(plan_.domain[static_cast<size_t>(axis)]);
       reduced.push_back(indices[static_cast<size_t>(axis)]);
     }
-    return ravel(b_, reduced, dims);
+    Scalar begin = b_.index(static_cast<int64_t>(row_) * plan_.row_elements);
+    return b_.add(begin, ravel(b_, reduced, dims));
   }
 
   void keep(const KeptValue& kept, std::span<const Scalar> indices) {
     if (!scratch_.contains(kept.value)) {
       const Value& value = function_[kept.value];
-      scratch_[kept.value] =
-          b_.add_buffer({value.name, loop::Space::scratch, value.type.dtype, plan_.row_elements});
+      scratch_[kept.value] = b_.add_buffer({value.name, loop::Space::scratch, value.type.dtype,
+                                            rows_at_once() * plan_.row_elements});
     }
     b_.store(scratch_[kept.value], scratch_index(indices), values_.element(kept.value, indices));
   }
@@ -257,13 +288,16 @@ class ReduceLowering {
       read_kept_after(pass);
     }
     compute_kept_again();
-    store_row_results();
+    for_each_row([&] { store_row_results(); });
   }
 
   void set_rows(int64_t pass, const Carries& folded) {
     std::vector<size_t> folds = folds_of(pass);
-    for (size_t i = 0; i < folds.size(); ++i)
-      rows_[folds[i]] = b_.convert(folded[i], function_.type(plan_.folds[folds[i]].result).dtype);
+    for (size_t i = 0; i < folded.size(); ++i) {
+      size_t fold = folds[i % folds.size()], row = i / folds.size();
+      row_values_[row * plan_.folds.size() + fold] =
+          b_.convert(folded[i], function_.type(plan_.folds[fold].result).dtype);
+    }
   }
 
   void store_row_results() {
@@ -294,7 +328,38 @@ class ReduceLowering {
       b_.end_for();
   }
 
+  // Sixteen vectors keep a CPU busy. The bits do not depend on it: rows share nothing.
+  int64_t rows_at_once() const {
+    constexpr int64_t kVectors = 16, kMostRows = 8;
+    if (tree_.chunks > 1 || !tree_.lanes_reduce || tree_.reduced().size() != 1 ||
+        tree_.kept().size() != 1)
+      return 1;
+    int64_t vectors = (plan_.row_elements + lanes_ - 1) / lanes_;
+    return std::clamp<int64_t>(std::min(kVectors / vectors, plan_.rows()), 1, kMostRows);
+  }
+
+  void run_rows_at_once(int64_t rows) {
+    int64_t blocks = plan_.rows() / rows;
+    for (auto [begin, count, size] : {std::array{int64_t{0}, blocks, rows},
+                                      std::array{blocks * rows, int64_t{1}, plan_.rows() % rows}}) {
+      if (size == 0)
+        continue;
+      Scalar block = begin_tasks({count})[0];
+      open_.clear();
+      for (int64_t row = 0; row < size; ++row) {
+        Scalar first = b_.add(b_.index(begin), b_.mul(block, b_.index(rows)));
+        Scalar place = numbers_[tree_.kept()[0]] = b_.add(first, b_.index(row));
+        enter_row();
+        open_.push_back({place, row_number_});
+      }
+      run_passes();
+      end_loops();
+    }
+  }
+
   void run_rows() {
+    if (int64_t rows = rows_at_once(); rows > 1)
+      return run_rows_at_once(rows);
     std::vector<size_t> kept = tree_.kept();
     Dims dims;
     for (size_t g : kept)
@@ -475,7 +540,7 @@ class ReduceLowering {
     auto load_rows = [&](Scalar column) {
       for (size_t f = 0; f < plan_.folds.size(); ++f)
         if (plan_.folds[f].pass <= done)
-          rows_[f] = b_.load(total_buffer(f), column);
+          row_values_[f] = b_.load(total_buffer(f), column);
     };
     for (int64_t pass = 0; pass <= plan_.last_pass; ++pass) {
       if (!plan_.visits_domain(pass))
@@ -483,7 +548,7 @@ class ReduceLowering {
       sweep(pass, band, whole, load_rows, [&](Scalar column, const Carries& folded) {
         set_rows(pass, folded);
         for (size_t f : folds_of(pass))
-          b_.store(total_buffer(f), column, rows_[f]);
+          b_.store(total_buffer(f), column, row_values_[f]);
       });
       done = pass;
     }
@@ -561,7 +626,7 @@ class ReduceLowering {
   void load_totals(int64_t last_pass) {
     for (size_t f = 0; f < plan_.folds.size(); ++f)
       if (plan_.folds[f].pass <= last_pass)
-        rows_[f] = b_.load(totals_[f], row_number_);
+        row_values_[f] = b_.load(totals_[f], row_number_);
   }
 
   void over_all_rows(const std::function<void()>& body) {
@@ -592,7 +657,7 @@ class ReduceLowering {
         parts.push_back(b_.load(partials_[f], at));
       set_rows(pass, b_.end_for(combine(pass, current, parts)));
       for (size_t f : folds_of(pass))
-        b_.store(totals_[f], row_number_, rows_[f]);
+        b_.store(totals_[f], row_number_, row_values_[f]);
     });
   }
 
@@ -605,7 +670,9 @@ class ReduceLowering {
   loop::Builder b_;
   KernelValues values_;
   std::vector<Scalar> numbers_;  // by group: where in it we are
-  std::vector<Scalar> rows_;  // by fold: its value for the row we are in
+  std::vector<Row> open_;  // rows that are worked through at once, if there are several
+  size_t row_ = 0;  // of these the one we are in
+  std::vector<Scalar> row_values_;  // by open row and fold: its value there
   Scalar row_number_;
   std::map<ValueId, uint32_t> scratch_;  // of kept values
   std::vector<uint32_t> partials_, totals_;  // by fold: buffers, where rows are cut into chunks

@@ -214,6 +214,45 @@ TEST_CASE("fusion does not change the bits of a sum", "[native]") {
   }
 }
 
+// Short rows are worked through several at once, and those that are left one at a time.
+TEST_CASE("a row has the same bits alone and among others", "[native]") {
+  constexpr int64_t kRows = 13;
+  auto kernel = [](int64_t rows, int64_t columns) {
+    return parse_function(fmt::format(R"(entry @f(%x: f32[{0},{1}], %w: f32[{0},{1}]) {{
+  %m: f32[{0}] = reduce_max(%x) {{axes=[1]}}
+  %m2: f32[{0},{1}] = broadcast(%m) {{axes=[0], shape=[{0},{1}]}}
+  %d: f32[{0},{1}] = sub(%x, %m2)
+  %e: f32[{0},{1}] = exp(%d)
+  %p: f32[{0},{1}] = mul(%e, %w)
+  %s: f32[{0}] = reduce_sum(%e) {{axes=[1]}}
+  %t: f32[{0}] = reduce_sum(%p) {{axes=[1]}}
+  %s2: f32[{0},{1}] = broadcast(%s) {{axes=[0], shape=[{0},{1}]}}
+  %y: f32[{0},{1}] = div(%e, %s2)
+  return %y, %s, %t, %m
+}})",
+                                      rows, columns));
+  };
+  for (int64_t columns : {1, 5, 16, 17, 40, 64, 100, 128, 300}) {
+    CAPTURE(columns);
+    Function all = kernel(kRows, columns);
+    std::vector<Tensor> arguments = arguments_for(all);
+    std::vector<Tensor> together = run_native(all, arguments);
+    for (int64_t row = 0; row < kRows; ++row) {
+      auto part = [&](const Tensor& tensor) {
+        auto size = static_cast<ptrdiff_t>(tensor.data.size()) / kRows;
+        return std::vector<double>(tensor.data.begin() + row * size,
+                                   tensor.data.begin() + (row + 1) * size);
+      };
+      std::vector<Tensor> of_row;
+      for (const Tensor& argument : arguments)
+        of_row.push_back({{DType::f32, {1, columns}}, part(argument)});
+      std::vector<Tensor> alone = run_native(kernel(1, columns), of_row);
+      for (size_t i = 0; i < alone.size(); ++i)
+        CHECK(alone[i].data == part(together[i]));
+    }
+  }
+}
+
 TEST_CASE("slices, transposes and windows inside of chains", "[native]") {
   check_native(R"(entry @f(%x: f32[6,10,8]) {
   %t: f32[10,6,8] = transpose(%x) {permutation=[1,0,2]}
