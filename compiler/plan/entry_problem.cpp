@@ -86,6 +86,7 @@ class ProblemMaker {
     int value = value_of(given);
     if (value < 0 || def(entry_.ops[definitions_[given.index]->index]).kernel == KernelClass::view)
       return;
+    bool inverts = static_cast<size_t>(recipe.attrs.integer("gives")) < op.operands.size();
     Op call{.code = Opcode::call,
             .results = {given},
             .callee = recipe.name,
@@ -95,8 +96,13 @@ class ProblemMaker {
     for (int64_t number : recipe.attrs.integers("takes")) {
       call.operands.push_back(numbered(op, number));
       bool is_result = static_cast<size_t>(number) >= op.operands.size();
-      if (int read = value_of(call.operands.back()); read >= 0 && is_result)
+      if (!is_result)
+        continue;
+      int read = value_of(call.operands.back());
+      if (read >= 0)
         row = std::max(row, in_a_row[read]);
+      else if (inverts)
+        return;  // outside of the arena: nothing would say that it is not there yet
     }
     if (recipe.attrs.flag("rounds")) {
       if (++row > most_in_a_row(entry_.type(given).dtype))
@@ -108,7 +114,6 @@ class ProblemMaker {
     kernel.writes = {value};
     problem_.values[value].producers.push_back(problem_.kernel_count());
     problem_.kernels.push_back(std::move(kernel));
-    bool inverts = static_cast<size_t>(recipe.attrs.integer("gives")) < op.operands.size();
     problem_.recipes.push_back({std::move(call), inverts});
   }
 

@@ -31,6 +31,9 @@ says '"step_ms"'
 says '"bound"'
 expect 2 "$model" --seconds -1
 
+# Results of micro-batches are joined behind them: what is joined cannot be had back before.
+expect 0 "$model" --memory 300000 --accumulate 4 --threads 1
+
 # What wishes cost.
 expect 0 "$model" --memory "$next" --keep tanh.1 --recompute a
 says 'without --keep tanh.1: arena '
