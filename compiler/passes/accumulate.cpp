@@ -25,27 +25,6 @@ int64_t first_dim(const Function& step, ValueId value) {
   return step.type(value).dims[0];
 }
 
-// The size that the first axes of all inputs have in common.
-int64_t batch_size(const Function& step, int64_t micro_batches) {
-  const Parameter* first = nullptr;
-  for (const Parameter& parameter : step.parameters) {
-    if (!is_data(step, parameter))
-      continue;
-    if (!first)
-      first = &parameter;
-    if (first_dim(step, parameter.value) != first_dim(step, first->value))
-      throw UserError(
-          "", fmt::format(
-                  "inputs `{}` and `{}` begin with axes of {} and {}; to accumulate over {} "
-                  "micro-batches, the first axis of each must be the batch",
-                  step[first->value].name, step[parameter.value].name,
-                  first_dim(step, first->value), first_dim(step, parameter.value), micro_batches));
-  }
-  if (!first)
-    fail("@{} takes no data; there are no micro-batches to accumulate over", step.name);
-  return first_dim(step, first->value);
-}
-
 int64_t count_streams(const Function& step) {
   int64_t streams = 0;
   for (const Op& op : step.ops)
@@ -58,7 +37,7 @@ class MicroBatches {
   MicroBatches(const Function& step, int64_t count)
       : step_(step),
         count_(count),
-        batch_(batch_size(step, count)),
+        batch_(batch_size(step)),
         streams_(count_streams(step)),
         builder_(to_),
         partial_(step.results.size()) {
@@ -228,6 +207,25 @@ class MicroBatches {
 };
 
 }  // namespace
+
+int64_t batch_size(const Function& step) {
+  const Parameter* first = nullptr;
+  for (const Parameter& parameter : step.parameters) {
+    if (!is_data(step, parameter))
+      continue;
+    if (!first)
+      first = &parameter;
+    if (first_dim(step, parameter.value) != first_dim(step, first->value))
+      throw UserError("", fmt::format("inputs `{}` and `{}` begin with axes of {} and {}; for "
+                                      "micro-batches, the first axis of each must be the batch",
+                                      step[first->value].name, step[parameter.value].name,
+                                      first_dim(step, first->value),
+                                      first_dim(step, parameter.value)));
+  }
+  if (!first)
+    fail("@{} takes no data; there are no micro-batches to accumulate over", step.name);
+  return first_dim(step, first->value);
+}
 
 Module accumulate(const Module& module, const Options& options) {
   const Function* step = module.find_function(kTrainStep);

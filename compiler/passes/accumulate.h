@@ -17,4 +17,7 @@ namespace gradc {
 
 Module accumulate(const Module& module, const Options& options);
 
+// The size that the first axes of all data of a training step have in common; fails if they differ.
+int64_t batch_size(const Function& step);
+
 }  // namespace gradc

@@ -15,6 +15,7 @@
 #include "tools/commands/output.h"
 #include "tools/commands/step_timer.h"
 #include "tools/machine_peak.h"
+#include "tools/micro_batches.h"
 #include "tools/profile.h"
 #include "tools/session.h"
 
@@ -156,6 +157,7 @@ class Bench {
 void bench(BenchFlags& flags) {
   finish(flags.model);
   flags.model.options.train = flags.train;
+  settle_micro_batches(flags.model);
   flags.model.marks = !flags.profile.empty();
   if (flags.on_request && flags.model.marks)
     throw UserError("", "--on-request and --profile exclude each other", Fault::command_line);

@@ -18,6 +18,7 @@
 #include "tools/compiled.h"
 #include "tools/headers.h"
 #include "tools/identifiers.h"
+#include "tools/micro_batches.h"
 #include "tools/runtime_headers.h"
 #include "tools/session.h"
 #include "tools/weights.h"
@@ -150,6 +151,7 @@ void compile_to_files(CompileFlags& flags) {
     throw UserError("", "--emit onnx writes weights into the model's own .onnx file",
                     Fault::command_line);
   flags.model.options.train = flags.train;
+  settle_micro_batches(flags.model);
   const Options& options = flags.model.options;
   PassTimes times;
   Module planned = compiled(load_model(flags.model.model, options), options, flags.model.cache,

@@ -13,6 +13,7 @@
 #include "tools/commands/commands.h"
 #include "tools/commands/output.h"
 #include "tools/commands/pass_flags.h"
+#include "tools/micro_batches.h"
 #include "tools/session.h"
 
 namespace gradc {
@@ -135,6 +136,7 @@ void dump_all(const DumpFlags& flags) {
 void dump(DumpFlags& flags) {
   finish(flags.model);
   flags.model.options.train = flags.train;
+  settle_micro_batches(flags.model);
   if (flags.all)
     return dump_all(flags);
   check_stage_name(flags.after);

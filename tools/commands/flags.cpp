@@ -28,16 +28,6 @@ std::optional<T> parse_whole_text(const std::string& text) {
                                                                    : std::nullopt;
 }
 
-int64_t parse_integer(const std::string& text, const std::string& flag, int64_t least) {
-  std::optional<int64_t> value = parse_whole_text<int64_t>(text);
-  if (!value || *value < least)
-    bad_flag(flag, text,
-             least == std::numeric_limits<int64_t>::min()
-                 ? "it takes a whole number"
-                 : fmt::format("it takes a whole number of at least {}", least));
-  return *value;
-}
-
 std::pair<std::string, std::string> split_at_equals(const std::string& text,
                                                     const std::string& flag,
                                                     const std::string& form) {
@@ -233,6 +223,9 @@ void add_optimizer_flags(CLI::App& command, ModelFlags& flags) {
           "Batches that one step works through, one after the other, before it updates: the "
           "effective batch is as many times larger")
       ->check(whole_number(1));
+  command.add_option("--micro-batch", flags.micro_batch,
+                     "Work through the batch in parts of so many samples, one after the other; "
+                     "auto: of the size that meets the budget in the least time");
   command
       .add_option("--loss-scale", flags.options.loss_scale,
                   "What the loss is multiplied by before the backward pass, and gradients are "
@@ -288,6 +281,16 @@ double learning_rate(const ModelFlags& flags) {
     default:
       return 1e-3;
   }
+}
+
+int64_t parse_integer(const std::string& text, const std::string& flag, int64_t least) {
+  std::optional<int64_t> value = parse_whole_text<int64_t>(text);
+  if (!value || *value < least)
+    bad_flag(flag, text,
+             least == std::numeric_limits<int64_t>::min()
+                 ? "it takes a whole number"
+                 : fmt::format("it takes a whole number of at least {}", least));
+  return *value;
 }
 
 int64_t parse_bytes(const std::string& text, const std::string& flag) {

@@ -25,7 +25,8 @@ struct ModelFlags {
 
   // Texts as given, until finish() reads them.
   std::vector<std::string> binds, shapes;
-  std::string batch, memory, memory_total, threads, optimizer, schedule, precision, conv;
+  std::string batch, micro_batch, memory, memory_total, threads, optimizer, schedule, precision,
+      conv;
   double learning_rate = -1, weight_decay = -1;  // negative: the optimizer's customary one
 };
 
@@ -47,6 +48,8 @@ CLI::Validator finite_number();
 CLI::Validator positive_number();
 CLI::Validator whole_number(int64_t least);
 
+// A decimal number, `least` or more.
+int64_t parse_integer(const std::string& text, const std::string& flag, int64_t least);
 // "8MiB", "1.5 GB", "12345": bytes.
 int64_t parse_bytes(const std::string& text, const std::string& flag);
 // 8388608 -> "8.0 MiB".

@@ -15,6 +15,7 @@
 #include "tools/commands/flags.h"
 #include "tools/commands/output.h"
 #include "tools/compiled.h"
+#include "tools/micro_batches.h"
 
 namespace gradc {
 namespace {
@@ -36,6 +37,7 @@ Facts gather(InfoFlags& flags) {
   const Options& options = flags.model.options;
   flags.train |= !options.loss.empty() || options.train_mode;
   flags.model.options.train = flags.train;
+  settle_micro_batches(flags.model);
   Facts facts;
   facts.imported = load_model(flags.model.model, flags.model.options);
   facts.planned = compiled(facts.imported, flags.model.options, flags.model.cache);

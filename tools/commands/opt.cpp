@@ -10,6 +10,7 @@
 #include "tools/commands/flags.h"
 #include "tools/commands/output.h"
 #include "tools/commands/pass_flags.h"
+#include "tools/micro_batches.h"
 
 namespace gradc {
 namespace {
@@ -36,6 +37,7 @@ void opt(OptFlags& flags) {
   if (flags.model.model.ends_with(".loops"))
     return print_loops(flags);
   flags.model.options.train = flags.train;
+  settle_micro_batches(flags.model);
   Module module = load_model(flags.model.model, flags.model.options);
   PassTimes times;
   module = run_passes(std::move(module), flags.passes, flags.model.options,

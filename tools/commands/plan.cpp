@@ -18,6 +18,7 @@
 #include "tools/commands/plan_graph.h"
 #include "tools/commands/step_timer.h"
 #include "tools/compiled.h"
+#include "tools/micro_batches.h"
 #include "tools/plan/curve.h"
 #include "tools/progress.h"
 
@@ -261,6 +262,7 @@ void plan(PlanFlags& flags) {
   }
   finish(flags.model);
   flags.model.options.train = !flags.infer;
+  settle_micro_batches(flags.model);
   check_can_write(flags.svg);
   ModelPlan(flags).run();
 }

@@ -9,6 +9,7 @@
 #include "tools/commands/commands.h"
 #include "tools/commands/flags.h"
 #include "tools/commands/output.h"
+#include "tools/micro_batches.h"
 #include "tools/report/data.h"
 #include "tools/report/page.h"
 
@@ -40,6 +41,8 @@ std::vector<std::pair<std::string, std::string>> settings_of(const ReportFlags& 
     settings.emplace_back("optimizer", flags.model.optimizer);
   for (const std::string& pattern : options.frozen)
     settings.emplace_back("frozen", pattern);
+  if (options.accumulate > 1)
+    settings.emplace_back("micro-batches", fmt::format("{}", options.accumulate));
   if (options.memory)
     settings.emplace_back("memory", human_bytes(*options.memory));
   if (options.memory_total)
@@ -56,6 +59,7 @@ std::vector<std::pair<std::string, std::string>> settings_of(const ReportFlags& 
 void report(ReportFlags& flags) {
   finish(flags.model);
   flags.model.options.train = flags.train;
+  settle_micro_batches(flags.model);
   Module imported = load_model(flags.model.model, flags.model.options);
   ReportRequest request{flags.model.model, "", GRADC_VERSION, settings_of(flags),
                         flags.model.options};

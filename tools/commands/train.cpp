@@ -7,6 +7,7 @@
 #include "ir/diagnostic.h"
 #include "tools/commands/commands.h"
 #include "tools/commands/trainer.h"
+#include "tools/micro_batches.h"
 
 namespace gradc {
 namespace {
@@ -101,6 +102,7 @@ void add_train(CLI::App& app) {
       flags->model.options.health = true;
     finish(flags->model);
     flags->model.options.train = true;
+    settle_micro_batches(flags->model);
     train(*flags);
   });
 }
