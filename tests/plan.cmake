@@ -6,6 +6,7 @@ gradc_test(plan_test LIBS gradc_plan SOURCES
   unit/plan_chain_test.cpp
   unit/plan_checker_test.cpp
   unit/plan_floor_test.cpp
+  unit/plan_keep_test.cpp
   unit/plan_offsets_test.cpp
   unit/plan_prices_test.cpp
   unit/plan_recompute_test.cpp

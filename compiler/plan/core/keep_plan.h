@@ -12,4 +12,12 @@ namespace gradc {
 std::optional<Schedule> keep_over(const Problem& problem, const Schedule& order, int kernel,
                                   const std::vector<int>& kept);
 
+// What is kept over the last forward kernel of `order` so that optional kernels, inverses first of
+// all, can make the rest: of a chain of couplings its end.
+struct Kept {
+  int kernel = -1;
+  std::vector<int> values;  // none: there are no optional kernels
+};
+Kept kept_for_recipes(const Problem& problem, const Schedule& order);
+
 }  // namespace gradc

@@ -89,6 +89,10 @@ Planner::Planner(const Problem& problem, Schedule order)
 
 void Planner::fill(Pool& pool, const Bound& bound) {
   for (const Schedule& order : orders_)
+    if (Kept kept = kept_for_recipes(problem_, order); !kept.values.empty())
+      if (auto schedule = keep_over(problem_, order, kept.kernel, kept.values))
+        pool.add(*schedule);
+  for (const Schedule& order : orders_)
     for (CostWeight weight : {CostWeight::linear, CostWeight::root, CostWeight::steep})
       pool.add(order, weight);
   if (bound.kernel >= 0)
