@@ -207,9 +207,29 @@ void AttentionStrips::write(const AttentionStrip& strip, uint32_t from, int64_t 
   b_.end_for();
 }
 
+AttentionAhead AttentionStrips::rows_of(const AttentionStrip& strip, const AttentionBlock& block,
+                                        uint32_t from, int64_t columns) {
+  return {from, columns, key_at(strip, block, columns), false};
+}
+
+AttentionAhead AttentionStrips::rows_after(const AttentionStrip& strip, const AttentionBlock& block,
+                                           uint32_t from, int64_t columns) {
+  AttentionBlock next{b_.add(block.first_key, b_.index(block.keys)), block.keys, false, {}, {}};
+  return rows_of(strip, next, from, columns);
+}
+
+void AttentionStrips::fetch(const AttentionAhead& ahead, Scalar key, int64_t keys, loop::Tile& tile,
+                            std::vector<Scalar>& operands) {
+  constexpr int64_t kFarBytes = 256 << 10;  // the keys and values of a head: less comes soon enough
+  if (shape_.keys * (shape_.depth + shape_.width) * byte_size(dtype_) <= kFarBytes)
+    return;
+  tile.ahead.push_back({ahead.buffer, keys, ahead.columns, ahead.columns, ahead.written});
+  operands.push_back(b_.add(ahead.first, b_.scaled(key, ahead.columns)));
+}
+
 void AttentionStrips::products(const AttentionStrip& strip, const AttentionBlock& block,
                                uint32_t from, int64_t depth, uint32_t staged, uint32_t to,
-                               bool masked) {
+                               bool masked, const AttentionAhead& ahead) {
   if (masked && mask_by_query_)
     stage_mask(strip, block);
   Scalar start = key_at(strip, block, depth);
@@ -224,8 +244,9 @@ void AttentionStrips::products(const AttentionStrip& strip, const AttentionBlock
                       .b_buffer = staged,
                       .a_row_step = depth,
                       .padded = true};
-      auto [row, group, column, sum] = b_.begin_tile(
-          tile, std::array{b_.add(start, b_.scaled(key, depth)), b_.index(panel.row)});
+      std::vector<Scalar> operands = {b_.add(start, b_.scaled(key, depth)), b_.index(panel.row)};
+      fetch(ahead, key, rows, tile, operands);
+      auto [row, group, column, sum] = b_.begin_tile(tile, operands);
       Scalar query = b_.add(column, b_.index(panel.row)), in_block = b_.add(key, row);
       Scalar product = masked ? this->masked(strip, block, in_block, query, sum) : sum;
       b_.store(to, b_.add(b_.scaled(in_block, strip_rows_), query), product);
@@ -235,7 +256,8 @@ void AttentionStrips::products(const AttentionStrip& strip, const AttentionBlock
 }
 
 void AttentionStrips::add_columns(const AttentionStrip& strip, const AttentionBlock& block,
-                                  uint32_t from, int64_t columns, uint32_t weights, uint32_t to) {
+                                  uint32_t from, int64_t columns, uint32_t weights, uint32_t to,
+                                  const AttentionAhead& ahead) {
   Scalar start = key_at(strip, block, columns);
   for (const AttentionPanel& panel : block.panels) {
     int64_t queries = strip.rows - panel.row;
@@ -253,7 +275,9 @@ void AttentionStrips::add_columns(const AttentionStrip& strip, const AttentionBl
       Scalar acc = b_.add(b_.scaled(first, strip_rows_), b_.index(panel.row));
       Scalar a = b_.add(start, b_.add(first, b_.index(panel.key * columns)));
       Scalar b = b_.index(panel.key * strip_rows_ + panel.row);
-      auto [row, group, column, sum] = b_.begin_tile(tile, std::array{a, b, acc});
+      std::vector<Scalar> operands = {a, b, acc};
+      fetch(ahead, first, rows, tile, operands);  // a row for each column: there is no better share
+      auto [row, group, column, sum] = b_.begin_tile(tile, operands);
       b_.store(to, b_.add(b_.add(acc, b_.scaled(row, strip_rows_)), column), sum);
       b_.end_tile();
     });

@@ -41,6 +41,14 @@ struct AttentionStrip {
   int64_t rows = 0;
 };
 
+// Rows of a buffer that are wanted next, one for each key of a block: tiles ask for them meanwhile.
+struct AttentionAhead {
+  uint32_t buffer = 0;
+  int64_t columns = 0;
+  loop::Scalar first;  // where the block's first key has its row
+  bool written = false;
+};
+
 class AttentionStrips {
  public:
   // `fixed`: how many operands the op has without a mask.
@@ -69,13 +77,19 @@ class AttentionStrips {
              uint32_t to);
   // Back again: the strip of a result [heads, queries, columns] from scratch [columns][query].
   void write(const AttentionStrip& strip, uint32_t from, int64_t columns, uint32_t to);
+  // Rows of an operand [key heads, keys, columns] for the block, or for the next one.
+  AttentionAhead rows_of(const AttentionStrip& strip, const AttentionBlock& block, uint32_t from,
+                         int64_t columns);
+  AttentionAhead rows_after(const AttentionStrip& strip, const AttentionBlock& block, uint32_t from,
+                            int64_t columns);
   // to[key][query] = rows of `from`, [key heads, keys, depth], times staged [depth][query]. Masks
   // make scores of it: -inf where a query does not see a key.
   void products(const AttentionStrip& strip, const AttentionBlock& block, uint32_t from,
-                int64_t depth, uint32_t staged, uint32_t to, bool masked);
+                int64_t depth, uint32_t staged, uint32_t to, bool masked,
+                const AttentionAhead& ahead);
   // to[column][query] += sum over the block's keys of from[key][column] * weights[key][query]
   void add_columns(const AttentionStrip& strip, const AttentionBlock& block, uint32_t from,
-                   int64_t columns, uint32_t weights, uint32_t to);
+                   int64_t columns, uint32_t weights, uint32_t to, const AttentionAhead& ahead);
   // to[to_start + key][column] += sum over queries of weights[key][query] * from[query][column]
   void add_keys(const AttentionStrip& strip, const AttentionBlock& block, uint32_t weights,
                 uint32_t from, int64_t columns, uint32_t to, loop::Scalar to_start);
@@ -93,6 +107,9 @@ class AttentionStrips {
   AttentionBlock diagonal_block(const AttentionStrip& strip, loop::Scalar first_key);
   loop::Scalar key_at(const AttentionStrip& strip, const AttentionBlock& block, int64_t columns);
   int64_t most_tile_rows(int64_t columns) const;
+  // The rows of `ahead` for keys [key, key + keys) of the block, after a tile with these operands.
+  void fetch(const AttentionAhead& ahead, loop::Scalar key, int64_t keys, loop::Tile& tile,
+             std::vector<loop::Scalar>& operands);
   // Calls body(first, count) for parts of at most `most`.
   void in_parts(int64_t extent, int64_t most,
                 const std::function<void(loop::Scalar, int64_t)>& body);

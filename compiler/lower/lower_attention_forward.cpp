@@ -71,10 +71,12 @@ class ForwardLowering {
     AttentionStrip strip{head, b_.div(head, b_.index(shape_.group)), first, rows};
     begin(strip);
     s_.for_each_block(strip, [&](const AttentionBlock& block) {
-      s_.products(strip, block, s_.operand(1), shape_.depth, q_, weights_, true);
+      s_.products(strip, block, s_.operand(1), shape_.depth, q_, weights_, true,
+                  s_.rows_of(strip, block, s_.operand(2), shape_.width));
       for (const AttentionRows& group : block.rows)
         weigh(group);
-      s_.add_columns(strip, block, s_.operand(2), shape_.width, weights_, sums_);
+      s_.add_columns(strip, block, s_.operand(2), shape_.width, weights_, sums_,
+                     s_.rows_after(strip, block, s_.operand(1), shape_.depth));
     });
     finish(strip);
     while (b_.depth() > 0)
