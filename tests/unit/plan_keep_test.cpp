@@ -166,6 +166,19 @@ TEST_CASE("the cheapest way costs what falling prices end at", "[plan]") {
   CHECK(found > 500);
 }
 
+TEST_CASE("a way through a hundred couplings is found", "[plan]") {
+  Problem problem = CouplingMaker().run(100, true);
+  std::vector<char> there(problem.values.size());
+  for (int value : problem.kernels[200].writes)  // the last product
+    there[static_cast<size_t>(value)] = true;
+  for (int value : problem.kernels[198].writes)
+    there[static_cast<size_t>(value)] = true;
+  CheapestWay way(problem);
+  int first = problem.kernels[0].writes[0];
+  REQUIRE(way.find(first, there, [&](int k) { return k > 0; }));
+  CHECK_FALSE(problem.kernels[static_cast<size_t>(way.producer(first))].required);
+}
+
 TEST_CASE("couplings are inverted before their weights are updated", "[plan]") {
   Problem problem = CouplingMaker().run(40, true);
   Schedule order = order_kernels(problem);

@@ -6,6 +6,8 @@ namespace gradc {
 namespace {
 
 constexpr size_t kMostNear = 4000;  // values
+// What two values both lack counts twice, so that costs grow like Fibonacci's numbers.
+constexpr int64_t kMostCost = INT64_MAX / 4;
 
 template <typename Entry>
 void push(std::vector<Entry>& heap, Entry entry) {
@@ -86,7 +88,7 @@ void CheapestWay::solve(const std::vector<char>& there) {
       near_[rank_[value]].cost = cost;
       near_[rank_[value]].producer = makers_[number].kernel;
       for (int reader : readers_[rank_[value]]) {
-        makers_[reader].cost += cost;
+        makers_[reader].cost = std::min(kMostCost, makers_[reader].cost + cost);
         if (--makers_[reader].lacks == 0)
           push(ready_, Entry{makers_[reader].cost, reader});
       }
