@@ -8,8 +8,9 @@
 //
 // An op moves when row i of its result follows from row i of operands and from operands that are
 // the same for all rows, nothing else reads its result, what the body reads instead is no larger,
-// and, for a product, a trip has rows enough to be worth loading the weight. These are facts of the
-// model's shapes, so a model's bits depend on nothing else.
+// and, for a product, a trip has rows enough to be worth loading the weight. Where it has fewer, a
+// loop over chunks of trips has the product of a chunk's rows, and in it the scan of the chunk.
+// These are facts of the model's shapes, so a model's bits depend on nothing else.
 #include "compiler/options.h"
 #include "ir/module.h"
 

@@ -24,7 +24,7 @@ struct Loop {
   std::string inputs = "";  // further ones: `, %k: f32[2]`
   std::string attrs = "";  // of the scan: `, reverse=true`
   std::string results = "";  // further ones: `, z=%z`
-  int rows = 32;
+  int rows = 32, trips = 3;
 
   std::string text() const {
     std::string text = R"(module @m
@@ -47,6 +47,10 @@ forward:
     for (size_t at = 0; (at = text.find("32,", at)) != std::string::npos; ++at)
       if (text[at - 1] != 'f')
         text.replace(at, 2, std::to_string(rows));
+    for (std::string before : {"[", "trips="})
+      for (size_t at = 0; (at = text.find(before + "3", at)) != std::string::npos; ++at)
+        if (char after = text[at + before.size() + 1]; after < '0' || after > '9')
+          text.replace(at + before.size(), 1, std::to_string(trips));
     return text;
   }
 };
@@ -134,6 +138,42 @@ TEST_CASE("what others read as well, or what is smaller than its operands, stays
 TEST_CASE("a product stays where a trip has few rows: it would load its weight each trip",
           "[sink]") {
   CHECK(stays({.ops = kProduct, .rows = 31}));
+  CHECK(stays({.ops = kProduct, .rows = 31, .trips = 7}));  // which no chunk divides
+  CHECK(stays({.ops = kProduct, .rows = 15, .trips = 16}));  // half of the trips have 120 rows
+}
+
+TEST_CASE("of few rows a trip, a chunk of trips has its product in a loop over chunks", "[sink]") {
+  for (std::string attrs : {"", ", reverse=true"}) {
+    Module after = sunk(Loop{.ops = kProduct, .attrs = attrs, .rows = 16, .trips = 24}.text());
+    CHECK(print(after.function("cell.1")) ==
+          R"(func @cell.1(%s: f32[16,4], %x: f32[8,16,2], %w: f32[2,4]) {
+forward:
+  %z: f32[8,16,4] = dot(%x, %w) {batch_a=[], batch_b=[], sum_a=[2], sum_b=[0]} loc "m:4"
+  %s.next: f32[16,4], %a: f32[8,16,4] = scan @cell(%s, %z) {carries=1)" +
+              std::string(attrs.empty() ? "" : ", reverse=true") + R"(, sequences=1, trips=8}
+  return %s.next, %a
+}
+)");
+    const Function& infer = after.function("infer");
+    REQUIRE(infer.ops.size() == 3);
+    CHECK(infer.ops[0].code == Opcode::reshape);
+    CHECK(infer.ops[1].attrs.integer("trips") == 3);
+    CHECK(infer.type(infer.ops[2].result()).dims == Dims{24, 16, 4});
+  }
+  // With what makes rows beside the product, a repetition by row among it.
+  Module after = sunk(
+      Loop{.ops = R"(  %p: f32[3,32,4] = dot(%x, %w) {batch_a=[], batch_b=[], sum_a=[2], sum_b=[0]}
+  %e: f32[3,32,4] = broadcast(%r) {axes=[0], shape=[3,32,4]}
+  %m: f32[3,32,4] = mul(%p, %e)
+  %two: f32[3,32,4] = constant() {dtype=f32, shape=[3,32,4], value=2.0}
+  %u: f32[3,32,4] = add(%m, %two)
+  %b: f32[3,32,4] = broadcast(%v) {axes=[2], shape=[3,32,4]}
+  %z: f32[3,32,4] = add(%u, %b))",
+           .rows = 16,
+           .trips = 24}
+          .text());
+  for (const Value& value : after.function("infer").values)
+    CHECK(value.name != "p");
 }
 
 TEST_CASE("a body that two loops run is copied", "[sink]") {
@@ -177,17 +217,17 @@ forward:
 }
 
 TEST_CASE("gradients through what moved equal finite differences, unrolled or not", "[sink]") {
-  Module module = parsed(Loop{kProduct}.text());
   std::vector<std::string> wrt = {"w", "x", "s0"};
-  for (bool unrolled : {false, true}) {
-    Module after = sink(module, Options{});
-    if (unrolled)
-      after = unroll(after, Options{});
-    Module gradients = gradient(after, "infer", "last", wrt);
-    verify(gradients);
-    for (const std::string& name : wrt)
-      check_gradient(gradients, "infer", "last", name, "grad/last/" + name);
-  }
+  for (const Loop& loop : {Loop{kProduct}, Loop{.ops = kProduct, .rows = 64, .trips = 4}})
+    for (bool unrolled : {false, true}) {
+      Module after = sink(parsed(loop.text()), Options{});
+      if (unrolled)
+        after = unroll(after, Options{});
+      Module gradients = gradient(after, "infer", "last", wrt);
+      verify(gradients);
+      for (const std::string& name : wrt)
+        check_gradient(gradients, "infer", "last", name, "grad/last/" + name);
+    }
 }
 
 namespace {
