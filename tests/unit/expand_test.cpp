@@ -24,12 +24,12 @@ backward:
   %y.reduce_max: f32[2] = reduce_max(%x) {axes=[1]} loc "net.model:7"
   %y.broadcast: f32[2,3] = broadcast(%y.reduce_max) {axes=[0], shape=[2,3]} loc "net.model:7"
   %y.sub: f32[2,3] = sub(%x, %y.broadcast) loc "net.model:7"
-  %y.exp: f32[2,3] = exp(%y.sub) loc "net.model:7"
-  %y.reduce_sum: f32[2] = reduce_sum(%y.exp) {axes=[1]} loc "net.model:7"
+  %y.exp_normal: f32[2,3] = exp_normal(%y.sub) loc "net.model:7"
+  %y.reduce_sum: f32[2] = reduce_sum(%y.exp_normal) {axes=[1]} loc "net.model:7"
   %y.constant: f32[2] = constant() {dtype=f32, shape=[2], value=1.0} loc "net.model:7"
   %y.div: f32[2] = div(%y.constant, %y.reduce_sum) loc "net.model:7"
   %y.broadcast.1: f32[2,3] = broadcast(%y.div) {axes=[0], shape=[2,3]} loc "net.model:7"
-  %y: f32[2,3] = mul(%y.exp, %y.broadcast.1) loc "net.model:7"
+  %y: f32[2,3] = mul(%y.exp_normal, %y.broadcast.1) loc "net.model:7"
   return y=%y
 }
 )");

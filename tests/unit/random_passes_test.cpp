@@ -63,6 +63,8 @@ Options options_of(uint64_t seed) {
                                       OptimizerKind::rmsprop};
   options.optimizer.kind = kKinds[seed % std::size(kKinds)];
   options.health = seed % 4 == 1;
+  // What a gradient that is zero but for rounding is divided by.
+  options.optimizer.epsilon = 1e-4;
   options.optimizer.centered = seed % 4 == 0;
   options.optimizer.momentum = seed % 6 ? 0.9 : 0;
   options.optimizer.clip_norm = seed % 5 ? 0 : 0.5;
