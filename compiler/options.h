@@ -81,6 +81,7 @@ struct Options {
   bool has_winograd() const { return winograd; }
   // Recipes that give the same bits serve any budget; without one nothing is made twice.
   bool makes_again() const { return invert || memory || memory_total || !recompute.empty(); }
+  bool has_no_budget() const { return !memory && !memory_total; }
   bool has_wishes() const { return !keep.empty() || !recompute.empty(); }
   // Both are of the compiled step: there is nothing to do without one.
   bool accumulates() const { return accumulate > 1 && train && update; }

@@ -13,6 +13,7 @@
 #include "compiler/passes/health.h"
 #include "compiler/passes/layout.h"
 #include "compiler/passes/optimizer.h"
+#include "compiler/passes/pack.h"
 #include "compiler/passes/precision.h"
 #include "compiler/passes/raise.h"
 #include "compiler/passes/recipes.h"
@@ -56,6 +57,8 @@ constexpr Pass kPasses[] = {
     {"simplify", simplify, "removes gradients that nobody asked for and what expand repeats"},
     {"health", health, "measures the layers, each value as soon as it is there", false,
      &Options::measures_health},
+    {"pack", pack, "a weight that many products read is brought into their order once", false,
+     &Options::has_no_budget},
     {"fuse", fuse, "groups ops into kernels: from here on entries only call kernels"},
     {"recipes", recipes, "kernels that make a value in another way than the one that made it first",
      false, &Options::makes_again},
@@ -92,6 +95,8 @@ constexpr PassOrder kOrder[] = {
     {"layout", "simplify", "transposes of broadcasts and constants are none"},
     {"layout", "winograd", "the tiles are of channels-last images"},
     {"winograd", "fuse", "what an op computes is settled before its kernel is made"},
+    {"simplify", "pack", "products read through a transpose what it would bring into order"},
+    {"pack", "fuse", "a weight in order is a value of its own, not part of each product"},
     {"expand", "fuse", "fuse knows primitives only"},
     {"simplify", "fuse", "equal ops would be computed in kernels of their own"},
     {"fuse", "schedule", "a schedule is a kernel's"},

@@ -9,6 +9,7 @@ gradc_test(passes_test LIBS gradc_compiler gradc_contract_cases gradc_test_suppo
   unit/kernel_check_test.cpp
   unit/layout_test.cpp
   unit/optimizer_test.cpp
+  unit/pack_test.cpp
   unit/pipeline_test.cpp
   unit/precision_test.cpp
   unit/raise_test.cpp

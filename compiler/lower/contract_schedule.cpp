@@ -28,6 +28,7 @@ constexpr int64_t kRowGroup = 16;
 constexpr int64_t kStageBytes = 256 << 10;  // of a, staged at once
 constexpr int64_t kSumRows = 1024;  // whose sums a task holds
 constexpr int64_t kStagedRows = 256;  // where a is staged row by row, without windows
+constexpr int64_t kNarrowColumns = 64;  // of b, in which a tile's columns lie as in a copy
 constexpr int64_t kFewRows = 24;  // too few for staging b to pay off
 // Of pixels that a weight gradient sums in a pass: their vectors of b stay in the first level
 // cache.
@@ -149,6 +150,13 @@ class Chooser {
     return static_cast<double>(extent) / static_cast<double>(ceil_div(extent, lanes_) * lanes_);
   }
 
+  // Whether an operand that is read in vectors lies as a copy of it would: in rows of few vectors,
+  // one behind the other along the summed loop.
+  bool is_in_order(size_t side) const {
+    return nest_.result_loops < nest_.loops.size() &&
+           nest_.step(side, nest_.loops.size() - 1) <= kNarrowColumns;
+  }
+
   // Cycles per product of two vectors when operand `side` is read in vectors along loop `v`:
   // whole vectors, plus bringing b into order, shared by all rows, plus storing the sums.
   double tile_cost(size_t side, size_t v) const {
@@ -156,7 +164,7 @@ class Chooser {
     for (size_t l = 0; l < nest_.result_loops; ++l)
       if (nest_.loops[l].moves[1 - side] && !nest_.loops[l].moves[side])
         rows *= static_cast<double>(nest_.loops[l].extent);
-    double staging = nest_.step(side, v) == 1 ? 2 : 5;
+    double staging = nest_.step(side, v) != 1 ? 5 : is_in_order(side) ? 0 : 2;
     double storing = nest_.loops[v].result_step == 1 ? 2 : 10;
     return 1 / utilization(nest_.loops[v].extent) + staging / rows +
            storing / static_cast<double>(summed_elements());
@@ -585,7 +593,7 @@ class Chooser {
   void choose_staging() {
     bool contiguous = nest_.step(b(), vector_loop()) == 1 && !is_computed(b());
     bool small = nest_.types[b()].bytes() <= target_.l1_bytes;
-    s_.stage_b = !(contiguous && (small || rows_of_task() < kFewRows));
+    s_.stage_b = !(contiguous && (small || is_in_order(b()) || rows_of_task() < kFewRows));
     if (!s_.stage_a || s_.staged_rows > 0)
       return;
     auto last = static_cast<size_t>(std::max<int64_t>(0, s_.row_loop));

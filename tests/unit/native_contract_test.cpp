@@ -10,6 +10,7 @@
 #include "compiler/kernel.h"
 #include "compiler/lower/lower.h"
 #include "compiler/passes/fuse.h"
+#include "compiler/passes/pack.h"
 #include "compiler/plan/plan.h"
 #include "ir/builder.h"
 
@@ -361,5 +362,33 @@ TEST_CASE("a contraction may overwrite what its epilogue reads", "[native][contr
             offsets.push_back(in_place[result].offset.value());
       REQUIRE(offsets.size() == 2);
       CHECK(offsets[0] == offsets[1]);
+    }
+}
+
+TEST_CASE("products of a packed weight have the bits of those of a plain one",
+          "[native][contract]") {
+  for (int64_t sum_w : {0, 1})
+    for (int64_t rows : {32, 45, 64}) {
+      CAPTURE(sum_w, rows);
+      Module module;
+      Function& entry = module.functions.emplace_back();
+      Builder b(entry);
+      ValueId h = b.parameter({DType::f32, {rows, 192}}, "h");
+      ValueId w = b.parameter({DType::f32, {192, 192}}, "w");
+      for (int i = 0; i < 8; ++i) {
+        ValueId z = b.op(Opcode::dot, {h, w},
+                         {{"batch_a", std::vector<int64_t>{}},
+                          {"batch_b", std::vector<int64_t>{}},
+                          {"sum_a", std::vector<int64_t>{1}},
+                          {"sum_b", std::vector<int64_t>{sum_w}}});
+        h = b.op(Opcode::tanh, {z});
+      }
+      b.result(h, "y");
+      Function packed = pack(module, {}).functions[0];
+      REQUIRE(packed.ops[0].code == Opcode::reshape);
+      std::vector<Tensor> arguments = rough_arguments(entry);
+      for (const char* cpu : {"native", "x86-64-v3"})
+        CHECK(test::run_native(packed, arguments, cpu, 2)[0].data ==
+              test::run_native(entry, arguments, cpu, 1)[0].data);
     }
 }
