@@ -10,8 +10,10 @@ namespace {
 
 // Per pair of channels a tile of 16 results takes 36 multiplications instead of 9 for each result
 // that has no padding around it; transforms take about as long as 36 multiplications with so many
-// channels.
+// channels. Those of the weight, or of its gradient, come once for all tiles: as many
+// multiplications for each pair.
 constexpr double kTransforms = 26;
+constexpr double kWeightTransforms = 400;
 constexpr int64_t kFewestChannels = 16;  // on either side: a vector
 
 bool all_are(const std::vector<int64_t>& list, int64_t value) {
@@ -54,7 +56,8 @@ bool pays(const Function& function, const Op& op) {
   int64_t outputs = types.weight.dims[0], inputs = types.weight.dims[1];
   if (std::min(outputs, inputs) < kFewestChannels)
     return false;
-  double direct = 1, tiles = 1;
+  auto images = static_cast<double>(types.image.dims[0]);
+  double direct = images, tiles = images;
   const Type& tiled = op.code == Opcode::conv_data_gradient ? types.image : types.result;
   for (size_t axis = 0; axis < 2; ++axis) {
     direct *= present(types.result.dims[axis + 1], op.attrs.integers("low")[axis],
@@ -62,7 +65,7 @@ bool pays(const Function& function, const Op& op) {
     tiles *= static_cast<double>(ceil_div(tiled.dims[axis + 1], 4));
   }
   double channels = 2 / (1 / static_cast<double>(inputs) + 1 / static_cast<double>(outputs));
-  return 36 * tiles * (1 + kTransforms / channels) < direct;
+  return 36 * tiles * (1 + kTransforms / channels) + kWeightTransforms < direct;
 }
 
 }  // namespace

@@ -58,6 +58,11 @@ TEST_CASE("what Winograd's tiles cannot do, or not faster, is left alone", "[win
                "conv(%x, %w) " + attrs(1, 1, 1)) == 0);
   CHECK(marked("f32[4,2,2,512]", "f32[512,512,3,3]", "f32[4,2,2,512]",
                "conv(%x, %w) " + attrs(1, 1, 1)) == 0);
+  // One image's 4 tiles do not pay for transforming the weight; those of 4 do.
+  CHECK(marked("f32[1,7,7,512]", "f32[512,512,3,3]", "f32[1,7,7,512]",
+               "conv(%x, %w) " + attrs(1, 1, 1)) == 0);
+  CHECK(marked("f32[4,7,7,512]", "f32[512,512,3,3]", "f32[4,7,7,512]",
+               "conv(%x, %w) " + attrs(1, 1, 1)) == 1);
 }
 
 TEST_CASE("an op that asks for Winograd's tiles must be one they can do", "[winograd]") {
