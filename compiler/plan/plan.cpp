@@ -94,9 +94,15 @@ class EntryPlanner {
         if (int64_t aim = floor + (free - floor) * step / kSteps; aim < budget)
           try_aim(aim);
     } else if (excess > 0) {
-      try_aim(budget - excess);
+      // Holes are chance: another schedule of nearly as many bytes often has none.
+      for (double share : {0.998, 0.995, 0.99})
+        if (!best)
+          try_aim(static_cast<int64_t>(static_cast<double>(budget) * share));
+      if (!best)
+        try_aim(budget - excess);
       for (double share : {0.95, 0.8})
-        try_aim(static_cast<int64_t>(static_cast<double>(budget) * share));
+        if (!best)
+          try_aim(static_cast<int64_t>(static_cast<double>(budget) * share));
     }
     return best;
   }
