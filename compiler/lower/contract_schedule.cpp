@@ -150,11 +150,13 @@ class Chooser {
     return static_cast<double>(extent) / static_cast<double>(ceil_div(extent, lanes_) * lanes_);
   }
 
-  // Whether an operand that is read in vectors lies as a copy of it would: in rows of few vectors,
-  // one behind the other along the summed loop.
+  // Whether an operand that is read in vectors lies as a copy of it would: in rows of few whole
+  // vectors, one behind the other along the summed loop.
   bool is_in_order(size_t side) const {
-    return nest_.result_loops < nest_.loops.size() &&
-           nest_.step(side, nest_.loops.size() - 1) <= kNarrowColumns;
+    if (nest_.result_loops == nest_.loops.size())
+      return false;
+    int64_t step = nest_.step(side, nest_.loops.size() - 1);
+    return step <= kNarrowColumns && step % lanes_ == 0;
   }
 
   // Cycles per product of two vectors when operand `side` is read in vectors along loop `v`:
