@@ -10,8 +10,11 @@ using namespace gradc_test;
 
 namespace {
 
+constexpr int64_t kSumBytes = 30 * 64;
+
 // Layers of equal bytes and cost; a backward kernel takes the bytes of the gradient that it reads.
-Problem chain_of(int layers) {
+// With sums, each gradient is also added to one that is larger, as that of a loop's weight is.
+Problem chain_of(int layers, bool sums = false) {
   Problem problem;
   auto value = [&](int maker) {
     problem.values.push_back({64, {maker}});
@@ -31,11 +34,13 @@ Problem chain_of(int layers) {
     problem.kernels.push_back(std::move(forward));
   }
   int gradient = states.back();  // the loss is in the last layer
+  int sum = -1;
   for (int k = layers; k-- > 0;) {
     int number = problem.kernel_count();
     PlanKernel backward{.forward = false, .cost = 1000};
     backward.reads = {gradient};
-    backward.after = {number - 1};
+    backward.after = {gradient == states.back() ? number - 1
+                                                : problem.values[gradient].producers[0]};
     if (k > 0)
       backward.reads.push_back(states[static_cast<size_t>(k) - 1]);
     int next = value(number);
@@ -43,6 +48,20 @@ Problem chain_of(int layers) {
     backward.inplace = {{gradient, next}};
     problem.kernels.push_back(std::move(backward));
     gradient = next;
+    if (!sums)
+      continue;
+    PlanKernel add{.forward = false, .cost = 1000};
+    add.reads = {gradient};
+    add.after = {number};
+    problem.values.push_back({kSumBytes, {problem.kernel_count()}});
+    add.writes = {problem.value_count() - 1};
+    if (sum >= 0) {
+      add.reads.push_back(sum);
+      add.after.push_back(problem.values[sum].producers[0]);
+      add.inplace = {{sum, problem.value_count() - 1}};
+    }
+    sum = problem.value_count() - 1;
+    problem.kernels.push_back(std::move(add));
   }
   return problem;
 }
@@ -101,6 +120,21 @@ TEST_CASE("checkpoints of an even chain are as good as Revolve's", "[chain]") {
       int64_t runs = static_cast<int64_t>(outcome.schedule->size()) - layers;
       CHECK(runs == revolve(layers, states) + 1);
     }
+}
+
+TEST_CASE("a loop over time with sums of gradients is nearly as good as Revolve's", "[chain]") {
+  constexpr int kSteps = 384;
+  Problem problem = chain_of(kSteps, true);
+  for (int states : {20, 40}) {
+    CAPTURE(states);
+    int64_t budget = 64 * (states + 1) + kSumBytes;
+    PlanOutcome outcome =
+        Planner(problem, order_kernels(problem)).plan(budget, {.steps = 0.1, .spent = {}});
+    REQUIRE(outcome.schedule);
+    CHECK(evaluate(problem, *outcome.schedule).peak <= budget);
+    int64_t runs = static_cast<int64_t>(outcome.schedule->size()) - 2 * kSteps;
+    CHECK(runs <= revolve(kSteps, states) * 105 / 100);
+  }
 }
 
 TEST_CASE("chains of any steps decode to what can run", "[chain]") {

@@ -12,7 +12,7 @@ namespace gradc {
 
 namespace {
 
-constexpr size_t kVeryFew = 200, kFew = 600;  // kernels
+constexpr size_t kVeryFew = 200, kFew = 600, kMany = 6000;  // kernels
 
 struct Candidate {
   Schedule schedule;
@@ -92,9 +92,13 @@ void Planner::fill(Pool& pool, const Bound& bound) {
     if (Kept kept = kept_for_recipes(problem_, order); !kept.values.empty())
       if (auto schedule = keep_over(problem_, order, kept.kernel, kept.values))
         pool.add(*schedule);
-  for (const Schedule& order : orders_)
-    for (CostWeight weight : {CostWeight::linear, CostWeight::root, CostWeight::steep})
-      pool.add(order, weight);
+  for (const Schedule& order : orders_) {
+    pool.add(order, CostWeight::linear);
+    if (problem_.kernels.size() > kMany)  // a cut of so many takes a second
+      continue;
+    pool.add(order, CostWeight::root);
+    pool.add(order, CostWeight::steep);
+  }
   if (bound.kernel >= 0)
     for (const std::vector<int>& kept : bounds_.keep_sets(bound.kernel, bound.price))
       for (const Schedule& order : orders_)
@@ -111,15 +115,24 @@ void Planner::try_chains(Pool& pool, const Bound& bound, int64_t budget, const P
   std::vector<double> shares = {1.0};
   if (effort.steps >= 1)
     shares.insert(shares.end(), {0.9, 1.15});
-  for (int blocks : {12, 25, 50, 100, 128}) {
-    if (blocks * kLeast > problem_.kernel_count())
+  // Where an order leaves terms of a sum for the end, as one that is eager to free may in a loop
+  // over time, all blocks' gradients wait for it, and blocks do not fit; then another order's may.
+  for (const Schedule& order : orders_) {
+    bool any = false;
+    for (int blocks : {12, 25, 50, 100, 128}) {
+      if (blocks * kLeast > problem_.kernel_count())
+        break;
+      Chain chain(problem_, order, blocks, keep_sets);
+      if (!chain.usable())
+        break;
+      for (double share : shares)
+        if (auto schedule = chain.plan(static_cast<int64_t>(static_cast<double>(budget) * share))) {
+          pool.add(*schedule);
+          any = true;
+        }
+    }
+    if (any)
       break;
-    Chain chain(problem_, order_, blocks, keep_sets);
-    if (!chain.usable())
-      break;
-    for (double share : shares)
-      if (auto schedule = chain.plan(static_cast<int64_t>(static_cast<double>(budget) * share)))
-        pool.add(*schedule);
   }
 }
 
@@ -156,8 +169,12 @@ PlanOutcome Planner::plan(int64_t budget, const PlanEffort& effort) {
   if (outcome.bound.impossible)
     return outcome;
   Pool pool(problem_, budget, effort);
+  bool chains_first = problem_.kernels.size() > kMany;  // what they cost ends dearer cuts early
+  if (chains_first)
+    try_chains(pool, outcome.bound, budget, effort);
   fill(pool, outcome.bound);
-  try_chains(pool, outcome.bound, budget, effort);
+  if (!chains_first)
+    try_chains(pool, outcome.bound, budget, effort);
   int64_t work = search_work(problem_, effort);
   SearchSettings settings;
   settings.budget = budget;
@@ -211,7 +228,11 @@ Schedule Planner::smallest(const PlanEffort& effort) {
   for (double share : {0.5, 0.25, 0.1, 0.0}) {
     auto budget = least + static_cast<int64_t>(static_cast<double>(peak - least) * share);
     Pool pool(problem_, budget, effort);
-    fill(pool, bounds_.bound(budget));
+    Bound bound = bounds_.bound(budget);
+    if (problem_.kernels.size() > kMany)
+      try_chains(pool, bound, budget, effort);
+    if (!pool.best())
+      fill(pool, bound);
     const Candidate& candidate = pool.candidates()[0];
     if (candidate.peak < peak) {
       peak = candidate.peak;
