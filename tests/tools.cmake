@@ -52,6 +52,7 @@ add_test(NAME "bits of lenet: threads, budget, resume"
   COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/e2e/bits.sh $<TARGET_FILE:gradc> ${PROJECT_SOURCE_DIR}/examples/lenet.model 34MiB 4)
 add_test(NAME "health of training" COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/e2e/health.sh $<TARGET_FILE:gradc> ${PROJECT_SOURCE_DIR})
 add_test(NAME "inverses in training" COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/e2e/invert.sh $<TARGET_FILE:gradc> ${PROJECT_SOURCE_DIR})
+add_test(NAME "same bits within any budget" COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/e2e/budget_bits.sh $<TARGET_FILE:gradc>)
 add_test(NAME "micro-batches" COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/e2e/micro_batch.sh $<TARGET_FILE:gradc> ${PROJECT_SOURCE_DIR})
 add_test(NAME "accumulated gradients" COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/e2e/accumulate.sh $<TARGET_FILE:gradc> ${PROJECT_SOURCE_DIR})
 add_test(NAME "trained ONNX models" COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/e2e/onnx_export.sh $<TARGET_FILE:gradc> ${PROJECT_SOURCE_DIR})
