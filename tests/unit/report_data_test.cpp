@@ -162,6 +162,9 @@ TEST_CASE("operations by kernel, layer and line have one sum", "[report]") {
       by_calls += call["flops"].get<int64_t>();
   CHECK(by_calls == report.recomputed.flops);
   CHECK(entry["overhead"].get<double>() == Approx(report.overhead()));
+  CHECK(entry["bound"].get<double>() <= report.overhead());
+  CHECK(entry["bound"].get<double>() >= 0);
+  CHECK(example.entry("infer")["bound"].is_null());
   // Both gradients of a layer's product: twice its forward work.
   for (const Json& row : entry["by_layer"])
     if (example.text(row["name"]) == "stage_2.basic_block_2.conv_norm_1.conv_1")

@@ -8,6 +8,8 @@
 #include "compiler/kernel.h"
 #include "compiler/lower/lower.h"
 #include "compiler/plan/floor.h"
+#include "compiler/plan/plan.h"
+#include "compiler/plan/report.h"
 #include "compiler/plan/storage.h"
 #include "ir/diagnostic.h"
 #include "ir/loop_text.h"
@@ -97,6 +99,20 @@ std::vector<std::string> entry_names(const Module& module) {
   return names;
 }
 
+// What no plan of the entry within the budget can be below, as a share of its time; null where
+// nothing is made again, or where the stage before `plan` is not known.
+Json bound_json(const std::vector<Stage>& stages, const std::string& name, const Options& options) {
+  const Module& planned = stages.back().module;
+  if (memory_report(planned, planned.function(name), options).overhead() == 0)
+    return nullptr;
+  for (const Stage& stage : stages)
+    if (stage.pass == "schedule") {
+      const Function& entry = stage.module.function(name);
+      return least_overhead(stage.module, entry, options, budget_of(stage.module, entry, options));
+    }
+  return nullptr;
+}
+
 Json entry_json(const std::vector<Stage>& stages, const std::string& name, const Options& options,
                 const std::map<std::string, int>& kernels, StringTable& strings) {
   const Module& planned = stages.back().module;
@@ -106,6 +122,7 @@ Json entry_json(const std::vector<Stage>& stages, const std::string& name, const
   });
   Json json = {{"name", name},
                {"floor_bytes", floor_bytes(written->module.function(name))},
+               {"bound", bound_json(stages, name, options)},
                {"stages", stages_json(stages, followed, name, strings)}};
   json.update(plan_json(planned, planned.function(name), followed.back().at(name).tracked, options,
                         kernels, strings));

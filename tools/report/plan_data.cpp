@@ -97,6 +97,13 @@ class PlanWriter {
  private:
   bool is_call(size_t op) const { return def(entry_.ops[op]).kernel != KernelClass::view; }
 
+  // Whether a kernel gives back what another one reads.
+  bool is_inverse(const Function& kernel) const {
+    const Attr* of = kernel.attrs.find("recipe_of");
+    return of && kernel.attrs.integer("gives") <
+                     std::ssize(module_.function(std::get<std::string>(*of)).parameters);
+  }
+
   static Json work_json(const Work& work) {
     return {{"flops", work.flops}, {"nanoseconds", work.nanoseconds}};
   }
@@ -136,6 +143,7 @@ class PlanWriter {
                       {"kernel", kernels.at(op.callee)},
                       {"phase", name_of(op.phase)},
                       {"recomputed", static_cast<bool>(report_.recomputed_ops[i])},
+                      {"inverted", is_inverse(module_.function(op.callee))},
                       {"flops", report_.work[i].flops},
                       {"nanoseconds", report_.work[i].nanoseconds},
                       {"loc", strings_.add(op.loc)},

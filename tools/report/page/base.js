@@ -168,6 +168,12 @@ function index_entry(entry) {
 }
 data.entries.forEach(index_entry);
 
+// Of what the entry takes without any recomputation.
+function share_of_time(entry, nanoseconds) {
+  const base = entry.forward.nanoseconds + entry.backward.nanoseconds + entry.update.nanoseconds;
+  return `${((100 * nanoseconds) / Math.max(base, 1)).toFixed(2)} %`;
+}
+
 // Bytes that each lifetime counts for while kernel `time` runs, largest first. What is made in the
 // place of an operand counts once, for the result, so that the sum is what is live.
 function holders_at(entry, time) {

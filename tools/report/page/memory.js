@@ -16,7 +16,8 @@ function lifetime_tip(lifetime) {
     ["bytes", `${count_text(bytes)} (${bytes_text(bytes)})`],
     ["address", `${count_text(offset)} … ${count_text(offset + bytes)}`],
     ["kernels", first === last ? String(first) : `${first} … ${last}`],
-    ["made by", `@${call.name}, ${call.kind}`],
+    ["made by", `@${call.name}, ${call.inverted ? "inverted" : call.kind}`],
+    call.recomputed && ["costs", `${share_of_time(entry, call.nanoseconds)} more time`],
     lifetime.in_place_of >= 0 && ["in place of", entry.lifetimes[lifetime.in_place_of].text],
     text_of(call.layer) && ["layer", text_of(call.layer)],
     text_of(call.loc) && ["model", text_of(call.loc)]

@@ -76,17 +76,42 @@ function work_card(entry) {
       stacked_bar(parts, total, "of all operations"), facts(...parts.map(row)));
 }
 
+// The values that cost most to make again, with what that takes of the time.
+function dearest_again(entry) {
+  const sums = new Map();
+  for (const call of entry.calls)
+    if (call.recomputed) {
+      const id = entry.values[call.results[0]].id;
+      sums.set(id, (sums.get(id) || 0) + call.nanoseconds);
+    }
+  return [...sums]
+      .sort((a, b) => b[1] - a[1])
+      .slice(0, 3)
+      .map(([id, time]) => `%${entry.name_of_id.get(id)} ${share_of_time(entry, time)}`)
+      .join(", ");
+}
+
 function recompute_card(entry) {
   const again = entry.calls.filter((call) => call.recomputed).length;
   const estimate = kPhases.reduce((sum, kind) => sum + entry[kind].nanoseconds, 0);
   const overhead = (100 * entry.overhead).toFixed(again && entry.overhead < 0.1 ? 2 : 0) + " %";
+  const bound = entry.bound === null ? null : 100 * entry.bound;
+  const inverted = entry.calls.filter((call) => call.inverted).length;
   const what = again ? `${plural(again, "kernel")}, ${flops_text(entry.recomputed.flops)}` :
                        "nothing: all values are kept";
   return card(
       "Recomputation",
       figure(overhead, again ? "more time, to stay within the budget" : "of the time"),
       facts(
-          ["recomputed", what], ["kernels run", count_text(entry.calls.length)],
+          ["recomputed", what], inverted > 0 && ["of these, inverses", count_text(inverted)],
+          again > 0 && ["dearest", dearest_again(entry)],
+          bound !== null &&
+              [
+                "at least",
+                `${bound.toFixed(2)} % in any plan, gap ` +
+                    `${(100 * entry.overhead - bound).toFixed(2)} points`
+              ],
+          ["kernels run", count_text(entry.calls.length)],
           ["time by the cost table", `${time_text(estimate)}, one thread`]));
 }
 
