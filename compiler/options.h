@@ -76,6 +76,10 @@ struct Options {
   Target target;  // what `cpu` names; compiler/codegen knows
   int threads = 1;  // the most that will run; thread scratch is sized for it
   bool expand_all = false;  // what has parts becomes primitives before autodiff
+  // Measured schedules (`gradc bench --tune`): by key, the name of a choice of
+  // compiler/lower/contract_choices.h; and for measuring, the choice of every contraction.
+  std::map<std::string, std::string> tuned;
+  std::string schedule_all;
 
   bool narrows() const { return precision != DType::f32; }
   bool has_winograd() const { return winograd; }

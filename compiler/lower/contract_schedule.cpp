@@ -371,7 +371,8 @@ class Chooser {
     int64_t all_vectors = ceil_div(nest_.loops[vector_loop()].extent, lanes_);
     int64_t all_rows = s_.row_loop < 0 ? 1 : nest_.loops[static_cast<size_t>(s_.row_loop)].extent;
     double best = 1e9;
-    for (int64_t vectors = std::min<int64_t>(all_vectors, 8); vectors >= 1; --vectors) {
+    for (int64_t vectors = std::min<int64_t>({all_vectors, 8, limits_.tile_vectors}); vectors >= 1;
+         --vectors) {
       int64_t rows = std::min((registers - 1 - vectors) / vectors, std::min<int64_t>(all_rows, 14));
       if (rows < 1)
         continue;
@@ -407,7 +408,7 @@ class Chooser {
 
   // Whole inner loops, then an even part of the loop that would exceed the limit.
   void choose_passes(int64_t limit) {
-    limit = std::min(limits_.pass_elements, limit);
+    limit = std::min(limits_.pass_elements, limits_.pass_factor * limit);
     int64_t elements = 1;
     for (size_t l = nest_.loops.size(); l-- > nest_.result_loops;) {
       int64_t extent = nest_.loops[l].extent;

@@ -62,13 +62,15 @@ struct ContractSchedule {
   WinogradSchedule winograd;  // method winograd has this only
 };
 
-// What keeps scratch small, at some cost in speed.
+// What keeps scratch small, at some cost in speed; or what a measurement may find faster.
 struct ContractLimits {
   int64_t pass_elements = INT64_MAX;  // of the summed loops in a pass
   int64_t rows = INT64_MAX;  // whose sums, or whose part of a, are in scratch at once
   bool result_rows = false;  // vectors run along rows of the result, which can hold the sums
   bool stage_once = true;  // where several tasks read the same of a with its padding
   bool panels = true;  // where they are faster: b is staged for many columns at once
+  int64_t tile_vectors = INT64_MAX;  // of a tile's row
+  int64_t pass_factor = 1;  // passes so many times as long as else
 };
 
 ContractSchedule choose_contract_schedule(const Function& kernel, const Target& target, int threads,

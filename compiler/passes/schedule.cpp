@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "compiler/kernel.h"
-#include "compiler/lower/contract_schedule.h"
+#include "compiler/lower/contract_choices.h"
 #include "compiler/lower/lower.h"
 #include "compiler/plan/scratch_limits.h"
 #include "ir/diagnostic.h"
@@ -49,9 +49,23 @@ Function scheduled_contraction(const Function& kernel, const Options& options,
   return scheduled;
 }
 
+const ContractChoice* measured_choice(const Function& kernel, const Options& options) {
+  if (!options.schedule_all.empty())
+    return find_contract_choice(options.schedule_all);
+  if (options.tuned.empty())
+    return nullptr;
+  auto found = options.tuned.find(tuning_key(kernel, options.threads));
+  return found == options.tuned.end() ? nullptr : find_contract_choice(found->second);
+}
+
 // The fastest whose scratch is within `limit`, else the one with the least.
 Function schedule_contraction(const Function& kernel, const Options& options, int64_t limit) {
   std::optional<Function> best;
+  if (const ContractChoice* choice = measured_choice(kernel, options)) {
+    Function tried = scheduled_contraction(kernel, options, choice->limits);
+    if (scratch_bytes(tried, options.threads) <= limit)
+      return tried;
+  }
   for (const ContractLimits& limits : kContractLimits) {
     Function tried = scheduled_contraction(kernel, options, limits);
     if (!best || scratch_bytes(tried, options.threads) < scratch_bytes(*best, options.threads))
@@ -65,11 +79,13 @@ Function schedule_contraction(const Function& kernel, const Options& options, in
 // Whether a kernel's attributes are those of a schedule that this file makes. Which one of a
 // contraction's depends on the whole module and on the budget.
 bool is_scheduled(const Function& kernel, const Options& options) {
-  if (kernel_class(kernel) == "contract")
-    return std::any_of(
-        std::begin(kContractLimits), std::end(kContractLimits), [&](const ContractLimits& limits) {
-          return scheduled_contraction(kernel, options, limits).attrs == kernel.attrs;
-        });
+  if (kernel_class(kernel) == "contract") {
+    auto is_made_by = [&](const ContractLimits& limits) {
+      return scheduled_contraction(kernel, options, limits).attrs == kernel.attrs;
+    };
+    return std::ranges::any_of(kContractLimits, is_made_by) ||
+           std::ranges::any_of(contract_choices(), is_made_by, &ContractChoice::limits);
+  }
   Function anew = kernel;
   set_bytes(anew, lower(anew, options.target, options.threads));
   return anew.attrs == kernel.attrs;

@@ -8,6 +8,7 @@
 #include <sstream>
 
 #include "compiler/kernel.h"
+#include "compiler/lower/contract_choices.h"
 #include "compiler/lower/lower.h"
 #include "compiler/passes/fuse.h"
 #include "compiler/passes/pack.h"
@@ -267,6 +268,20 @@ TEST_CASE("what limits scratch never changes a bit", "[native][contract]") {
                                          {.pass_elements = 64, .rows = 32, .result_rows = true}}) {
       CHECK(run_with(entry, arguments, 1, unchanged, limits) == bits);
       CHECK(run_with(entry, arguments, 2, unchanged, limits) == bits);
+    }
+  }
+}
+
+TEST_CASE("no measured choice changes a bit", "[native][contract]") {
+  for (const char* example : {kProduct, kManyColumns, kFewImages}) {
+    CAPTURE(example);
+    Function entry = contract_entry(example, Fused::epilogue);
+    std::vector<Tensor> arguments = rough_arguments(entry);
+    auto unchanged = [](ContractSchedule&) {};
+    std::vector<double> bits = run_with(entry, arguments, 1, unchanged);
+    for (const ContractChoice& choice : contract_choices()) {
+      CAPTURE(choice.name);
+      CHECK(run_with(entry, arguments, 1, unchanged, choice.limits) == bits);
     }
   }
 }

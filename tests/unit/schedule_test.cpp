@@ -1,9 +1,10 @@
 #include "compiler/passes/schedule.h"
 
+#include <algorithm>
 #include <catch2/catch.hpp>
 
 #include "compiler/kernel.h"
-#include "compiler/lower/contract_schedule.h"
+#include "compiler/lower/contract_choices.h"
 #include "compiler/lower/lower.h"
 #include "compiler/passes/fuse.h"
 #include "ir/diagnostic.h"
@@ -167,6 +168,52 @@ TEST_CASE("schedule writes what the plan needs to know", "[schedule]") {
   CHECK(kernel.attrs.integer("scratch") == 1000 * 64 * 4);
   CHECK(kernel.attrs.integer("workspace") == 0);
   CHECK(print(parse_module(print(after), "scheduled.ir")) == print(after));
+}
+
+TEST_CASE("a measured choice is one kernel's, on as many threads, if its scratch has room",
+          "[schedule]") {
+  Module module{.name = "m"};
+  module.functions.push_back(test::contract_kernel(product(64, 512, 3000, true)));
+  module.functions.push_back(test::contract_kernel(product(64, 512, 2000, true)));
+  module.functions[1].name = "other";
+  Options options;
+  options.target = kAvx512;
+  auto vectors = [&](size_t kernel) {
+    return schedule(module, options).functions[kernel].attrs.integers("tile")[1];
+  };
+  REQUIRE(vectors(0) > 1);
+  std::string key = tuning_key(module.functions[0], 1);
+  options.tuned[key] = "one-vector";
+  CHECK(vectors(0) == 1);
+  CHECK(vectors(1) > 1);
+  Module scheduled = schedule(module, options);
+  check_scheduled_kernels(scheduled, options);
+  CHECK(tuning_key(scheduled.functions[0], 1) == key);
+  options.threads = 2;
+  CHECK(vectors(0) > 1);
+  options.threads = 1;
+  options.tuned.clear();
+  options.schedule_all = "one-vector";
+  CHECK((vectors(0) == 1 && vectors(1) == 1));
+}
+
+TEST_CASE("measured choices have names of their own, and change something", "[schedule]") {
+  std::vector<std::string> examples = {product(1024, 1024, 1024), product(128, 512, 784, true),
+                                       product(512, 784, 3000), product(2000, 512, 512, true),
+                                       // Panels of columns share the padded image.
+                                       "conv(f32[2,9,9,64], f32[130,64,3,3]) {channels_last=true, "
+                                       "dilation=[1,1], groups=1, high=[1,1], low=[1,1], "
+                                       "stride=[1,1]}"};
+  for (const ContractChoice& choice : contract_choices()) {
+    CAPTURE(choice.name);
+    CHECK(find_contract_choice(choice.name) == &choice);
+    CHECK(std::ranges::any_of(examples, [&](const std::string& example) {
+      Function kernel = test::contract_kernel(example);
+      return !(test::scheduled(kernel, kAvx512, 1, choice.limits).attrs ==
+               test::scheduled(kernel, kAvx512, 1).attrs);
+    }));
+  }
+  CHECK(find_contract_choice("default") == nullptr);
 }
 
 TEST_CASE("a schedule is for one target and number of threads", "[schedule]") {

@@ -1,0 +1,58 @@
+#include "compiler/lower/contract_choices.h"
+
+#include <fmt/format.h>
+
+#include "ir/print.h"
+
+namespace gradc {
+namespace {
+
+constexpr ContractChoice kChoices[] = {
+    {"one-vector", {.tile_vectors = 1}},
+    {"two-vectors", {.tile_vectors = 2}},
+    {"three-vectors", {.tile_vectors = 3}},
+    {"no-panels", {.panels = false}},
+    {"long-passes", {.pass_factor = 2}},
+    {"short-passes", {.pass_elements = 512}},
+    {"passes-of-256", {.pass_elements = 256}},
+    {"passes-of-128", {.pass_elements = 128}},
+    {"rows-of-256", {.rows = 256, .panels = false}},
+    {"staged-by-tasks", {.stage_once = false}},
+    {"along-rows", {.result_rows = true, .panels = false}},
+};
+
+// FNV-1a (Fowler, Noll, Vo), 64 bits.
+uint64_t fnv1a(std::string_view text) {
+  uint64_t hash = 0xcbf29ce484222325u;
+  for (char c : text)
+    hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3u;
+  return hash;
+}
+
+}  // namespace
+
+std::span<const ContractChoice> contract_choices() {
+  return kChoices;
+}
+
+const ContractChoice* find_contract_choice(std::string_view name) {
+  for (const ContractChoice& choice : kChoices)
+    if (choice.name == name)
+      return &choice;
+  return nullptr;
+}
+
+std::string tuning_key(const Function& kernel, int threads) {
+  Function bare = kernel;
+  bare.name.clear();
+  bare.attrs = {};
+  for (Value& value : bare.values)
+    value.name = "v";
+  for (Op& op : bare.ops) {
+    op.loc.clear();
+    op.phase = Phase::forward;
+  }
+  return fmt::format("{:016x}.{}", fnv1a(print(bare)), threads);
+}
+
+}  // namespace gradc
