@@ -31,6 +31,7 @@ add_test(NAME "reports in a browser"
 add_test(NAME "bad inputs" COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/e2e/bad_inputs.sh $<TARGET_FILE:gradc> ${PROJECT_SOURCE_DIR})
 add_test(NAME "bad ONNX inputs" COMMAND python3 ${CMAKE_CURRENT_SOURCE_DIR}/e2e/onnx_bad_inputs.py $<TARGET_FILE:gradc> ${PROJECT_SOURCE_DIR})
 add_test(NAME "classes of a fed target" COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/e2e/feed.sh $<TARGET_FILE:gradc> ${PROJECT_SOURCE_DIR})
+add_test(NAME "measured schedules" COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/e2e/tune.sh $<TARGET_FILE:gradc> ${PROJECT_SOURCE_DIR})
 add_test(NAME "bench on request" COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/e2e/bench.sh $<TARGET_FILE:gradc> ${PROJECT_SOURCE_DIR})
 add_test(NAME "test folders" COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/e2e/verify.sh $<TARGET_FILE:gradc> ${PROJECT_SOURCE_DIR})
 add_test(NAME "checks of models" COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/e2e/check.sh $<TARGET_FILE:gradc> ${PROJECT_SOURCE_DIR})

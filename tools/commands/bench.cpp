@@ -14,6 +14,7 @@
 #include "tools/commands/commands.h"
 #include "tools/commands/output.h"
 #include "tools/commands/step_timer.h"
+#include "tools/commands/tuner.h"
 #include "tools/machine_peak.h"
 #include "tools/micro_batches.h"
 #include "tools/profile.h"
@@ -25,7 +26,7 @@ namespace {
 struct BenchFlags {
   ModelFlags model;
   std::string feed;
-  bool train = false, on_request = false;
+  bool train = false, on_request = false, tune = false;
   double seconds = 3;
   std::string profile;  // a file for the trace; "" for none
 };
@@ -155,13 +156,23 @@ class Bench {
 };
 
 void bench(BenchFlags& flags) {
+  flags.model.tunes = flags.tune;
   finish(flags.model);
   flags.model.options.train = flags.train;
   settle_micro_batches(flags.model);
   flags.model.marks = !flags.profile.empty();
-  if (flags.on_request && flags.model.marks)
-    throw UserError("", "--on-request and --profile exclude each other", Fault::command_line);
+  if (flags.on_request + flags.model.marks + flags.tune > 1)
+    throw UserError("", "--on-request, --profile and --tune exclude each other",
+                    Fault::command_line);
   check_can_write(flags.profile);
+  if (flags.tune) {
+    if (flags.model.tune_file == "none")
+      throw UserError("", "--tune writes a file; --tune-file is none", Fault::command_line);
+    std::vector<NamedArray> arrays;
+    if (!flags.feed.empty())
+      arrays = read_feed(flags.model, flags.feed);
+    return tune(flags.model, std::string(flags.train ? kTrainStep : kInfer), arrays, flags.seconds);
+  }
   Bench(flags).run();
 }
 
@@ -183,6 +194,9 @@ void add_bench(CLI::App& app) {
       ->add_option("--profile", flags->profile,
                    "Time each kernel: a table, and this trace for Chrome or Perfetto")
       ->type_name("FILE");
+  command->add_flag("--tune", flags->tune,
+                    "Time each product and convolution with other schedules, for --seconds each, "
+                    "and write those that are faster to --tune-file");
   command->callback([flags] { bench(*flags); });
 }
 

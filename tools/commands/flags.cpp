@@ -11,6 +11,7 @@
 #include "compiler/codegen/code_cache.h"
 #include "compiler/codegen/target.h"
 #include "ir/diagnostic.h"
+#include "tools/tuning_file.h"
 
 namespace gradc {
 namespace {
@@ -83,6 +84,23 @@ void read_optimizer(ModelFlags& flags) {
   double customary_decay = optimizer.kind == OptimizerKind::adamw ? 0.01 : 0;
   optimizer.weight_decay = flags.weight_decay >= 0 ? flags.weight_decay : customary_decay;
   optimizer.schedule = flags.schedule == "cosine" ? ScheduleKind::cosine : ScheduleKind::constant;
+}
+
+void read_tuned(ModelFlags& flags) {
+  bool asked = !flags.tune_file.empty();
+  std::string path = asked ? flags.tune_file : default_tuning_file();
+  if (path.empty() || path == "none" || flags.tunes)
+    return;
+  TuningFile file = read_tuning(path, !asked);
+  auto kernels = file.cpus.find(tuning_cpu(flags.options.target));
+  if (kernels == file.cpus.end()) {
+    if (asked)
+      flags.options.warn(
+          fmt::format("{} has nothing measured on {}", path, tuning_cpu(flags.options.target)));
+    return;
+  }
+  for (const TunedKernel& kernel : kernels->second)
+    flags.options.tuned[kernel.key] = kernel.choice;
 }
 
 // A finite number that `holds`, which `rule` says in words.
@@ -174,9 +192,15 @@ void add_model_flags(CLI::App& command, ModelFlags& flags) {
                    "Within a budget, also get values back from later ones (x = y - f(z)), which "
                    "changes their last digits");
   command
-      .add_option("--cache", flags.cache,
-                  "Folder where plans and compiled kernels are kept (default: $XDG_CACHE_HOME/gradc or "
-                  "~/.cache/gradc)")
+      .add_option("--tune-file", flags.tune_file,
+                  "Schedules that `gradc bench --tune` measured, or `none` (default: "
+                  "$XDG_DATA_HOME/gradc/tuning.json or ~/.local/share/gradc/tuning.json)")
+      ->type_name("FILE");
+  command
+      .add_option(
+          "--cache", flags.cache,
+          "Folder where plans and compiled kernels are kept (default: $XDG_CACHE_HOME/gradc or "
+          "~/.cache/gradc)")
       ->type_name("DIR");
   command.add_flag("--no-cache", flags.no_cache, "Compile everything anew and keep nothing");
   command.add_flag("--perf", flags.perf,
@@ -263,6 +287,7 @@ void finish(ModelFlags& flags) {
           ? cores
           : static_cast<int>(std::min<int64_t>(parse_integer(flags.threads, "--threads", 1), 1024));
   flags.options.target = target_for(flags.options.cpu);
+  read_tuned(flags);
   if (flags.no_cache)
     flags.cache.clear();
   else if (flags.cache.empty())

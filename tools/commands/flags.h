@@ -18,6 +18,8 @@ struct ModelFlags {
   bool json = false;
   bool marks = false;  // as CodegenOptions::marks
   bool perf = false;  // CodegenOptions::debugging
+  std::string tune_file;  // "": the customary one; `none`
+  bool tunes = false;  // measures schedules: the file is not read
   std::string cache;  // CodegenOptions::cache
   bool no_cache = false;
   bool verify_invert = false;  // keep what inverses give back, and measure the difference
@@ -32,7 +34,7 @@ struct ModelFlags {
 
 // The model, --bind, --shape, --batch, --loss, --train-mode, --params, --weights, --seed,
 // --threads, --cpu, --precision, --conv, --memory, --memory-total, --keep, --recompute, --invert,
-// --cache, --no-cache, --perf.
+// --tune-file, --cache, --no-cache, --perf.
 void add_model_flags(CLI::App& command, ModelFlags& flags);
 // --optimizer, --lr, --momentum, ..., --freeze.
 void add_optimizer_flags(CLI::App& command, ModelFlags& flags);
