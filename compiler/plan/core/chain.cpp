@@ -272,61 +272,63 @@ int Chain::levels_of(int64_t bytes) const {
       std::min(static_cast<double>(std::max<int64_t>(bytes, 0)) / step_ + 0.5, 2.0 * kLevels));
 }
 
-Chain::Decision Chain::best(int s, int t, int level) const {
-  Decision best{.cost = kNever};
-  const Block& block = blocks_[s];
-  auto consider = [&](double cost, Kind kind, int detail) {
-    if (cost < static_cast<double>(best.cost))
-      best = {static_cast<float>(cost), kind, static_cast<int16_t>(detail)};
+// One way after the other, each at all levels.
+void Chain::solve(int s, int t) {
+  static constexpr Row kNothing;
+  Row& best = row(s, t);
+  best.cost.fill(kNever);
+  best.decision.fill(0);
+  // From the level `least` on: `cost`, with the rest at `less` levels below and `again` at the
+  // same.
+  auto offer = [&](int least, int64_t cost, const Row& rest, int less, const Row& again,
+                   Decision decision) {
+    auto own = static_cast<float>(cost);
+    int32_t packed = decision.packed();
+    auto at = [&](int level, int below) {
+      float sum = own + rest.cost[below] + again.cost[level];
+      bool better = sum < best.cost[level];
+      best.cost[level] = better ? sum : best.cost[level];
+      best.decision[level] = better ? packed : best.decision[level];
+    };
+    int level = std::max({0, least, less});
+    for (int end = std::min(kLevels, kLevels + less); level < end; ++level)
+      at(level, level - less);
+    for (; level < kLevels; ++level)
+      at(level, kLevels - 1);
   };
-  auto run = static_cast<double>(block.cost);
+  const Block& block = blocks_[s];
+  const Row& rest = s < t ? row(s + 1, t) : kNothing;
   int64_t gradients = t == block_count() ? 0 : bytes_of(problem_, blocks_[t + 1].gradients);
-  if (level >= levels_of(needs_[s][s] + gradients)) {
-    for (size_t o = 0; o < block.options.size(); ++o) {
-      const Option& option = block.options[o];
-      double cost = run + static_cast<double>(option.cost);
-      int need =
-          std::max(levels_of(option.peak), levels_of(needs_[s][s] + gradients + option.bytes));
-      if (level < need || cost >= static_cast<double>(best.cost))
-        continue;
-      int left = level - levels_of(apart_[s - 1][s] + option.bytes);
-      if (s < t && left < 0)
-        continue;
-      consider(cost + (s < t ? static_cast<double>(at(s + 1, t, left).cost) : 0), Kind::keep,
-               static_cast<int>(o));
-    }
-    if (s < t && block.inverse_cost >= 0) {
-      int left = std::min<int>(
-          kLevels - 1, level - levels_of(block.out_bytes) +
-                           static_cast<int>(static_cast<double>(blocks_[s - 1].out_bytes) / step_));
-      for (size_t o = 0; left >= 0 && o < block.options.size(); ++o)
-        if (block.options[o].kept.empty() &&
-            level >= levels_of(block.options[o].peak + blocks_[s].out_bytes))
-          consider(run + static_cast<double>(block.options[o].cost + block.inverse_cost) +
-                       static_cast<double>(at(s + 1, t, left).cost),
-                   Kind::inverse, static_cast<int>(o));
-    }
+  int first = levels_of(needs_[s][s] + gradients);
+  for (size_t o = 0; o < block.options.size(); ++o) {
+    const Option& option = block.options[o];
+    int least = std::max(
+        {first, levels_of(option.peak), levels_of(needs_[s][s] + gradients + option.bytes)});
+    int less = s < t ? levels_of(apart_[s - 1][s] + option.bytes) : 0;
+    offer(least, block.cost + option.cost, rest, less, kNothing, {Kind::keep, static_cast<int>(o)});
+    if (s < t && block.inverse_cost >= 0 && option.kept.empty())
+      offer(std::max(first, levels_of(option.peak + block.out_bytes)),
+            block.cost + option.cost + block.inverse_cost, rest, inverse_levels(s), kNothing,
+            {Kind::inverse, static_cast<int>(o)});
   }
-  double sum = run;
-  for (int j = s; j < t; ++j) {
-    if (level < levels_of(needs_[s][j] + gradients) || sum >= static_cast<double>(best.cost))
-      break;
-    if (int left = level - levels_of(apart_[s - 1][j]); left >= 0)
-      consider(sum + static_cast<double>(at(j + 1, t, left).cost) +
-                   static_cast<double>(at(s, j, level).cost),
-               Kind::split, j);
-    sum += static_cast<double>(blocks_[j + 1].cost);
-  }
-  return best;
+  int64_t sum = block.cost;
+  for (int j = s; j < t; sum += blocks_[++j].cost)
+    offer(levels_of(needs_[s][j] + gradients), sum, row(j + 1, t), levels_of(apart_[s - 1][j]),
+          row(s, j), {Kind::split, j});
+}
+
+// What block s holds more while its input is given up for what it gives.
+int Chain::inverse_levels(int s) const {
+  return levels_of(blocks_[s].out_bytes) -
+         static_cast<int>(static_cast<double>(blocks_[s - 1].out_bytes) / step_);
 }
 
 void Chain::solve(int64_t budget) {
   step_ = std::max(1.0, static_cast<double>(budget) / (kLevels - 1));
-  table_.assign(blocks_.size() * blocks_.size() * kLevels, {});
+  table_.resize(blocks_.size() * blocks_.size());
   for (int length = 0; length < block_count(); ++length)
     for (int s = 1; s + length <= block_count(); ++s)
-      for (int level = 0; level < kLevels; ++level)
-        at(s, s + length, level) = best(s, s + length, level);
+      solve(s, s + length);
 }
 
 class Chain::Decoder {
@@ -337,7 +339,7 @@ class Chain::Decoder {
   bool decode(int s, int t, int level) {
     if (s > t)
       return true;
-    const Decision& decision = chain_.at(s, t, level);
+    Decision decision = Decision::unpacked(chain_.row(s, t).decision[level]);
     const Block& block = chain_.blocks_[s];
     if (decision.kind == Kind::none)
       return false;
@@ -407,12 +409,9 @@ class Chain::Decoder {
       return false;
     pin(option.kept, 1);
     bool inverse = decision.kind == Kind::inverse;
-    int left = level - chain_.levels_of(chain_.apart_[s - 1][s] + option.bytes);
-    if (inverse)
-      left = std::min<int>(
-          kLevels - 1, level - chain_.levels_of(block.out_bytes) +
-                           static_cast<int>(static_cast<double>(chain_.blocks_[s - 1].out_bytes) /
-                                            chain_.step_));
+    int less = inverse ? chain_.inverse_levels(s)
+                       : chain_.levels_of(chain_.apart_[s - 1][s] + option.bytes);
+    int left = std::min(kLevels - 1, level - less);
     bool made = true;
     if (s < t) {
       pin(block.out, 1);

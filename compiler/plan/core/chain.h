@@ -1,6 +1,7 @@
 #pragma once
 // Checkpoints along a chain: the forward kernels in blocks, each with what its backward kernels
 // read, and the best nesting of checkpoints over the blocks by dynamic programming.
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <vector>
@@ -29,6 +30,8 @@ class Chain {
   std::optional<Schedule> plan(int64_t budget);
 
  private:
+  static constexpr int kLevels = 300;
+
   struct Option {
     std::vector<int> kept;  // values
     int64_t cost = 0;  // of what backward kernels need again
@@ -45,10 +48,21 @@ class Chain {
     std::vector<Option> options;
   };
   enum class Kind : int8_t { none, keep, split, inverse };
+  // What is done at some bytes: a kind, and the number of an option, or j, in one number, so that
+  // a compiler makes vectors of choosing.
   struct Decision {
-    float cost = 0;
     Kind kind = Kind::none;
-    int16_t detail = 0;  // an option, or j
+    int detail = 0;
+
+    int32_t packed() const { return static_cast<int32_t>(kind) << 16 | detail; }
+    static Decision unpacked(int32_t bits) {
+      return {static_cast<Kind>(bits >> 16), bits & 0xffff};
+    }
+  };
+  // Of blocks s..t, by level.
+  struct Row {
+    std::array<float, kLevels> cost{};
+    std::array<int32_t, kLevels> decision{};
   };
   class Decoder;
 
@@ -60,18 +74,14 @@ class Chain {
   Option make_option(int block, std::vector<int> kept) const;
   int64_t segment_peak(const Schedule& runs, int block) const;
   void solve(int64_t budget);
-  Decision best(int s, int t, int level) const;
-  Decision& at(int s, int t, int level) {
-    return table_[(static_cast<size_t>(s) * blocks_.size() + static_cast<size_t>(t)) * kLevels +
-                  static_cast<size_t>(level)];
+  void solve(int s, int t);
+  Row& row(int s, int t) {
+    return table_[static_cast<size_t>(s) * blocks_.size() + static_cast<size_t>(t)];
   }
-  const Decision& at(int s, int t, int level) const {
-    return const_cast<Chain*>(this)->at(s, t, level);
-  }
+  const Row& row(int s, int t) const { return const_cast<Chain*>(this)->row(s, t); }
   int block_count() const { return static_cast<int>(blocks_.size()) - 1; }
   int levels_of(int64_t bytes) const;
-
-  static constexpr int kLevels = 300;
+  int inverse_levels(int s) const;
 
   const Problem& problem_;
   const Schedule& order_;
@@ -84,7 +94,7 @@ class Chain {
   std::vector<std::vector<int64_t>> needs_;
   std::vector<std::vector<int64_t>> apart_;  // by a and b: bytes of X(b) without those in X(a)
   double step_ = 1;  // bytes of a level
-  std::vector<Decision> table_;
+  std::vector<Row> table_;
 };
 
 }  // namespace gradc
