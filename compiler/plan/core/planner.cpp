@@ -19,17 +19,24 @@ struct Candidate {
   int64_t cost = 0, peak = 0;
 };
 
+// Steps of the search at effort 1, about nanoseconds.
+int64_t search_work(const Problem& problem, const PlanEffort& effort) {
+  double work = 3e8 + 7e5 * static_cast<double>(problem.kernels.size());
+  return static_cast<int64_t>(std::min(1e18, work * effort.steps));
+}
+
 }  // namespace
 
 // Schedules within a budget, or as near to it as was found.
 class Planner::Pool {
  public:
-  Pool(const Problem& problem, int64_t budget, PlanEffort effort)
-      : problem_(problem), budget_(budget), effort_(std::move(effort)) {}
+  // Where nothing fits, starts that are far above the budget are cut until `work` is done.
+  Pool(const Problem& problem, int64_t budget, PlanEffort effort, int64_t work)
+      : problem_(problem), budget_(budget), effort_(std::move(effort)), work_left_(work) {}
 
   // Cuts the schedule to the budget and keeps what comes out.
   void add(const Schedule& start, CostWeight weight = CostWeight::linear) {
-    if (best() && effort_.spent && effort_.spent() > 0.3)
+    if (best() ? effort_.spent && effort_.spent() > 0.3 : work_left_ <= 0 && is_far(start))
       return;
     Timeline timeline(problem_, start);
     Random random;
@@ -39,6 +46,7 @@ class Planner::Pool {
       settings.cost_limit = best()->cost + (best()->cost - problem_.base_cost()) / 2;
     if (cutter.cut(settings))
       cutter.undo_needless();
+    work_left_ -= cutter.work();
     keep(timeline);
   }
 
@@ -49,6 +57,10 @@ class Planner::Pool {
 
  private:
   static constexpr size_t kMost = 6;
+
+  bool is_far(const Schedule& start) const {
+    return evaluate(problem_, start).peak > budget_ + budget_ / 4;
+  }
 
   void keep(const Timeline& timeline) {
     Candidate candidate{timeline.schedule(), timeline.cost(), timeline.peak()};
@@ -66,18 +78,9 @@ class Planner::Pool {
   const Problem& problem_;
   int64_t budget_;
   PlanEffort effort_;
+  int64_t work_left_;
   std::vector<Candidate> candidates_;  // the best first
 };
-
-namespace {
-
-// Steps of the search at effort 1, about nanoseconds.
-int64_t search_work(const Problem& problem, const PlanEffort& effort) {
-  double work = 3e8 + 7e5 * static_cast<double>(problem.kernels.size());
-  return static_cast<int64_t>(std::min(1e18, work * effort.steps));
-}
-
-}  // namespace
 
 Planner::Planner(const Problem& problem, Schedule order)
     : problem_(problem), order_(std::move(order)), bounds_(problem, order_) {
@@ -140,13 +143,13 @@ void Planner::try_chains(Pool& pool, const Bound& bound, int64_t budget, const P
 // start. In a large problem they would take too long, and chance matters less.
 void Planner::try_smaller(Pool& pool, const Bound& bound, SearchSettings settings, int64_t work) {
   constexpr size_t kMost = 1000;  // kernels
-  if (problem_.kernels.size() > kMost)
+  if (problem_.kernels.size() > kMost || (!pool.best() && problem_.kernels.size() > kVeryFew))
     return;
   int64_t budget = settings.budget;
   settings.work = work / 20;
   for (double share : {0.95, 0.9, 0.8, 0.7, 0.6, 0.5}) {
     settings.budget = static_cast<int64_t>(static_cast<double>(budget) * share);
-    Pool tight(problem_, settings.budget, {.steps = 1, .spent = settings.spent});
+    Pool tight(problem_, settings.budget, {.steps = 1, .spent = settings.spent}, work / 4);
     fill(tight, bound);
     for (const Candidate& candidate : tight.candidates())
       if (candidate.peak <= budget)
@@ -168,14 +171,14 @@ PlanOutcome Planner::plan(int64_t budget, const PlanEffort& effort) {
   outcome.bound = bounds_.bound(budget);
   if (outcome.bound.impossible)
     return outcome;
-  Pool pool(problem_, budget, effort);
+  int64_t work = search_work(problem_, effort);
+  Pool pool(problem_, budget, effort, std::max(work, search_work(problem_, {})));
   bool chains_first = problem_.kernels.size() > kMany;  // what they cost ends dearer cuts early
   if (chains_first)
     try_chains(pool, outcome.bound, budget, effort);
   fill(pool, outcome.bound);
   if (!chains_first)
     try_chains(pool, outcome.bound, budget, effort);
-  int64_t work = search_work(problem_, effort);
   SearchSettings settings;
   settings.budget = budget;
   settings.good_enough = problem_.base_cost() + outcome.bound.overhead;
@@ -227,7 +230,7 @@ Schedule Planner::smallest(const PlanEffort& effort) {
   int64_t peak = evaluate(problem_, smallest).peak, least = floor().bytes;
   for (double share : {0.5, 0.25, 0.1, 0.0}) {
     auto budget = least + static_cast<int64_t>(static_cast<double>(peak - least) * share);
-    Pool pool(problem_, budget, effort);
+    Pool pool(problem_, budget, effort, search_work(problem_, {}) / 2);
     Bound bound = bounds_.bound(budget);
     if (problem_.kernels.size() > kMany)
       try_chains(pool, bound, budget, effort);
