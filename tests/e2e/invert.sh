@@ -6,7 +6,8 @@ set -eu
 gradc=$1 source=$2
 . "$source/tests/e2e/folder.sh"
 
-revnet="$source/examples/revnet.model --batch 16 --bind channels=16 --bind blocks=4 --optimizer sgd --threads 2"
+narrow="$source/examples/revnet.model --batch 16 --bind channels=16 --optimizer sgd --threads 2"
+revnet="$narrow --bind blocks=4"
 # train NAME FLAGS...: a few steps, whose losses are kept.
 train() {
   name=$1
@@ -39,6 +40,20 @@ errors = json.load(open(sys.argv[1] + "/verify.json"))["inverse_errors"]
 assert errors and all(name.startswith("x") and 0 < error < 1e-5 for name, error in errors.items()), errors
 plain, invert = ([json.loads(line)["loss"] for line in open(f"{sys.argv[1]}/{name}.jsonl")] for name in ("plain", "invert"))
 assert all(abs(a - b) < 1e-3 * a for a, b in zip(plain, invert)), (plain, invert)
+END
+
+# Memory does not grow with depth: six times the blocks in the same arena, for less than one more forward pass.
+for blocks in 4 24; do
+  # shellcheck disable=SC2086
+  "$gradc" info $narrow --bind blocks=$blocks --train --memory $budget --invert --json >"$out/blocks$blocks.json"
+done
+python3 - "$out" <<'END' || fail "the arena of a deep revnet is not flat"
+import json, sys
+few, many = (json.load(open(f"{sys.argv[1]}/blocks{blocks}.json")) for blocks in (4, 24))
+few_bytes, many_bytes = few["arena_bytes"]["train"], many["arena_bytes"]["train"]
+assert abs(many_bytes - few_bytes) < 0.02 * few_bytes, (few_bytes, many_bytes)
+flops = many["flops"]
+assert flops["recomputed"] < 0.36 * (flops["forward"] + flops["backward"]), flops
 END
 code=0
 # shellcheck disable=SC2086
