@@ -69,7 +69,6 @@ Module compiled(const Module& imported, const Options& options, const std::strin
   }
   Module module = compile(imported, options, observer);
   cache.insert(key, print(module));
-  cache.keep_limit();
   return module;
 }
 

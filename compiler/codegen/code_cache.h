@@ -18,8 +18,8 @@ class CodeCache {
   explicit CodeCache(std::string folder, int64_t limit = kCacheLimit);
 
   std::optional<std::string> find(const std::string& key) const;
+  // Some insertions call keep_limit().
   void insert(const std::string& key, std::string_view code) const;
-  // To be called after insertions.
   void keep_limit() const;
 
   struct Size {

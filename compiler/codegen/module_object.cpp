@@ -50,30 +50,15 @@ void for_each_index(size_t count, const std::function<void(size_t)>& work) {
 }
 
 // Code that is made once: what a text describes completely is looked up in the cache first.
-class Kept {
- public:
-  explicit Kept(const std::string& folder) : cache_(folder) {}
-  ~Kept() {
-    if (is_new_)
-      cache_.keep_limit();
-  }
-  Kept(const Kept&) = delete;
-  Kept& operator=(const Kept&) = delete;
-
-  std::string object(const std::string& text, const std::function<std::string()>& make) {
-    std::string key = cache_key(text);
-    if (std::optional<std::string> known = cache_.find(key))
-      return *std::move(known);
-    std::string code = make();
-    cache_.insert(key, code);
-    is_new_ = true;
-    return code;
-  }
-
- private:
-  CodeCache cache_;
-  std::atomic<bool> is_new_{false};
-};
+std::string kept_object(const CodeCache& cache, const std::string& text,
+                        const std::function<std::string()>& make) {
+  std::string key = cache_key(text);
+  if (std::optional<std::string> known = cache.find(key))
+    return *std::move(known);
+  std::string code = make();
+  cache.insert(key, code);
+  return code;
+}
 
 std::string text_of(const CodegenOptions& options) {
   const Target& target = options.target;
@@ -82,8 +67,8 @@ std::string text_of(const CodegenOptions& options) {
 }
 
 std::string kernel_object(const Function& kernel, const std::string& structure,
-                          const CodegenOptions& options, Kept& kept) {
-  return kept.object(text_of(options) + structure, [&] {
+                          const CodegenOptions& options, const CodeCache& cache) {
+  return kept_object(cache, text_of(options) + structure, [&] {
     llvm::LLVMContext context;
     return code_file(*emit_kernel(context, kernel, options), options.target, CodeFormat::object);
   });
@@ -91,10 +76,11 @@ std::string kernel_object(const Function& kernel, const std::string& structure,
 
 // Entries are small and no two models' are alike, but LLVM's start alone takes its time.
 std::string entries_object(const Module& module, const KernelUnits& units,
-                           const CodegenOptions& options, Kept& kept) {
+                           const CodegenOptions& options, const CodeCache& cache) {
   llvm::LLVMContext context;
   std::unique_ptr<llvm::Module> code = emit_entries(context, module, units, options);
-  return kept.object(text_of(options) + code_file(*code, options.target, CodeFormat::llvm_ir),
+  return kept_object(cache,
+                     text_of(options) + code_file(*code, options.target, CodeFormat::llvm_ir),
                      [&] { return code_file(*code, options.target, CodeFormat::object); });
 }
 
@@ -118,11 +104,11 @@ std::vector<CodePlace> places_of(const ElfFile& file, const KernelUnits& units,
 ElfFile module_object(const Module& module, const CodegenOptions& options) {
   KernelUnits units = kernel_units(module);
   size_t kernels = units.kernels.size();
-  Kept kept(options.cache);
+  CodeCache cache(options.cache);
   std::vector<std::string> objects(kernels + 1);
   for_each_index(objects.size(), [&](size_t i) {
-    objects[i] = i < kernels ? kernel_object(*units.kernels[i], units.structures[i], options, kept)
-                             : entries_object(module, units, options, kept);
+    objects[i] = i < kernels ? kernel_object(*units.kernels[i], units.structures[i], options, cache)
+                             : entries_object(module, units, options, cache);
   });
   std::vector<ObjectPart> parts;
   for (size_t i = 0; i < kernels; ++i)
