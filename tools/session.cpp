@@ -8,6 +8,7 @@
 #include "compiler/import/onnx/loss.h"
 #include "compiler/passes/inverse_errors.h"
 #include "ir/diagnostic.h"
+#include "ir/fnv1a.h"
 #include "tools/compiled.h"
 #include "tools/io/elements.h"
 #include "tools/io/npz.h"
@@ -26,14 +27,6 @@ void check(gradc_status status, const std::string& what) {
   if (message.starts_with(path + ": "))
     message.remove_prefix(path.size() + 2);
   throw UserError(path, std::string(message));
-}
-
-// FNV-1a (Fowler, Noll, Vo), 64 bits.
-uint64_t fnv1a(std::string_view text) {
-  uint64_t hash = 0xcbf29ce484222325u;
-  for (char c : text)
-    hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3u;
-  return hash;
 }
 
 int find(const gradc_tensor* tensors, uint32_t count, std::string_view name) {

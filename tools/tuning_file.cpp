@@ -2,12 +2,12 @@
 
 #include <fmt/format.h>
 
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "compiler/codegen/code_cache.h"
 #include "compiler/lower/contract_choices.h"
 #include "ir/diagnostic.h"
 
@@ -95,14 +95,8 @@ std::string tuning_text(const TuningFile& file) {
 }
 
 std::string default_tuning_file() {
-  auto variable = [](const char* name) {
-    const char* value = std::getenv(name);
-    return std::string(value ? value : "");
-  };
-  if (std::string folder = variable("XDG_DATA_HOME"); !folder.empty())
-    return folder + "/gradc/tuning.json";
-  std::string home = variable("HOME");
-  return home.empty() ? "" : home + "/.local/share/gradc/tuning.json";
+  std::string folder = user_folder("XDG_DATA_HOME", ".local/share");
+  return folder.empty() ? "" : folder + "/tuning.json";
 }
 
 }  // namespace gradc

@@ -192,15 +192,19 @@ std::string cache_key(std::string_view text) {
   return hash_of(build + LLVM_VERSION_STRING + '\n' + std::string(text));
 }
 
-std::string default_cache_folder() {
+std::string user_folder(const char* xdg_variable, const std::string& below_home) {
   auto variable = [](const char* name) {
     const char* value = std::getenv(name);
     return std::string(value ? value : "");
   };
-  if (std::string folder = variable("XDG_CACHE_HOME"); !folder.empty())
+  if (std::string folder = variable(xdg_variable); !folder.empty())
     return folder + "/gradc";
   std::string home = variable("HOME");
-  return home.empty() ? "" : home + "/.cache/gradc";
+  return home.empty() ? "" : home + "/" + below_home + "/gradc";
+}
+
+std::string default_cache_folder() {
+  return user_folder("XDG_CACHE_HOME", ".cache");
 }
 
 }  // namespace gradc

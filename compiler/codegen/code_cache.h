@@ -39,6 +39,10 @@ class CodeCache {
 // build has no name, and then nothing is to be cached.
 std::string cache_key(std::string_view text);
 
+// A folder of this user for gradc's files, below what the variable names or else below the home
+// folder; "" where neither is set.
+std::string user_folder(const char* xdg_variable, const std::string& below_home);
+
 // $XDG_CACHE_HOME/gradc or ~/.cache/gradc; "" where neither variable is set.
 std::string default_cache_folder();
 

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "ir/fnv1a.h"
 #include "ir/print.h"
 
 namespace gradc {
@@ -20,14 +21,6 @@ constexpr ContractChoice kChoices[] = {
     {"staged-by-tasks", {.stage_once = false}},
     {"along-rows", {.result_rows = true, .panels = false}},
 };
-
-// FNV-1a (Fowler, Noll, Vo), 64 bits.
-uint64_t fnv1a(std::string_view text) {
-  uint64_t hash = 0xcbf29ce484222325u;
-  for (char c : text)
-    hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3u;
-  return hash;
-}
 
 }  // namespace
 

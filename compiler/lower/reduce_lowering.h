@@ -67,9 +67,13 @@ class ReduceLowering {
   Scalar identity(size_t fold);
   Carries combine(int64_t pass, const Carries& x, const Carries& y);
 
-  // The folds' operands at one point of the domain, and in the last pass its results. All results
-  // are computed before the first is stored: a result may share an operand's bytes.
+  // The folds' operands at one point of the domain, and in the last pass its results.
   Carries visit_point(int64_t pass);
+
+  // Those elements of these results that are numbered like `indices` in `dims`. All are computed
+  // before the first is stored: a result may share an operand's bytes.
+  void store_results(const std::vector<size_t>& results, std::span<const Scalar> indices,
+                     const Dims& dims);
 
   // The reduced groups from the `depth`-th on.
   Carries reduce(int64_t pass, size_t depth, const Chunk& chunk);

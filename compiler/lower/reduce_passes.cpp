@@ -78,18 +78,20 @@ ReduceLowering::Carries ReduceLowering::visit_point(int64_t pass) {
       keep(kept, indices);
   if (pass != plan_.last_pass)
     return operands;
-  std::vector<Scalar> elements;
-  for (size_t r : plan_.domain_results) {
-    ValueId value = function_.results[r].value;
-    elements.push_back(
-        values_.element(value, reshaped(indices, plan_.domain, function_.type(value).dims)));
-  }
-  for (size_t i = 0; i < elements.size(); ++i) {
-    size_t r = plan_.domain_results[i];
-    const Dims& dims = function_.type(function_.results[r].value).dims;
-    values_.store(r, reshaped(indices, plan_.domain, dims), elements[i]);
-  }
+  store_results(plan_.domain_results, indices, plan_.domain);
   return operands;
+}
+
+void ReduceLowering::store_results(const std::vector<size_t>& results,
+                                   std::span<const Scalar> indices, const Dims& dims) {
+  std::vector<Scalar> elements;
+  auto at = [&](size_t r) {
+    return reshaped(indices, dims, function_.type(function_.results[r].value).dims);
+  };
+  for (size_t r : results)
+    elements.push_back(values_.element(function_.results[r].value, at(r)));
+  for (size_t i = 0; i < results.size(); ++i)
+    values_.store(results[i], at(results[i]), elements[i]);
 }
 
 ReduceLowering::Carries ReduceLowering::reduce(int64_t pass, size_t depth, const Chunk& chunk) {
@@ -165,17 +167,7 @@ void ReduceLowering::set_rows(int64_t pass, const Carries& folded) {
 }
 
 void ReduceLowering::store_row_results() {
-  std::vector<Scalar> indices = row_indices(), elements;
-  for (size_t r : plan_.row_results) {
-    ValueId value = function_.results[r].value;
-    elements.push_back(
-        values_.element(value, reshaped(indices, plan_.row_dims, function_.type(value).dims)));
-  }
-  for (size_t i = 0; i < elements.size(); ++i) {
-    size_t r = plan_.row_results[i];
-    const Dims& dims = function_.type(function_.results[r].value).dims;
-    values_.store(r, reshaped(indices, plan_.row_dims, dims), elements[i]);
-  }
+  store_results(plan_.row_results, row_indices(), plan_.row_dims);
 }
 
 Scalar ReduceLowering::scratch_index(std::span<const Scalar> indices) {
