@@ -8,6 +8,7 @@
 #include "compiler/kernel.h"
 #include "compiler/plan/report.h"
 #include "compiler/plan/storage.h"
+#include "compiler/plan/views.h"
 #include "ir/diagnostic.h"
 #include "ir/op_def.h"
 #include "ir/print.h"
@@ -129,13 +130,8 @@ class CopyWriter {
       : wishes_(wishes),
         entry_(entry),
         copied_(wishes.problem().values.size()),
-        definitions_(defining_ops(entry)),
-        views_(entry.values.size()),
-        rewrite_(entry) {
-    for (const Op& op : entry.ops)
-      if (def(op).kernel == KernelClass::view)
-        views_[op.operand(0).index].push_back(op.result());
-  }
+        rewrite_(entry),
+        views_(entry, rewrite_) {}
 
   Function run() {
     for (const Op& op : entry_.ops) {
@@ -153,7 +149,7 @@ class CopyWriter {
     int value = wishes_.problem().value_of[id.index];
     if (value >= 0 && !copied_[value] && wishes_.to_make_again(value))
       make_again(value);
-    show_view(id);
+    views_.show(id);
   }
 
   void make_again(int value) {
@@ -172,31 +168,15 @@ class CopyWriter {
         continue;
       }
       copied_[written] = true;
-      forget_views(result);
-    }
-  }
-
-  void show_view(ValueId id) {
-    if (rewrite_.mapped(id))
-      return;
-    const Op& op = entry_.ops[definitions_[id.index]->index];
-    show_view(op.operand(0));
-    rewrite_.copy(op);
-  }
-
-  void forget_views(ValueId id) {
-    for (ValueId view : views_[id.index]) {
-      rewrite_.map(view, ValueId{});
-      forget_views(view);
+      views_.forget(result);
     }
   }
 
   const Wishes& wishes_;
   const Function& entry_;
   std::vector<bool> copied_;  // by value of the problem
-  std::vector<std::optional<OpId>> definitions_;
-  std::vector<std::vector<ValueId>> views_;  // by what they view
   Rewrite rewrite_;
+  Views views_;
 };
 
 // What a pattern met in all entries.
@@ -270,25 +250,25 @@ Function with_copies(const Module& module, const Function& entry, const Options&
 }
 
 EntryProblem wished_problem(const Module& module, const Function& entry, const Options& options) {
-  EntryProblem problem = make_problem(module, entry, options);
-  if (!options.keep.empty()) {
-    Wishes wishes(module, entry, options);
-    for (int value = 0; value < problem.value_count(); ++value)
-      if (wishes.to_keep(value)) {
-        problem.kernels[problem.values[value].producers[0]].once = true;
-        problem.values[value].producers.resize(1);
-      }
-  }
-  if (!options.recompute.empty()) {
-    // Not before the forward pass is over, even if there are bytes for it.
-    std::vector<bool> again = recomputed_ops(module, entry);
-    int last_forward = -1;
-    for (int k = 0; k < static_cast<int>(problem.op_of.size()); ++k)
-      if (problem.kernels[k].forward)
-        last_forward = k;
-      else if (again[problem.op_of[k].index])
-        problem.kernels[k].after.push_back(last_forward);
-  }
+  if (!options.has_wishes())
+    return make_problem(module, entry, options);
+  Wishes wishes(module, entry, options);
+  EntryProblem problem = wishes.problem();
+  for (int value = 0; value < problem.value_count(); ++value)
+    if (wishes.to_keep(value)) {
+      problem.kernels[problem.values[value].producers[0]].once = true;
+      problem.values[value].producers.resize(1);
+    }
+  if (options.recompute.empty())
+    return problem;
+  // Copies are not made before the forward pass is over, even if there are bytes for it.
+  std::vector<bool> again = recomputed_ops(module, entry);
+  int last_forward = -1;
+  for (int k = 0; k < static_cast<int>(problem.op_of.size()); ++k)
+    if (problem.kernels[k].forward)
+      last_forward = k;
+    else if (again[problem.op_of[k].index])
+      problem.kernels[k].after.push_back(last_forward);
   return problem;
 }
 
