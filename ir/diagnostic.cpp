@@ -14,32 +14,38 @@ std::string whole_text(const std::string& place, const std::string& message,
 }  // namespace
 
 UserError::UserError(std::string place, std::string message, Fault fault)
-    : UserError(std::move(place), std::move(message), "", fault) {}
+    : UserError(std::move(place), std::move(message), "", fault, std::nullopt) {}
 
-UserError::UserError(std::string place, std::string message, std::string tail, Fault fault)
+UserError::UserError(std::string place, std::string message, std::string tail, Fault fault,
+                     std::optional<int64_t> enough_bytes)
     : std::runtime_error(whole_text(place, message, tail)),
       place_(std::move(place)),
       message_(std::move(message)),
       tail_(std::move(tail)),
-      fault_(fault) {}
+      fault_(fault),
+      enough_bytes_(enough_bytes) {}
 
 UserError UserError::with_note(const std::string& note) const {
-  return UserError(place_, message_, tail_ + "\nnote: " + note, fault_);
+  return UserError(place_, message_, tail_ + "\nnote: " + note, fault_, enough_bytes_);
 }
 
 UserError UserError::with_help(const std::string& help) const {
-  return UserError(place_, message_, tail_ + "\nhelp: " + help, fault_);
+  return UserError(place_, message_, tail_ + "\nhelp: " + help, fault_, enough_bytes_);
+}
+
+UserError UserError::with_enough_bytes(int64_t bytes) const {
+  return UserError(place_, message_, tail_, fault_, bytes);
 }
 
 UserError UserError::at(const std::string& place) const {
-  return UserError(place, message_, tail_, fault_);
+  return UserError(place, message_, tail_, fault_, enough_bytes_);
 }
 
 UserError UserError::with_source(std::string_view line, int column) const {
   std::string caret = "\n  " + std::string(line) + "\n  ";
   for (int i = 0; i + 1 < column && i < static_cast<int>(line.size()); ++i)
     caret += line[static_cast<size_t>(i)] == '\t' ? '\t' : ' ';
-  return UserError(place_, message_, caret + "^" + tail_, fault_);
+  return UserError(place_, message_, caret + "^" + tail_, fault_, enough_bytes_);
 }
 
 void internal_error(const char* file, int line, const char* condition, const std::string& message) {

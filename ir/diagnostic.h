@@ -3,6 +3,8 @@
 // Thrown in ir/, compiler/ and tools/; caught by compile() and main(), nowhere else.
 #include <fmt/format.h>
 
+#include <cstdint>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -21,18 +23,25 @@ class UserError : public std::runtime_error {
   Fault fault() const { return fault_; }
   const std::string& place() const { return place_; }
   const std::string& message() const { return message_; }
+  // What follows the message: source line and caret, notes and help, each behind a line break.
+  const std::string& tail() const { return tail_; }
+  // Of an impossible budget: bytes that are enough, if known.
+  const std::optional<int64_t>& enough_bytes() const { return enough_bytes_; }
   // The same error with one more line at its end: "note: ..." or "help: ...".
   UserError with_note(const std::string& note) const;
   UserError with_help(const std::string& help) const;
+  UserError with_enough_bytes(int64_t bytes) const;
   // The same error at a place, for callers that know it when the thrower did not.
   UserError at(const std::string& place) const;
   // The same error with the source line and a caret below `column` (1-based).
   UserError with_source(std::string_view line, int column) const;
 
  private:
-  UserError(std::string place, std::string message, std::string tail, Fault fault);
+  UserError(std::string place, std::string message, std::string tail, Fault fault,
+            std::optional<int64_t> enough_bytes);
   std::string place_, message_, tail_;
   Fault fault_;
+  std::optional<int64_t> enough_bytes_;
 };
 
 // A broken invariant of gradc itself.

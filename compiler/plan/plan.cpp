@@ -138,7 +138,8 @@ class EntryPlanner {
           fmt::format("without --keep and --recompute, {} is the smallest", without));
     throw error.with_note("at the peak of that plan: " + held_at_peak(report))
         .with_help(options_.memory_total ? fmt::format("allow --memory-total {}", needed + others)
-                                         : fmt::format("allow --memory {}", needed));
+                                         : fmt::format("allow --memory {}", needed))
+        .with_enough_bytes(needed);
   }
 
   int64_t smallest_without_wishes() const {

@@ -8,7 +8,8 @@ namespace gradc {
 
 // Orders the kernels of every entry, recomputes values where `--memory` or `--memory-total` ask for
 // it, and gives every value and every kernel's scratch an offset. Fails with
-// Fault::impossible_budget when no plan within the budget is found.
+// Fault::impossible_budget when no plan within the budget is found; UserError::enough_bytes() of
+// that is an arena that has a plan.
 Module plan(const Module& module, const Options& options);
 
 // Bytes that the arena of `entry` may take; below 0 if `--memory-total` is used up without it.

@@ -7,6 +7,7 @@
 #include <array>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <sstream>
 
 #include "compiler/entries.h"
 #include "compiler/plan/report.h"
@@ -45,21 +46,25 @@ class ModelPlan {
     fused_ = compiled(load_model(flags.model.model, options), with_budget, flags.model.cache,
                       until_schedule);
     chosen_ = plan_within(std::nullopt, &planned_);
-    if (chosen_.report->recomputed.nanoseconds > 0)
+    if (chosen_.report.recomputed.nanoseconds > 0)
       chosen_.bound = least_overhead(fused_, fused_.function(entry_), options,
                                      budget_of(fused_, fused_.function(entry_), options));
     price_wishes();
   }
 
   void run() {
-    constexpr std::array kPercents = {100, 90, 80, 70, 60, 50, 40, 30, 20, 10};
-    Progress progress("plan", std::size(kPercents), flags_.model.json);
-    for (int percent : kPercents) {
-      int64_t budget = chosen_.report->arena_bytes * percent / 100;
-      progress.update(static_cast<int64_t>(rows_.size()), human_bytes(budget));
+    constexpr int64_t kRows = 10;
+    Progress progress("plan", kRows + 1, flags_.model.json);
+    progress.update(0, "the smallest budget");
+    int64_t most = chosen_.report.arena_bytes, least = smallest_budget();
+    for (int64_t row = 0; row < kRows; ++row) {
+      int64_t budget = most - (most - least) * row / (kRows - 1);
+      if (!rows_.empty() && budget == rows_.back().budget)
+        continue;
+      progress.update(row + 1, human_bytes(budget));
       rows_.push_back(plan_within(budget, nullptr));
     }
-    progress.update(static_cast<int64_t>(rows_.size()), "measuring");
+    progress.update(kRows, "measuring");
     measure();
     progress.clear();
     if (!flags_.svg.empty())
@@ -75,21 +80,30 @@ class ModelPlan {
       flags.options.memory = budget;
     BudgetRow row;
     row.budget = budget.value_or(0);
-    try {
-      Module module = compiled(fused_, flags.options, flags.cache);
-      row.report = memory_report(module, module.function(entry_), flags.options);
-      if (budget && row.report->recomputed.nanoseconds > 0)
-        row.bound = least_overhead(fused_, fused_.function(entry_), flags.options, *budget);
-      if (budget && flags_.measure)
-        timed_.push_back(std::make_unique<Timed>(rows_.size(), fused_, flags, entry_));
-      if (planned)
-        *planned = std::move(module);
-    } catch (const UserError& error) {
-      if (error.fault() != Fault::impossible_budget || !budget)
-        throw;
-      row.reason = error.message();
-    }
+    Module module = compiled(fused_, flags.options, flags.cache);
+    row.report = memory_report(module, module.function(entry_), flags.options);
+    if (budget && row.report.recomputed.nanoseconds > 0)
+      row.bound = least_overhead(fused_, fused_.function(entry_), flags.options, *budget);
+    if (budget && flags_.measure)
+      timed_.push_back(std::make_unique<Timed>(rows_.size(), fused_, flags, entry_));
+    if (planned)
+      *planned = std::move(module);
     return row;
+  }
+
+  // The least that a plan was found for, and why it is not less.
+  int64_t smallest_budget() {
+    Options options = flags_.model.options;
+    options.memory = 1;
+    try {
+      compiled(fused_, options, flags_.model.cache);
+    } catch (const UserError& error) {
+      if (!error.enough_bytes())
+        throw;
+      refusal_ = error.tail();
+      return std::min(*error.enough_bytes(), chosen_.report.arena_bytes);
+    }
+    return chosen_.report.arena_bytes;
   }
 
   // Plans without each wish, and without any.
@@ -143,33 +157,30 @@ class ModelPlan {
   std::optional<double> measured_overhead(const BudgetRow& row) const {
     if (!row.step_ms || !rows_[0].step_ms)
       return std::nullopt;
-    return *row.step_ms / *rows_[0].step_ms * (1 + rows_[0].report->overhead()) - 1;
+    return *row.step_ms / *rows_[0].step_ms * (1 + rows_[0].report.overhead()) - 1;
   }
 
   std::string svg() const {
     std::vector<CurvePoint> points;
     for (const BudgetRow& row : rows_)
-      points.push_back({row.budget,
-                        row.report ? std::optional(row.report->overhead()) : std::nullopt,
-                        row.bound, measured_overhead(row)});
+      points.push_back({row.budget, row.report.overhead(), row.bound, measured_overhead(row)});
     return curve_svg(fmt::format("{} of {}: what memory costs", entry_, fused_.name), points);
   }
 
   void print_json() const {
     nlohmann::ordered_json json;
-    json["arena_bytes"] = chosen_.report->arena_bytes;
-    json["peak_bytes"] = chosen_.report->peak_bytes;
-    json["overhead"] = chosen_.report->overhead();
+    json["arena_bytes"] = chosen_.report.arena_bytes;
+    json["peak_bytes"] = chosen_.report.peak_bytes;
+    json["overhead"] = chosen_.report.overhead();
     json["bound"] = chosen_.bound;
     for (const auto& [wish, report] : without_)
       json["without"].push_back(
           {{"wish", wish}, {"arena_bytes", report.arena_bytes}, {"overhead", report.overhead()}});
     for (const BudgetRow& row : rows_) {
-      nlohmann::ordered_json line = {
-          {"budget", row.budget},
-          {"arena_bytes", row.report ? nlohmann::json(row.report->arena_bytes) : nullptr},
-          {"overhead", row.report ? nlohmann::json(row.report->overhead()) : nullptr},
-          {"bound", row.report ? nlohmann::json(row.bound) : nullptr}};
+      nlohmann::ordered_json line = {{"budget", row.budget},
+                                     {"arena_bytes", row.report.arena_bytes},
+                                     {"overhead", row.report.overhead()},
+                                     {"bound", row.bound}};
       if (row.step_ms)
         line["step_ms"] = *row.step_ms;
       json["budgets"].push_back(std::move(line));
@@ -178,14 +189,14 @@ class ModelPlan {
   }
 
   void print() const {
-    double overhead = 100 * chosen_.report->overhead(), bound = 100 * chosen_.bound;
+    double overhead = 100 * chosen_.report.overhead(), bound = 100 * chosen_.bound;
     fmt::print(
         "{}: arena {} ({} bytes), overhead {:.2f} %, at least {:.2f} %, gap {:.2f} points\n\n",
-        entry_, human_bytes(chosen_.report->arena_bytes), chosen_.report->arena_bytes, overhead,
+        entry_, human_bytes(chosen_.report.arena_bytes), chosen_.report.arena_bytes, overhead,
         bound, overhead - bound);
     for (const auto& [wish, report] : without_)
       fmt::print("without {}: arena {} ({:+} bytes), overhead {:.2f} % ({:+.2f} points)\n", wish,
-                 human_bytes(report.arena_bytes), report.arena_bytes - chosen_.report->arena_bytes,
+                 human_bytes(report.arena_bytes), report.arena_bytes - chosen_.report.arena_bytes,
                  100 * report.overhead(), 100 * report.overhead() - overhead);
     if (!without_.empty())
       fmt::print("\n");
@@ -193,27 +204,19 @@ class ModelPlan {
                flags_.measure ? "     step, ms    measured" : "");
     for (const BudgetRow& row : rows_)
       print_row(row);
-    for (const BudgetRow& row : rows_)
-      if (!row.report) {
-        fmt::print("\n{}\n", row.reason);
-        break;
-      }
-    print_holders(*chosen_.report);
+    print_refusal();
+    print_holders(chosen_.report);
     if (flags_.explain)
-      print_explanation(planned_, planned_.function(entry_), *chosen_.report, flags_.model.options,
+      print_explanation(planned_, planned_.function(entry_), chosen_.report, flags_.model.options,
                         rows_);
     else
-      print_timeline(*chosen_.report);
+      print_timeline(chosen_.report);
   }
 
   void print_row(const BudgetRow& row) const {
-    if (!row.report) {
-      fmt::print("{:>12}  impossible\n", human_bytes(row.budget));
-      return;
-    }
-    double overhead = 100 * row.report->overhead(), bound = 100 * row.bound;
+    double overhead = 100 * row.report.overhead(), bound = 100 * row.bound;
     fmt::print("{:>12}{:>12}   {:8.2f} %     {:7.2f} %  {:8.2f} %", human_bytes(row.budget),
-               human_bytes(row.report->arena_bytes), overhead, bound, overhead - bound);
+               human_bytes(row.report.arena_bytes), overhead, bound, overhead - bound);
     if (std::optional<double> more = measured_overhead(row))
       fmt::print("  {:10.3f}  {:8.2f} %", *row.step_ms, 100 * *more);
     else if (!flags_.measure)
@@ -221,6 +224,7 @@ class ModelPlan {
     fmt::print("\n");
   }
 
+  void print_refusal() const;
   static void print_holders(const MemoryReport& report);
   static void print_timeline(const MemoryReport& report);
 
@@ -230,8 +234,18 @@ class ModelPlan {
   BudgetRow chosen_;  // by --memory, or without a limit
   std::vector<std::pair<std::string, MemoryReport>> without_;  // what wishes
   std::vector<BudgetRow> rows_;
+  std::string refusal_;  // of a budget below the smallest: notes and help
   std::vector<std::unique_ptr<Timed>> timed_;
 };
+
+// Why the last row is the last.
+void ModelPlan::print_refusal() const {
+  std::istringstream lines(refusal_);
+  for (std::string line; std::getline(lines, line);)
+    if (line.starts_with("note: "))
+      fmt::print("\n{}", line.substr(6));
+  fmt::print("\n");
+}
 
 void ModelPlan::print_holders(const MemoryReport& report) {
   std::vector<Lifetime> holders = holders_at(report, report.peak_op);

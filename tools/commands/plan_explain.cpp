@@ -84,10 +84,10 @@ const BudgetRow* cheapest_next(const MemoryReport& now, const std::vector<Budget
   const BudgetRow* best = nullptr;
   double least = 0;
   for (const BudgetRow& row : rows) {
-    if (!row.report || row.report->arena_bytes >= now.arena_bytes)
+    if (row.report.arena_bytes >= now.arena_bytes)
       continue;
-    double price = (row.report->overhead() - now.overhead()) /
-                   static_cast<double>(now.arena_bytes - row.report->arena_bytes);
+    double price = (row.report.overhead() - now.overhead()) /
+                   static_cast<double>(now.arena_bytes - row.report.arena_bytes);
     if (!best || price < least) {
       best = &row;
       least = price;
@@ -102,9 +102,8 @@ void print_explanation(const Module& module, const Function& planned, const Memo
   print_recomputed(planned, report);
   if (const BudgetRow* next = cheapest_next(report, rows))
     fmt::print("\nthe cheapest next budget: --memory {} saves {} for {:.2f} % more time\n",
-               next->report->arena_bytes,
-               human_bytes(report.arena_bytes - next->report->arena_bytes),
-               100 * (next->report->overhead() - report.overhead()));
+               next->report.arena_bytes, human_bytes(report.arena_bytes - next->report.arena_bytes),
+               100 * (next->report.overhead() - report.overhead()));
   else
     fmt::print("\nno smaller budget has a plan\n");
 }

@@ -12,9 +12,8 @@ namespace gradc {
 
 struct BudgetRow {
   int64_t budget = 0;
-  std::optional<MemoryReport> report;  // nullopt: impossible
+  MemoryReport report;
   double bound = 0;  // no plan within the budget has less overhead
-  std::string reason;  // why it is impossible
   std::optional<double> step_ms;  // the least measured
 };
 
