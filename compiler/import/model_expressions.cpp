@@ -3,6 +3,7 @@
 
 #include "compiler/import/model_arithmetic.h"
 #include "compiler/import/model_builtins.h"
+#include "compiler/import/model_ops.h"
 
 namespace gradc::model_text {
 namespace {
@@ -238,11 +239,8 @@ Value Interpreter::call_builtin(const Builtin& builtin, Arguments arguments,
   if (arguments.positional.size() > bound.size())
     fail("`{}` takes {}, got {}", builtin.name, counted("argument", bound.size()),
          arguments.positional.size());
-  if (!arguments.named.empty()) {
-    std::string near = nearest_name(arguments.named[0].name, names);
-    fail("`{}` has no argument `{}`{}", builtin.name, arguments.named[0].name,
-         near.empty() ? "" : fmt::format("; did you mean `{}`?", near));
-  }
+  if (!arguments.named.empty())
+    fail_no_argument(builtin.name, arguments.named[0].name, names);
   BuiltinCall call{*this, trace_, bound, hint};
   return builtin.run(call);
 }

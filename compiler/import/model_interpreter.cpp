@@ -4,6 +4,7 @@
 #include <cctype>
 
 #include "compiler/import/model_builtins.h"
+#include "compiler/import/model_ops.h"
 
 namespace gradc::model_text {
 namespace {
@@ -189,11 +190,8 @@ Variables Interpreter::bind(const FunctionDecl& decl, Arguments& arguments) cons
   for (const Parameter& parameter : decl.parameters)
     names.push_back(parameter.name.text);
   for (NamedValue& named : arguments.named) {
-    if (std::find(names.begin(), names.end(), named.name) == names.end()) {
-      std::string near = nearest_name(named.name, names);
-      fail("`{}` has no argument `{}`{}", decl.name.text, named.name,
-           near.empty() ? "" : fmt::format("; did you mean `{}`?", near));
-    }
+    if (std::find(names.begin(), names.end(), named.name) == names.end())
+      fail_no_argument(decl.name.text, named.name, names);
     if (!bound.emplace(named.name, std::move(named.value)).second)
       fail("`{}` got the argument `{}` twice", decl.name.text, named.name);
   }

@@ -106,9 +106,7 @@ const AttrDef& find_attr(const OpDef& record, const std::string& name) {
       return attr;
     keys.emplace_back(attr.key);
   }
-  std::string near = nearest_name(name, keys);
-  fail("`{}` has no argument `{}`{}", record.name, name,
-       near.empty() ? "" : fmt::format("; did you mean `{}`?", near));
+  fail_no_argument(record.name, name, keys);
 }
 
 // The attributes of a call whose first `operands` positional arguments are operands.
@@ -143,6 +141,15 @@ std::vector<Value> operands_of(const OpDef& record, const std::vector<Value>& po
 }
 
 }  // namespace
+
+void fail_no_argument(std::string_view callee, const std::string& given,
+                      const std::vector<std::string>& names) {
+  std::string near = nearest_name(given, names);
+  std::string cure = !near.empty()   ? fmt::format("; did you mean `{}`?", near)
+                     : names.empty() ? ""
+                                     : fmt::format("; it has `{}`", fmt::join(names, "`, `"));
+  fail("`{}` has no argument `{}`{}", callee, given, cure);
+}
 
 std::string counted(std::string_view what, size_t count) {
   return fmt::format("{} {}{}", count, what, count == 1 ? "" : "s");

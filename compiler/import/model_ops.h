@@ -31,5 +31,8 @@ Value elementwise(Trace& trace, Opcode code, const std::vector<Value>& operands)
 TensorRef tensor(const Value& value, std::string_view what);
 
 std::string counted(std::string_view what, size_t count);  // "1 argument", "2 arguments"
+// `callee` was given an argument that is none of `names`.
+[[noreturn]] void fail_no_argument(std::string_view callee, const std::string& given,
+                                   const std::vector<std::string>& names);
 
 }  // namespace gradc::model_text

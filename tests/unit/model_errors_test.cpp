@@ -136,6 +136,8 @@ TEST_CASE("unknown names suggest the nearest", "[model]") {
              "`dense` has no argument `biass`; did you mean `bias`?");
   check_line("y = reduce_sum(x, axs=[0])", 7,
              "`reduce_sum` has no argument `axs`; did you mean `axes`?");
+  check_line("y = transpose(x, order=[1, 0])", 7,
+             "`transpose` has no argument `order`; it has `permutation`");
   check_line("w = param([3], int=zeros)", 7, "`param` needs the argument `init`");
 }
 
