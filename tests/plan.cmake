@@ -2,12 +2,14 @@ gradc_test(plan_test LIBS gradc_plan SOURCES
   support/exact_plan.cpp
   support/planning_entries.cpp
   support/random_problems.cpp
+  ../bench/least_peak.cpp
   unit/plan_bound_test.cpp
   unit/plan_chain_test.cpp
   unit/plan_checker_test.cpp
   unit/plan_floor_test.cpp
   unit/plan_keep_test.cpp
   unit/plan_offsets_test.cpp
+  unit/plan_order_test.cpp
   unit/plan_prices_test.cpp
   unit/plan_recompute_test.cpp
   unit/plan_report_test.cpp

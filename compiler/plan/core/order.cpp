@@ -1,8 +1,10 @@
 #include "compiler/plan/core/order.h"
 
+#include <algorithm>
 #include <optional>
 #include <set>
 
+#include "compiler/plan/core/forward_order.h"
 #include "ir/diagnostic.h"
 
 namespace gradc {
@@ -130,6 +132,11 @@ Schedule order_kernels(const Problem& problem) {
       best_peak = peak;
     }
   }
+  bool only_forward = std::ranges::all_of(
+      problem.kernels, [](const PlanKernel& kernel) { return kernel.forward || !kernel.required; });
+  if (only_forward && best_peak > kernel_floor(problem).bytes)
+    if (std::optional<Schedule> order = forward_order_below(problem, best_peak))
+      return *order;
   return best;
 }
 

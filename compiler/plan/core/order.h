@@ -5,8 +5,9 @@
 namespace gradc {
 
 // The forward kernels as given, kernels of the backward and update phases as soon as they free what
-// they take; where another list schedule has a lower peak, that one. Kernels that overwrite state
-// wait for its readers. Fails when the state's readers and writers cannot be ordered.
+// they take; where another list schedule has a lower peak, that one, and where all are forward
+// kernels any order (forward_order.h). Kernels that overwrite state wait for its readers. Fails when
+// the state's readers and writers cannot be ordered.
 Schedule order_kernels(const Problem& problem);
 
 // The kernels as given; one of the other phases runs as soon as it frees at least what it takes,
