@@ -7,7 +7,6 @@
 #include "compiler/plan/entry_problem.h"
 #include "compiler/plan/plan.h"
 #include "compiler/plan/storage.h"
-#include "ir/op_def.h"
 
 namespace gradc {
 namespace {
@@ -16,37 +15,17 @@ int64_t with_a_sixteenth(int64_t bytes) {
   return bytes + bytes / 16;
 }
 
-// The most that one call reads and writes outside of the state, each value once.
-int64_t most_demanding_call(const Module& module, const Function& entry) {
-  std::vector<Storage> storages = storage_of(module, entry);
-  std::vector<ValueId> shown;  // by value: whose bytes it is
-  for (uint32_t i = 0; i < entry.values.size(); ++i)
-    shown.push_back(ValueId{i});
-  int64_t most = 0;
-  for (const Op& op : entry.ops) {
-    if (def(op).kernel == KernelClass::view) {
-      shown[op.result().index] = shown[op.operand(0).index];
-      continue;
-    }
-    std::set<ValueId> values(op.results.begin(), op.results.end());
-    for (ValueId operand : op.operands)
-      values.insert(shown[operand.index]);
-    int64_t bytes = 0;
-    for (ValueId value : values)
-      if (storages[value.index].region != Region::state)
-        bytes += entry.type(value).bytes();
-    most = std::max(most, bytes);
-  }
-  return most;
-}
-
-// Of what it reads and writes in the arena, each value once.
-int64_t own_values(const Problem& problem, const PlanKernel& kernel) {
-  std::set<int> values(kernel.reads.begin(), kernel.reads.end());
-  values.insert(kernel.writes.begin(), kernel.writes.end());
+// What a call reads and writes of the caller's buffers, each value once.
+int64_t callers_bytes(const Function& entry, const Op& call, const std::vector<Storage>& storages) {
+  std::set<std::pair<Region, int64_t>> seen;
   int64_t bytes = 0;
-  for (int value : values)
-    bytes += problem.values[static_cast<size_t>(value)].bytes;
+  for (const auto* values : {&call.operands, &call.results})
+    for (ValueId value : *values) {
+      const Storage& storage = storages[value.index];
+      bool is_callers = storage.region == Region::input || storage.region == Region::output;
+      if (is_callers && seen.insert({storage.region, storage.index}).second)
+        bytes += entry.type(value).bytes();
+    }
   return bytes;
 }
 
@@ -61,9 +40,15 @@ std::unordered_map<std::string, int64_t> scratch_limits(const Module& module,
     EntryProblem problem = make_problem(module, entry, options);
     for (PlanKernel& kernel : problem.kernels)
       kernel.workspace = 0;
+    std::vector<Storage> storages = storage_of(module, entry);
+    int64_t most_demanding = 0;
+    for (size_t k = 0; k < problem.op_of.size(); ++k)
+      most_demanding = std::max(
+          most_demanding, own_bytes(problem, problem.kernels[k]) +
+                              callers_bytes(entry, entry.ops[problem.op_of[k].index], storages));
     Schedule order = order_kernels(problem);
     Usage usage = evaluate(problem, order);
-    int64_t call = with_a_sixteenth(most_demanding_call(module, entry));
+    int64_t call = with_a_sixteenth(most_demanding);
     int64_t free = std::max(with_a_sixteenth(usage.peak), call);
     bool fits = free <= budget_of(module, entry, options);
     for (size_t step = 0; step < order.size(); ++step) {
@@ -71,7 +56,7 @@ std::unordered_map<std::string, int64_t> scratch_limits(const Module& module,
       const PlanKernel& kernel = problem.kernels[number];
       int64_t limit = free - usage.bytes[step];
       if (!fits)
-        limit = std::min(limit, call - own_values(problem, kernel));
+        limit = std::min(limit, call - own_bytes(problem, kernel));
       auto [known, is_new] = limits.emplace(entry.ops[problem.op_of[number].index].callee, limit);
       known->second = std::min(known->second, limit);
     }

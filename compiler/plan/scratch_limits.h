@@ -11,7 +11,8 @@ namespace gradc {
 
 // By kernel, for a module after `fuse`: bytes that all threads together may take. What an arena is
 // measured by is the most that is live at once in the planner's first order, without scratch, or
-// what one call reads and writes where that is more: there inputs and outputs count, as in floor.h.
+// what one call reads and writes where that is more: there inputs and outputs count, and bytes that
+// are written over once.
 // Scratch may fill up what is not live while a kernel runs, and a sixteenth more.
 //
 // A budget below that moves values about, so that only a kernel's own are known to be live. Then

@@ -57,6 +57,23 @@ TEST_CASE("scratch may fill an arena up to what it is measured by", "[scratch]")
             .at("join") == 768 + 48 - 256);
 }
 
+TEST_CASE("bytes that are written over measure an arena once", "[scratch]") {
+  // All that is live: h and g, then f over g, 512 bytes, not the 768 of what @join reads and writes.
+  auto found = limits(R"(kernel @over(%x: f32[64], %y: f32[64]) with {class="map", inplace=[1,0]} {
+    %z: f32[64] = add(%x, %y)
+    return %z
+  }
+  entry @infer(%x: f32[64]) {
+    %h: f32[64] = call @next(%x)
+    %g: f32[64] = call @next(%h)
+    %f: f32[64] = call @over(%h, %g)
+    %e: f32[64] = call @next(%f)
+    %y: f32[64] = call @next(%e)
+    return %y
+  })");
+  CHECK(found.at("over") == 32);
+}
+
 TEST_CASE("the call with the least room limits a kernel", "[scratch]") {
   auto found = limits(R"(entry @infer(%x: f32[64]) {
     %h: f32[64] = call @next(%x)
