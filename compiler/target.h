@@ -7,8 +7,8 @@
 namespace gradc {
 
 struct Target {
-  std::string cpu;  // as LLVM spells it: x86-64-v3, znver4, ...
-  std::string features;  // LLVM's feature string, "+avx2,+fma,..."
+  std::string cpu;  // as LLVM spells it: x86-64-v3, znver4; with changes, x86-64-v4,+avx512bf16
+  std::string features;  // LLVM's feature string, "+avx2,+fma,..."; "-fma" is left out
   int vector_bytes = 32;  // of the widest vector register to use
   int vector_registers = 16;
   bool matrix_bf16 = false;  // has a unit that multiplies tiles of bf16 (AMX)

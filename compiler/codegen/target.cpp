@@ -135,24 +135,109 @@ Features features_of(const std::string& cpu) {
     return kernels_use(arm_features(cpu));
   if (!has(x86_cpus(), cpu))
     fail_unknown(cpu);
-  Features features = x86_features(cpu);
-  if (!features.contains("sse4.1"))
-    throw command_line_error(fmt::format("`{}` has no SSE4.1, which code needs at least", cpu))
-        .with_help("x86-64-v2 is the least that is supported");
-  return features;
+  return x86_features(cpu);
+}
+
+// A processor, and what it is said to have beside or not to have: `x86-64-v4,+avx512bf16`.
+struct Request {
+  std::string name;
+  std::vector<std::string> changes;  // each begins with + or -
+};
+
+Request request_of(const std::string& cpu) {
+  Request request;
+  for (size_t begin = 0, end = 0; end < cpu.size(); begin = end + 1) {
+    end = std::min(cpu.find(',', begin), cpu.size());
+    std::string part = cpu.substr(begin, end - begin);
+    if (begin == 0)
+      request.name = part;
+    else if (part.size() > 1 && (part[0] == '+' || part[0] == '-'))
+      request.changes.push_back(part);
+    else
+      throw command_line_error(fmt::format("`{}` in `{}` is no feature with its sign", part, cpu))
+          .with_help("features are added and left out as in `x86-64-v4,+avx512bf16,-avx512vnni`");
+  }
+  return request;
+}
+
+std::vector<std::string> known_features(bool arm) {
+  if (arm)
+    return {std::begin(kArmFeatures), std::end(kArmFeatures)};
+  Features all;
+  for (const std::string& cpu : x86_cpus())
+    all.merge(x86_features(cpu));
+  return {all.begin(), all.end()};
+}
+
+// With what a feature needs, or without what needs it.
+void change(Features& features, const std::string& sign_and_name, bool arm) {
+  std::string name = sign_and_name.substr(1);
+  std::vector<std::string> known = known_features(arm);
+  if (!has(known, name)) {
+    UserError error = command_line_error(fmt::format("unknown feature `{}` of a CPU", name));
+    std::string nearest = nearest_name(name, known);
+    throw nearest.empty() ? error : error.with_help(fmt::format("did you mean `{}`?", nearest));
+  }
+  bool add = sign_and_name[0] == '+';
+  llvm::StringMap<bool> changed;
+  changed[name] = add;
+  if (!arm)
+    llvm::X86::updateImpliedFeatures(name, add, changed);
+  for (const auto& feature : changed)
+    if (feature.second)
+      features.insert(feature.first().str());
+    else
+      features.erase(feature.first().str());
+}
+
+// As LLVM's feature string: it takes others from the processor's name, so what was left out is
+// said too.
+std::string text_of(const Features& features, const Features& before) {
+  std::string text;
+  for (const std::string& name : features)
+    text += (text.empty() ? "+" : ",+") + name;
+  for (const std::string& name : before)
+    if (!features.contains(name))
+      text += ",-" + name;
+  return text;
+}
+
+// Calls f(name) for each feature that is not left out.
+template <typename F>
+void for_each_feature(const Target& target, F f) {
+  std::string_view rest = target.features;
+  while (!rest.empty()) {
+    size_t length = std::min(rest.find(','), rest.size());
+    if (rest[0] == '+')
+      f(rest.substr(1, length - 1));
+    rest.remove_prefix(std::min(length + 1, rest.size()));
+  }
 }
 
 }  // namespace
 
 Target target_for(const std::string& cpu) {
-  Features features = features_of(cpu);
+  Request request = request_of(cpu);
+  Features named = features_of(request.name);
+  bool arm = named.contains("neon");
+  Features features = named;
+  for (const std::string& changed : request.changes)
+    change(features, changed, arm);
+  if (!arm && !features.contains("sse4.1"))
+    throw command_line_error(fmt::format("`{}` has no SSE4.1, which code needs at least", cpu))
+        .with_help("x86-64-v2 is the least that is supported");
+  std::string model = request.name;
+  if (model == "native") {
+    model = llvm::sys::getHostCPUName().str();
+    // Virtual machines may give the number of an older model; no CPU before this one has AMX.
+    if (named.contains("amx-tile") && !cache_sizes_of(model))
+      model = "sapphirerapids";
+  }
   Target target;
-  target.cpu = cpu == "native" ? llvm::sys::getHostCPUName().str() : cpu;
-  // Virtual machines may give the number of an older model; no CPU before this one has AMX.
-  if (cpu == "native" && features.contains("amx-tile") && !cache_sizes_of(target.cpu))
-    target.cpu = "sapphirerapids";
-  for (const std::string& name : features)
-    target.features += (target.features.empty() ? "+" : ",+") + name;
+  target.cpu = model;
+  for (const std::string& changed : request.changes)
+    target.cpu += "," + changed;
+  target.features = text_of(features, named);
   auto all = [&](std::initializer_list<const char*> names) {
     return std::all_of(names.begin(), names.end(),
                        [&](const char* name) { return features.contains(name); });
@@ -160,7 +245,7 @@ Target target_for(const std::string& cpu) {
   bool wide = all({"avx512f", "avx512vl", "avx512bw", "avx512dq"});
   target.vector_bytes = wide ? 64 : all({"avx2", "fma"}) ? 32 : 16;
   target.matrix_bf16 = wide && all({"amx-tile", "amx-bf16"});
-  if (const CacheSizes* sizes = cache_sizes_of(target.cpu)) {
+  if (const CacheSizes* sizes = cache_sizes_of(model)) {
     target.l1_bytes = sizes->l1_kib << 10;
     target.l2_bytes = sizes->l2_kib << 10;
   }
@@ -168,15 +253,14 @@ Target target_for(const std::string& cpu) {
   return target;
 }
 
+std::string_view cpu_model(const Target& target) {
+  return std::string_view(target.cpu).substr(0, target.cpu.find(','));
+}
+
 bool has_feature(const Target& target, std::string_view name) {
-  std::string_view rest = target.features;
-  while (!rest.empty()) {
-    size_t length = std::min(rest.find(','), rest.size());
-    if (rest.substr(1, length - 1) == name)
-      return true;
-    rest.remove_prefix(std::min(length + 1, rest.size()));
-  }
-  return false;
+  bool found = false;
+  for_each_feature(target, [&](std::string_view feature) { found = found || feature == name; });
+  return found;
 }
 
 std::string architecture(const Target& target) {
@@ -189,9 +273,10 @@ bool is_of_this_machine(const Target& target) {
 
 std::string required_features(const Target& target) {
   std::string names;
-  for (char c : target.features)
-    if (c != '+')
-      names += c == ',' ? ' ' : c;
+  for_each_feature(target, [&](std::string_view feature) {
+    names += names.empty() ? "" : " ";
+    names += feature;
+  });
   return names;
 }
 

@@ -9,8 +9,12 @@ namespace gradc {
 
 // `cpu` is `native` or a name that LLVM knows of a 64-bit x86 processor with SSE4.1 or of an Arm
 // processor (x86-64-v3, znver4, neoverse-n1, ...); any other is a command line error that names the
-// nearest and lists some.
+// nearest and lists some. Features that it has beside, or not, may follow:
+// `x86-64-v4,+avx512bf16`.
 Target target_for(const std::string& cpu);
+
+// The processor's name alone.
+std::string_view cpu_model(const Target& target);
 
 // Whether code for the target may use a feature, by LLVM's name: avx2, fma, neon.
 bool has_feature(const Target& target, std::string_view name);

@@ -31,7 +31,7 @@ void initialize_llvm() {
 // What LLVM is told of the CPU: an Arm processor's name would bring features that code must not
 // use, so there it is what instructions are scheduled for (`tune-cpu`).
 std::string llvm_cpu(const Target& target) {
-  return has_feature(target, "neon") ? "generic" : target.cpu;
+  return has_feature(target, "neon") ? "generic" : std::string(cpu_model(target));
 }
 
 }  // namespace
@@ -71,8 +71,8 @@ std::string code_file(llvm::Module& code, const Target& target, CodeFormat forma
 void set_target_attributes(llvm::Function& function, const Target& target) {
   std::string bits = std::to_string(8 * target.vector_bytes);
   function.addFnAttr("target-cpu", llvm_cpu(target));
-  if (llvm_cpu(target) != target.cpu)
-    function.addFnAttr("tune-cpu", target.cpu);
+  if (llvm_cpu(target) != cpu_model(target))
+    function.addFnAttr("tune-cpu", cpu_model(target));
   function.addFnAttr("target-features", target.features);
   function.addFnAttr("prefer-vector-width", bits);
   function.addFnAttr("min-legal-vector-width", bits);

@@ -31,6 +31,7 @@ bool has(const std::array<std::string_view, N>& names, std::string_view name) {
 }  // namespace
 
 const CostTable& cost_table(std::string_view cpu) {
+  cpu = cpu.substr(0, cpu.find(','));  // without changes of its features
   if (has(kAvx512Cpus, cpu))
     return kAvx512;
   return has(kSseCpus, cpu) ? kSse : kAvx2;

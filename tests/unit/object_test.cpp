@@ -141,6 +141,34 @@ TEST_CASE("CPUs have names", "[target]") {
   }
 }
 
+TEST_CASE("a CPU's features can be said", "[target]") {
+  Target more = target_for("x86-64-v4,+avx512bf16"), same = target_for("x86-64-v4");
+  CHECK(more.cpu == "x86-64-v4,+avx512bf16");
+  CHECK(cpu_model(more) == "x86-64-v4");
+  CHECK(has_feature(more, "avx512bf16"));
+  CHECK(more.l2_bytes == same.l2_bytes);
+  CHECK(target_for("sapphirerapids").matrix_bf16);
+  Target without = target_for("sapphirerapids,-amx-tile");
+  CHECK(!without.matrix_bf16);
+  CHECK(!has_feature(without, "amx-bf16"));  // which needs it
+  CHECK(without.features.find("-amx-bf16") != std::string::npos);
+  CHECK(required_features(without).find("amx") == std::string::npos);
+  CHECK(target_for("x86-64-v4,-avx512f").vector_bytes == 32);
+  for (auto [cpu, message] : {std::pair{"x86-64-v4,+avx512bf61", "unknown feature `avx512bf61`"},
+                              {"x86-64-v4,avx512bf16", "is no feature with its sign"},
+                              {"x86-64-v2,-sse4.1", "has no SSE4.1"},
+                              {"neoverse-n1,+avx2", "unknown feature `avx2`"}}) {
+    CAPTURE(cpu);
+    try {
+      target_for(cpu);
+      FAIL("that is no CPU");
+    } catch (const UserError& error) {
+      CHECK(error.fault() == Fault::command_line);
+      CHECK(std::string(error.what()).find(message) != std::string::npos);
+    }
+  }
+}
+
 // Code for a CPU may use what it requires, so the CPU that it is made on must have it.
 TEST_CASE("this CPU has what code for it requires", "[target]") {
   CHECK(missing_cpu_feature(required_features(target_for("native"))) == "");

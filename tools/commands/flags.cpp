@@ -160,8 +160,10 @@ void add_model_flags(CLI::App& command, ModelFlags& flags) {
   command.add_option("--seed", flags.seed, "Seed of initial weights, shuffling and dropout")
       ->check(whole_number(0));
   command.add_option("--threads", flags.threads, "The most threads to run on (default: all cores)");
-  command.add_option("--cpu", flags.options.cpu,
-                     "CPU to compile for: native, x86-64-v2, x86-64-v3, x86-64-v4, znver4, ...");
+  command.add_option(
+      "--cpu", flags.options.cpu,
+      "CPU to compile for: native, x86-64-v2, x86-64-v3, x86-64-v4, znver4, ..., and features "
+      "that it has beside or not: x86-64-v4,+avx512bf16");
   command
       .add_option("--precision", flags.precision,
                   "f32, bf16 or f16: what products and convolutions read and write, and what lies "
