@@ -1,5 +1,6 @@
 // Products and convolutions against the FMA peak of this machine, one thread:
-//   contract_bench [cold] [dot|dense|few|lenet|...|'dot(f32[64,64], f32[64,64]) {...}'] ...
+//   contract_bench [cpu=NAME] [cold] [dot|dense|few|lenet|...|'dot(f32[64,64], ...) {...}'] ...
+//   cpu    whose code is measured, which must run here: x86-64-v4,+avx512bf16
 //   cold   operands and results take turns, so that all come from behind the second level cache
 //   dot    products as such: A and B each as they are and transposed
 //   dense  forward, data gradient and weight gradient of the layers of mlp, deep_mlp, gpt and lstm
@@ -248,8 +249,13 @@ void measure_all(const std::vector<std::string>& cases, const Target& target, bo
 }  // namespace
 
 int main(int argc, char** argv) {
-  Target target = target_for("native");
   std::vector<std::string> names(argv + 1, argv + argc);
+  std::string cpu = "native";
+  if (!names.empty() && names[0].starts_with("cpu=")) {
+    cpu = names[0].substr(4);
+    names.erase(names.begin());
+  }
+  Target target = target_for(cpu);
   bool cold = !names.empty() && names[0] == "cold";
   if (cold)
     names.erase(names.begin());

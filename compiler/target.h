@@ -11,7 +11,7 @@ struct Target {
   std::string features;  // LLVM's feature string, "+avx2,+fma,..."; "-fma" is left out
   int vector_bytes = 32;  // of the widest vector register to use
   int vector_registers = 16;
-  bool matrix_bf16 = false;  // has a unit that multiplies tiles of bf16 (AMX)
+  bool matrix_bf16 = false;  // multiplies bf16 faster than f32: AMX, or AVX512-BF16 of AMD
   int64_t l1_bytes = 32 << 10;
   int64_t l2_bytes = 512 << 10;
   int lanes_f32() const { return vector_bytes / 4; }

@@ -117,8 +117,8 @@ inline constexpr int64_t kMatrixColumns = 16, kMatrixDepth = 32;
 // columns, k < depth, columns a multiple of kMatrixColumns and depth of kMatrixDepth:
 //   c[c_start + r * c_step + n] = sum over k of a[a_start + r * a_step + k] * b[b_start + at(k, n)]
 //   at(k, n) = n / 16 * 16 * depth + k / 2 * 32 + n % 16 * 2 + k % 2
-// For each 32 values of k the products of even k are summed in order, and those of odd k; the sum
-// of the two is added to c (Intel's TDPBF16PS, without denormals).
+// In the order of Intel's TDPBF16PS (of each 32 values of k the even ones are summed, and the odd
+// ones, then both added to c) or VDPBF16PS (of each 2 the odd one, then the even), no denormals.
 struct Matrix {
   int64_t rows = 0, columns = 0, depth = 0;
   uint32_t a_buffer = 0, b_buffer = 0, c_buffer = 0;

@@ -2,6 +2,7 @@
 #include "compiler/codegen/arithmetic.h"
 #include "compiler/codegen/emit_tile.h"
 #include "compiler/codegen/kernel_emitter.h"
+#include "compiler/codegen/target.h"
 #include "ir/diagnostic.h"
 
 namespace gradc::codegen {
@@ -69,10 +70,13 @@ void KernelEmitter::emit_matrix(const Instr& instr) {
   GRADC_CHECK(target_.matrix_bf16, "@{} multiplies matrices, which {} cannot", kernel_.name,
               target_.cpu);
   const loop::Matrix& matrix = *instr.matrix;
-  codegen::emit_matrix(b_, matrix,
-                       {address(matrix.a_buffer, scalar(instr.operands[0])),
-                        address(matrix.b_buffer, scalar(instr.operands[1])),
-                        address(matrix.c_buffer, scalar(instr.operands[2]))});
+  MatrixPointers pointers{address(matrix.a_buffer, scalar(instr.operands[0])),
+                          address(matrix.b_buffer, scalar(instr.operands[1])),
+                          address(matrix.c_buffer, scalar(instr.operands[2]))};
+  if (has_feature(target_, "amx-tile") && has_feature(target_, "amx-bf16"))
+    emit_matrix_tiles(b_, matrix, pointers);
+  else
+    emit_matrix_dots(b_, matrix, pointers);
 }
 
 }  // namespace gradc::codegen

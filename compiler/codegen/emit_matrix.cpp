@@ -149,8 +149,8 @@ class MatrixEmitter {
 
 }  // namespace
 
-void emit_matrix(llvm::IRBuilder<>& builder, const loop::Matrix& matrix,
-                 const MatrixPointers& pointers) {
+void emit_matrix_tiles(llvm::IRBuilder<>& builder, const loop::Matrix& matrix,
+                       const MatrixPointers& pointers) {
   MatrixEmitter(builder, matrix, pointers).emit();
 }
 

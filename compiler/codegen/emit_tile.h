@@ -41,9 +41,12 @@ struct MatrixPointers {
   llvm::Value* c = nullptr;
 };
 
-// Needs AMX (Target::matrix_bf16).
-void emit_matrix(llvm::IRBuilder<>& builder, const loop::Matrix& matrix,
-                 const MatrixPointers& pointers);
+// Needs AMX.
+void emit_matrix_tiles(llvm::IRBuilder<>& builder, const loop::Matrix& matrix,
+                       const MatrixPointers& pointers);
+// Needs AVX512-BF16 and 32 registers.
+void emit_matrix_dots(llvm::IRBuilder<>& builder, const loop::Matrix& matrix,
+                      const MatrixPointers& pointers);
 
 void emit_pair_rows(llvm::IRBuilder<>& builder, const loop::PairRows& pairs, llvm::Value* from,
                     llvm::Value* to);

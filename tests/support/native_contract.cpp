@@ -16,8 +16,8 @@ Function contract_entry(const std::string& example, Fused fused) {
 
 std::vector<double> run_with(const Function& entry, std::span<const Tensor> arguments, int threads,
                              const std::function<void(ContractSchedule&)>& change,
-                             const ContractLimits& limits) {
-  CodegenOptions codegen = codegen_options("native", threads);
+                             const ContractLimits& limits, const std::string& cpu) {
+  CodegenOptions codegen = codegen_options(cpu, threads);
   Options options;
   options.threads = threads;
   options.target = codegen.target;

@@ -16,6 +16,6 @@ Function contract_entry(const std::string& example, Fused fused);
 // Runs `entry` with the schedule that `change` makes of the chosen one.
 std::vector<double> run_with(const Function& entry, std::span<const Tensor> arguments, int threads,
                              const std::function<void(ContractSchedule&)>& change,
-                             const ContractLimits& limits = {});
+                             const ContractLimits& limits = {}, const std::string& cpu = "native");
 
 }  // namespace gradc::test

@@ -7,6 +7,7 @@
 #include <random>
 #include <sstream>
 
+#include "compiler/codegen/target.h"
 #include "compiler/kernel.h"
 #include "compiler/lower/contract_choices.h"
 #include "compiler/lower/lower.h"
@@ -14,6 +15,7 @@
 #include "compiler/passes/pack.h"
 #include "compiler/plan/plan.h"
 #include "ir/builder.h"
+#include "runtime/cpu.h"
 
 using namespace gradc;
 using test::contract_entry;
@@ -51,7 +53,8 @@ std::vector<Tensor> rough_arguments(const Function& function) {
 }
 
 // The innermost loops of an assembly text that multiply: from a label to the jump back to it.
-std::vector<std::string> multiplying_loops(const std::string& assembly) {
+std::vector<std::string> multiplying_loops(const std::string& assembly,
+                                           const std::string& multiply = "vfmadd") {
   std::vector<std::string> found;
   std::istringstream lines(assembly);
   std::string line, label, body;
@@ -63,7 +66,7 @@ std::vector<std::string> multiplying_loops(const std::string& assembly) {
     body += line + '\n';
     bool jumps_back =
         line.find("\tj") != std::string::npos && !label.empty() && line.ends_with("\t" + label);
-    if (jumps_back && body.find("vfmadd") != std::string::npos)
+    if (jumps_back && body.find(multiply) != std::string::npos)
       found.push_back(body);
   }
   return found;
@@ -117,29 +120,42 @@ TEST_CASE("contractions compute natively what they evaluate to", "[native][contr
     }
 }
 
-// On a CPU with a matrix unit by that, else by tiles.
+// Of those by which this machine can multiply bf16: AMX tiles, dot products of pairs, tiles of f32.
+std::vector<std::string> narrow_cpus() {
+  std::vector<std::string> cpus;
+  for (const char* cpu : {"native", "x86-64-v4,+avx512bf16", "x86-64-v3"})
+    if (missing_cpu_feature(required_features(target_for(cpu))).empty())
+      cpus.emplace_back(cpu);
+  return cpus;
+}
+
 TEST_CASE("products of bf16 are those of f32, rounded once", "[native][contract]") {
   for (const std::string& example : test::matrix_cases()) {
     CAPTURE(example);
     Function entry = contract_entry(example, Fused::nothing);
     std::vector<Tensor> arguments = test::random_arguments(entry, 1);
     Tensor expected = test::as_stored(eval_closed({}, entry, arguments).at(0));
-    for (int threads : {1, 2})
-      CHECK(test::run_native(entry, arguments, "native", threads).at(0).data == expected.data);
-    CHECK(test::run_native(entry, arguments, "x86-64-v3").at(0).data == expected.data);
+    for (const std::string& cpu : narrow_cpus()) {
+      CAPTURE(cpu);
+      for (int threads : {1, 2})
+        CHECK(test::run_native(entry, arguments, cpu, threads).at(0).data == expected.data);
+    }
 
     // What is computed in the kernel is rounded before and behind the product.
     entry = contract_entry(example, Fused::both);
     arguments = test::random_arguments(entry, 2);
-    Tensor result = test::run_native(entry, arguments).at(0);
     expected = eval_closed({}, entry, arguments).at(0);
-    double error = 0, size = 0;
-    for (size_t i = 0; i < result.data.size(); ++i) {
-      error += std::pow(result.data[i] - expected.data[i], 2);
-      size += std::pow(expected.data[i], 2);
+    for (const std::string& cpu : narrow_cpus()) {
+      CAPTURE(cpu);
+      Tensor result = test::run_native(entry, arguments, cpu).at(0);
+      double error = 0, size = 0;
+      for (size_t i = 0; i < result.data.size(); ++i) {
+        error += std::pow(result.data[i] - expected.data[i], 2);
+        size += std::pow(expected.data[i], 2);
+      }
+      CHECK(std::sqrt(error) < 0.01 * std::sqrt(size));
+      CHECK(test::run_native(entry, arguments, cpu, 2).at(0).data == result.data);
     }
-    CHECK(std::sqrt(error) < 0.01 * std::sqrt(size));
-    CHECK(test::run_native(entry, arguments, "native", 2).at(0).data == result.data);
   }
 }
 
@@ -150,19 +166,39 @@ TEST_CASE("blocks of a matrix unit never change a bit", "[native][contract]") {
   std::vector<Tensor> arguments = rough_arguments(entry);
   for (Tensor& argument : arguments)
     argument = test::as_stored(argument);
-  if (!test::codegen_options().target.matrix_bf16) {
-    WARN("this CPU multiplies no matrices");
-    return;
+  for (const std::string& cpu : narrow_cpus()) {
+    if (!target_for(cpu).matrix_bf16)
+      continue;
+    CAPTURE(cpu);
+    std::vector<double> bits = run_with(
+        entry, arguments, 1, [](ContractSchedule& s) { CHECK(s.method == ContractMethod::matrix); },
+        {}, cpu);
+    for (int threads : {1, 2})
+      for (int64_t rows : {1, 16, 33, 150})
+        for (int64_t columns : {16, 48, 90}) {
+          auto blocks = [&](ContractSchedule& s) {
+            s.blocks[0] = rows;
+            s.blocks[1] = columns;
+          };
+          CHECK(run_with(entry, arguments, threads, blocks, {}, cpu) == bits);
+        }
   }
-  std::vector<double> bits = run_with(
-      entry, arguments, 1, [](ContractSchedule& s) { CHECK(s.method == ContractMethod::matrix); });
-  for (int threads : {1, 2})
-    for (int64_t rows : {1, 16, 33, 150})
-      for (int64_t columns : {16, 48, 90})
-        CHECK(run_with(entry, arguments, threads, [&](ContractSchedule& s) {
-                s.blocks[0] = rows;
-                s.blocks[1] = columns;
-              }) == bits);
+}
+
+TEST_CASE("tiles of pairs of bf16 stay in registers", "[native][contract]") {
+  Function entry = contract_entry(
+      "dot(bf16[150,300], bf16[300,160]) {batch_a=[], batch_b=[], sum_a=[1], sum_b=[0]}",
+      Fused::nothing);
+  CodegenOptions codegen = test::codegen_options("znver4");
+  std::string assembly =
+      generate_code(test::planned_module(entry, codegen), codegen, CodeFormat::assembly);
+  std::vector<std::string> loops = multiplying_loops(assembly, "vdpbf16ps");
+  REQUIRE(loops.size() >= 2);
+  for (const std::string& loop : loops) {
+    INFO(loop);
+    CHECK(loop.find("(%rsp") == std::string::npos);
+    CHECK(loop.find("(%rbp") == std::string::npos);
+  }
 }
 
 TEST_CASE("threads, tiles and blocks never change a bit of a contraction", "[native][contract]") {

@@ -146,8 +146,12 @@ TEST_CASE("a CPU's features can be said", "[target]") {
   CHECK(more.cpu == "x86-64-v4,+avx512bf16");
   CHECK(cpu_model(more) == "x86-64-v4");
   CHECK(has_feature(more, "avx512bf16"));
+  CHECK(more.matrix_bf16);
   CHECK(more.l2_bytes == same.l2_bytes);
+  CHECK(!same.matrix_bf16);
+  // AMX multiplies bf16; these cores do pairs at half of the rate.
   CHECK(target_for("sapphirerapids").matrix_bf16);
+  CHECK(target_for("znver4").matrix_bf16);
   Target without = target_for("sapphirerapids,-amx-tile");
   CHECK(!without.matrix_bf16);
   CHECK(!has_feature(without, "amx-bf16"));  // which needs it
