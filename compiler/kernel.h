@@ -85,6 +85,17 @@ inline ValueId numbered(const Op& call, int64_t number) {
   return i < call.operands.size() ? call.operand(i) : call.result(i - call.operands.size());
 }
 
+// The same without its name, those of values and places in the model: kernels whose text is then
+// equal compute the same.
+inline Function without_names(Function kernel) {
+  kernel.name.clear();
+  for (Value& value : kernel.values)
+    value.name = "v";
+  for (Op& op : kernel.ops)
+    op.loc.clear();
+  return kernel;
+}
+
 // Bytes that a call of `kernel` needs beside its operands and results.
 inline int64_t scratch_bytes(const Function& kernel, int threads) {
   return aligned(kernel.attrs.integer_or("workspace", 0)) +

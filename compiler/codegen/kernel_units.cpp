@@ -1,22 +1,18 @@
 #include "compiler/codegen/kernel_units.h"
 
+#include "compiler/kernel.h"
 #include "ir/op_def.h"
 #include "ir/print.h"
 
 namespace gradc::codegen {
 
 std::string structure_of(const Function& kernel) {
-  Function nameless = kernel;
-  nameless.name = "kernel";
-  for (Value& value : nameless.values)
-    value.name.clear();
-  for (Op& op : nameless.ops) {
-    op.loc.clear();
+  Function bare = without_names(kernel);
+  for (Op& op : bare.ops)
     op.phase = Phase::forward;
-  }
-  for (Result& result : nameless.results)
+  for (Result& result : bare.results)
     result.name.clear();
-  return print(nameless);
+  return print(bare);
 }
 
 KernelUnits kernel_units(const Module& module) {

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "compiler/kernel.h"
 #include "ir/fnv1a.h"
 #include "ir/print.h"
 
@@ -36,15 +37,10 @@ const ContractChoice* find_contract_choice(std::string_view name) {
 }
 
 std::string tuning_key(const Function& kernel, int threads) {
-  Function bare = kernel;
-  bare.name.clear();
+  Function bare = without_names(kernel);
   bare.attrs = {};
-  for (Value& value : bare.values)
-    value.name = "v";
-  for (Op& op : bare.ops) {
-    op.loc.clear();
+  for (Op& op : bare.ops)
     op.phase = Phase::forward;
-  }
   return fmt::format("{:016x}.{}", fnv1a(print(bare)), threads);
 }
 

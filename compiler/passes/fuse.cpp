@@ -232,17 +232,6 @@ class KernelMaker {
   std::vector<bool> escaping_;  // by value
 };
 
-// Equal kernels get one name: this is what makes two of them equal.
-std::string fingerprint(const Function& kernel) {
-  Function bare = kernel;
-  bare.name.clear();
-  for (Value& value : bare.values)
-    value.name = "v";
-  for (Op& op : bare.ops)
-    op.loc.clear();
-  return print(bare);
-}
-
 // For people: the first kinds of work in the kernel, without data movement.
 std::string describe(const Function& kernel) {
   std::vector<std::string> words;
@@ -350,7 +339,7 @@ class Fuser {
   }
 
   std::string kernel_named(const Function& kernel) {
-    auto [known, fresh] = kernels_.try_emplace(fingerprint(kernel));
+    auto [known, fresh] = kernels_.try_emplace(print(without_names(kernel)));
     if (fresh) {
       Function named = kernel;
       std::string base = describe(kernel);
@@ -412,7 +401,7 @@ class Fuser {
   const Module& module_;
   const Options& options_;
   Module to_;
-  std::map<std::string, std::string> kernels_;  // fingerprint -> name
+  std::map<std::string, std::string> kernels_;  // text without names -> name
   std::map<std::string, int> ordinals_;
 };
 
