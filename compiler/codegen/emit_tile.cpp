@@ -7,6 +7,7 @@
 
 #include "compiler/codegen/arithmetic.h"
 #include "compiler/codegen/counted_loop.h"
+#include "ir/integer_math.h"
 
 namespace gradc::codegen {
 namespace {
@@ -46,6 +47,9 @@ class TileEmitter {
                                               at.valid)
                                        : llvm::Constant::getNullValue(vector_));
     });
+    sums_ = static_cast<int64_t>(state.size()) - 2;
+    if (tile_.loops.size() > 1)
+      state.insert(state.end(), operands_.ahead.begin(), operands_.ahead.end());
     state = nest(0, std::move(state));
     if (tile_.depth > 1) {
       for (int64_t row = 0; row < tile_.rows; ++row)
@@ -159,8 +163,7 @@ class TileEmitter {
   }
 
   std::vector<Value*> innermost(std::vector<Value*> state, const loop::TileLoop& loop) {
-    auto products = static_cast<int64_t>(state.size()) - 2;
-    int64_t unroll = std::max<int64_t>(1, std::min(kMaxUnroll, kMaxUnrolledProducts / products));
+    int64_t unroll = std::max<int64_t>(1, std::min(kMaxUnroll, kMaxUnrolledProducts / sums_));
     if (rows_share_elements(loop) && registers_ < 32)
       unroll = 1;
     if (loop.extent <= unroll + unroll / 2)
@@ -182,54 +185,92 @@ class TileEmitter {
     auto wanted = static_cast<int64_t>(tile_.ahead.size());
     int64_t done = 0;
     for (int64_t i = 0; i < wanted && wanted <= most; ++i) {
-      Fetching fetching = fetching_of(tile_.ahead[static_cast<size_t>(i)], most / wanted);
+      Fetching fetching = fetching_of(tile_.ahead[static_cast<size_t>(i)], most / wanted, true);
       state.push_back(operands_.ahead[static_cast<size_t>(i)]);
-      state = emit_counted_loop(b_, fetching.times, 1, std::move(state),
-                                [&](Value*, std::span<Value* const> carries) {
-                                  std::vector<Value*> next(carries.begin(), carries.end() - 1);
-                                  next = steps(std::move(next), loop, unroll);
-                                  next.push_back(fetch(fetching, carries.back()));
-                                  return next;
-                                });
+      state = emit_counted_loop(
+          b_, fetching.times, 1, std::move(state), [&](Value*, std::span<Value* const> row) {
+            std::vector<Value*> next(row.begin(), row.end());
+            Value* at = next.back();
+            next = emit_counted_loop(b_, fetching.pieces, 1, std::move(next),
+                                     [&](Value*, std::span<Value* const> carries) {
+                                       return steps_and_fetch(carries, loop, unroll, fetching);
+                                     });
+            next.back() = moved(at, fetching.bytes);
+            return next;
+          });
       state.pop_back();
-      done += fetching.times;
+      done += fetching.times * fetching.pieces;
     }
     return done;
   }
 
-  // Lines at these distances from a place, which then moves on.
+  // A part of every entry of `ahead`, in each iteration of the loops outside of the innermost one.
+  // Their places are the last elements of the state.
+  void fetch_part(std::vector<Value*>& state) {
+    int64_t iterations = 1;
+    for (size_t l = 0; l + 1 < tile_.loops.size(); ++l)
+      iterations *= tile_.loops[l].extent;
+    size_t first = state.size() - tile_.ahead.size();
+    for (size_t i = 0; i < tile_.ahead.size(); ++i) {
+      Fetching fetching = fetching_of(tile_.ahead[i], iterations, false);
+      fetch(fetching, state[first + i]);
+      state[first + i] = moved(state[first + i], fetching.bytes);
+    }
+  }
+
+  // Lines at these distances from a place, which moves on by `piece_bytes`; after so many pieces
+  // what comes next is at a distance of `bytes` from the first.
   struct Fetching {
-    int64_t times = 0, bytes = 0;
+    int64_t times = 0, bytes = 0, pieces = 1, piece_bytes = 0;
     std::vector<int64_t> lines;
     bool written = false;
   };
 
-  // Some rows at a time, or some lines of each row, whichever is less.
-  Fetching fetching_of(const loop::TileAhead& wanted, int64_t most) const {
+  // Some rows at a time, or some lines of each row, whichever is less. In `pieces` these are spread
+  // over more of the `most` iterations that there are, as many at once would wait for each other.
+  Fetching fetching_of(const loop::TileAhead& wanted, int64_t most, bool pieces) const {
     constexpr int64_t kLine = 64;
     auto size = static_cast<int64_t>(align_);
     int64_t lines = (wanted.columns * size + kLine - 1) / kLine, row = wanted.row_step * size;
     bool by_rows = wanted.rows >= lines;
     int64_t outer = by_rows ? wanted.rows : lines, inner = by_rows ? lines : wanted.rows;
     int64_t outer_bytes = by_rows ? row : kLine, inner_bytes = by_rows ? kLine : row;
-    int64_t at_once = (outer + most - 1) / most;
-    Fetching fetching{(outer + at_once - 1) / at_once, at_once * outer_bytes, {}, wanted.written};
+    int64_t at_once = ceil_div(outer, most);
+    int64_t of_inner =
+        pieces ? ceil_div(inner, std::min(inner, std::max<int64_t>(1, most / outer))) : inner;
+    Fetching fetching{.times = ceil_div(outer, at_once),
+                      .bytes = at_once * outer_bytes,
+                      .pieces = ceil_div(inner, of_inner),
+                      .piece_bytes = of_inner * inner_bytes,
+                      .written = wanted.written};
     for (int64_t o = 0; o < at_once; ++o)
-      for (int64_t i = 0; i < inner; ++i)
+      for (int64_t i = 0; i < of_inner; ++i)
         fetching.lines.push_back(o * outer_bytes + i * inner_bytes);
     return fetching;
   }
 
-  Value* fetch(const Fetching& fetching, Value* at) {
-    constexpr int kAllCaches = 3, kData = 1;
-    auto moved = [&](int64_t bytes) {
-      return b_.CreateConstGEP1_64(b_.getInt8Ty(), at, static_cast<uint64_t>(bytes));
-    };
+  // The place in memory that is fetched from is the last element of the state.
+  std::vector<Value*> steps_and_fetch(std::span<Value* const> carries, const loop::TileLoop& loop,
+                                      int64_t unroll, const Fetching& fetching) {
+    std::vector<Value*> next(carries.begin(), carries.end() - 1);
+    next = steps(std::move(next), loop, unroll);
+    fetch(fetching, carries.back());
+    next.push_back(moved(carries.back(), fetching.piece_bytes));
+    return next;
+  }
+
+  // Into the second level cache, where what is multiplied stays in the first.
+  void fetch(const Fetching& fetching, Value* at) {
+    constexpr int kAllCaches = 3, kSecondLevel = 2, kData = 1;
+    int where = fetching.written ? kAllCaches : kSecondLevel;
     for (int64_t line : fetching.lines)
       b_.CreateIntrinsic(llvm::Intrinsic::prefetch, {b_.getPtrTy()},
-                         {moved(line), b_.getInt32(fetching.written ? 1 : 0),
-                          b_.getInt32(kAllCaches), b_.getInt32(kData)});
-    return moved(fetching.bytes);
+                         {moved(at, line), b_.getInt32(fetching.written ? 1 : 0),
+                          b_.getInt32(static_cast<uint32_t>(where)), b_.getInt32(kData)});
+  }
+
+  Value* moved(Value* at, int64_t bytes) {
+    return b_.CreateConstGEP1_64(b_.getInt8Ty(), at, static_cast<uint64_t>(bytes));
   }
 
   Value* count_of(size_t depth) const {
@@ -248,7 +289,10 @@ class TileEmitter {
     Value *a = state[0], *b = state[1];
     const loop::TileLoop& loop = tile_.loops[depth];
     auto body = [&](Value*, std::span<Value* const> carries) {
-      std::vector<Value*> next = nest(depth + 1, {carries.begin(), carries.end()});
+      std::vector<Value*> next(carries.begin(), carries.end());
+      if (depth + 2 == tile_.loops.size())
+        fetch_part(next);
+      next = nest(depth + 1, std::move(next));
       advance(next, loop.a_step, loop.b_step);
       return next;
     };
@@ -272,6 +316,7 @@ class TileEmitter {
   int lanes_;
   int registers_;
   int64_t vectors_per_group_;
+  int64_t sums_ = 0;  // vectors of them
 };
 
 }  // namespace

@@ -19,7 +19,9 @@ constexpr int64_t kPassElements = 1024;
 constexpr int64_t kStridedPassElements = 256;
 // Where channels come in parts: what a pass has of b is in order in the first level cache, or just
 // outside of it.
-constexpr int64_t kPartPassElements = 288;
+constexpr int64_t kPartPassElements = 160;
+// The same where b is transposed for few rows, which takes a fifth of the time.
+constexpr int64_t kTransposedPassElements = 256, kFewTransposedRows = 96;
 // Of method panels, measured on Sapphire Rapids: passes of 512 or groups of 32 lose 5 to 8 %, as
 // what is staged of a then pushes b, half of the second level cache, out of it.
 constexpr int64_t kPanelPassElements = 256;
@@ -403,7 +405,18 @@ class Chooser {
       return kPartPassElements;
     bool strided =
         s_.row_loop >= 0 && !nest_.has_windows(a()) && nest_.step(a(), nest_.loops.size() - 1) != 1;
-    return strided ? kStridedPassElements : kPassElements;
+    if (strided)
+      return kStridedPassElements;
+    bool transposes = nest_.step(b(), vector_loop()) != 1;
+    return transposes && all_rows() <= kFewTransposedRows ? kTransposedPassElements : kPassElements;
+  }
+
+  int64_t all_rows() const {
+    int64_t rows = 1;
+    for (size_t l = 0; l < nest_.result_loops; ++l)
+      if (is_row(l))
+        rows *= nest_.loops[l].extent;
+    return rows;
   }
 
   // Whole inner loops, then an even part of the loop that would exceed the limit.

@@ -14,6 +14,7 @@
 #include "compiler/lower/contract_results.h"
 #include "compiler/lower/contract_schedule.h"
 #include "compiler/lower/contract_tasks.h"
+#include "compiler/lower/fetch_ahead.h"
 #include "compiler/lower/lower.h"
 #include "compiler/lower/present_taps.h"
 #include "compiler/lower/stage_operand.h"
@@ -173,11 +174,13 @@ class TileLowering {
                       : access_in_place(values_, nest_, b_, block_);
     NestBlock task = block_;
     sum_base_ = sums_.base;
+    outer_ = {builder_.index(0), 1};
     size_t opened = 0;
     if (s_.stage_a)
       for (size_t l = 0; l < static_cast<size_t>(s_.staged_from); ++l)
         if (is_row(l) && l != row_ && block_.size[l] > 1) {
           Scalar i = builder_.begin_for(LoopKind::serial, block_.size[l])[0];
+          outer_ = outer_.inner(builder_, i, block_.size[l]);
           block_.start[l] = builder_.add(block_.start[l], i);
           block_.size[l] = 1;
           sum_base_ = builder_.add(sum_base_, builder_.scaled(i, sums_.step[l]));
@@ -353,7 +356,7 @@ class TileLowering {
     }
     starts.insert(starts.end(), counts.begin(), counts.end());
     if (fetches_next_columns())
-      fetch_next_columns(tile, starts);
+      fetch_next_columns(tile, starts, at);
     auto [row, group, column, sum] = builder_.begin_tile(tile, starts);
     if (last_pass_ && !in_scratch())
       store_row(at, row, column, sum);
@@ -364,31 +367,51 @@ class TileLowering {
     builder_.end_tile();
   }
 
-  // Whether the next task's columns of a large operand are fetched for it, while each panel of rows
-  // is multiplied by this one's: in a product, of rows of one loop and with one sum over all.
+  // Whether what the next pass, or the next task's first one, copies of a large operand is fetched
+  // for it while the tiles of this one multiply.
   bool fetches_next_columns() {
     constexpr int64_t kLargeBytes = 256 << 10;
-    size_t longer = 0;
-    for (size_t l = 0; l < nest_.loops.size(); ++l)
-      longer += block_.size[l] > 1 && l != vector_ && l != row_;
-    return s_.stage_b && passes_ == 1 && row_ < nest_.loops.size() && longer == 1 &&
-           block_.size.back() > 1 && nest_.types[b_].bytes() > kLargeBytes &&
-           nest_.types[b_].dtype == dtype_ && values_.buffer_of(nest_.operands[b_]);
+    return s_.stage_b && row_ < nest_.loops.size() && s_.staged_rows == 0 && split_loops() <= 1 &&
+           nest_.types[b_].bytes() > kLargeBytes && nest_.types[b_].dtype == dtype_ &&
+           values_.buffer_of(nest_.operands[b_]);
   }
 
-  void fetch_next_columns(loop::Tile& tile, std::vector<Scalar>& starts) {
-    size_t summed = nest_.loops.size() - 1;
-    int64_t part = ceil_div(block_.size[summed], ceil_div(block_.size[row_], s_.rows));
+  // Summed loops that take several passes.
+  int64_t split_loops() const {
+    int64_t count = 0;
+    for (size_t l = nest_.result_loops; l < nest_.loops.size(); ++l)
+      count += block_.size[l] < nest_.loops[l].extent;
+    return count;
+  }
+
+  NestBlock next_block() {
     NestBlock next = block_;
-    next.start[vector_] = builder_.add(next.start[vector_], builder_.index(next.size[vector_]));
-    next.start[summed] = builder_.scaled(row_panel_, part);
+    for (size_t l = nest_.result_loops; l < nest_.loops.size(); ++l)
+      if (last_pass_)
+        next.start[l] = builder_.index(0);
+      else if (block_.size[l] < nest_.loops[l].extent)
+        next.start[l] = builder_.add(next.start[l], builder_.index(next.size[l]));
+    if (last_pass_)
+      next.start[vector_] = builder_.add(next.start[vector_], builder_.index(next.size[vector_]));
+    return next;
+  }
+
+  void fetch_next_columns(loop::Tile& tile, std::vector<Scalar>& starts,
+                          const std::vector<Scalar>& at) {
+    int64_t panels = ceil_div(block_.size[row_], s_.rows);
+    Part tiles = outer_;
+    for (size_t l = 0; l < nest_.result_loops; ++l)
+      if (is_row(l) && l != row_)
+        tiles = tiles.inner(builder_, at[l], block_.size[l]);
+    tiles = tiles.inner(builder_, row_panel_, panels);
+    NestBlock next = next_block();
     OperandAccess access = access_in_place(values_, nest_, b_, next);
-    int64_t step = access.step[summed], columns = next.size[vector_];
-    if (step == 1)
-      tile.ahead.push_back({access.buffer, columns, access.step[vector_], part});
-    else
-      tile.ahead.push_back({access.buffer, part, step, columns});
-    starts.push_back(access.base);
+    for (size_t l = 0; l < nest_.result_loops; ++l)
+      next.size[l] = l == vector_ ? next.size[l] : 1;
+    if (std::optional<AheadPart> ahead = part_ahead(builder_, access, next.size, tiles)) {
+      tile.ahead.push_back(ahead->rows);
+      starts.push_back(ahead->start);
+    }
   }
 
   void store_row(const std::vector<Scalar>& at, Scalar row, Scalar column, Scalar sum) {
@@ -411,6 +434,7 @@ class TileLowering {
   size_t a_, b_;  // the broadcast operand and the one read in vectors
   size_t vector_, row_;  // loops; row_ is the number of loops if there is none
   Scalar row_panel_;  // the number of the open panel of rows
+  Part outer_;  // of the open loops over rows around what is staged of a
   bool parallel_ = false;
   int64_t passes_ = 1;
   bool first_pass_ = true, last_pass_ = true;  // of the open one

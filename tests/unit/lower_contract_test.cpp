@@ -169,7 +169,15 @@ TEST_CASE("tiles fetch what large products want next", "[contract]") {
   CHECK(mentions(columns, "rows 15 step 256 columns 64"));
   std::string rows =
       loops_of("dot(f32[126,300], f32[256,300]) {batch_a=[], batch_b=[], sum_a=[1], sum_b=[1]}");
-  CHECK(mentions(rows, "rows 64 step 300 columns 15"));
+  CHECK(mentions(rows, "rows 1 step 0 columns 928"));
+  // The next pass over few rows, and the first one of the next task.
+  std::string passes =
+      loops_of("dot(f32[49,600], f32[256,600]) {batch_a=[], batch_b=[], sum_a=[1], sum_b=[1]}");
+  CHECK(mentions(passes, "rows 8 step 600 columns 200"));
+  std::string taps = loops_of(
+      "conv(f32[1,7,7,64], f32[128,64,3,3]) {channels_last=true, dilation=[1,1], groups=1, "
+      "high=[1,1], low=[1,1], stride=[1,1]}");
+  CHECK(mentions(taps, "rows 7 step 576 columns 144"));
   CHECK(!mentions(
       loops_of("dot(f32[126,100], f32[100,256]) {batch_a=[], batch_b=[], sum_a=[1], sum_b=[0]}"),
       " ahead "));
