@@ -30,7 +30,7 @@
 //   - gives: the number of what this kernel's only result is, an operand (by an inverse) or a
 //   result
 //   - takes: the numbers of what this kernel's operands are
-//   - rounds: true where the result may differ in its last digits
+//   - rounds: true where the last digits may differ; growth: by how much errors grow, if they do
 //
 // Attributes that `schedule` sets, all bytes multiples of 64:
 //

@@ -5,6 +5,7 @@ gradc_test(ir_test LIBS gradc_ir gradc_test_support SOURCES
   unit/convolution_test.cpp
   unit/diagnostic_test.cpp
   unit/loop_text_test.cpp
+  unit/magnitude_test.cpp
   unit/ops_markdown_test.cpp
   unit/ops_test.cpp
   unit/random_module_test.cpp

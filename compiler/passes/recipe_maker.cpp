@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "ir/builder.h"
+#include "ir/magnitude.h"
 #include "ir/op_def.h"
 #include "ir/rewrite.h"
 
@@ -51,8 +52,10 @@ class RecipeMaker {
 
   ValueId take(ValueId value) {
     recipe_.takes.push_back(number_of(value));
-    return map_[value.index] =
-               Builder(recipe_.function).parameter(kernel_.type(value), kernel_[value].name);
+    ValueId taken = Builder(recipe_.function).parameter(kernel_.type(value), kernel_[value].name);
+    if (double least = least_magnitude(kernel_, value); least > 0)
+      set_least_magnitude(recipe_.function, taken, least);
+    return map_[value.index] = taken;
   }
 
   // `value` in the recipe: read if `reads` it, else computed as in the kernel by ops that
@@ -82,11 +85,9 @@ class RecipeMaker {
 
 class InverseMaker : RecipeMaker {
  public:
-  InverseMaker(const Function& kernel, size_t operand)
-      : RecipeMaker(kernel),
-        operand_(kernel.parameters[operand].value),
-        depends_(kernel.values.size()) {
-    depends_[operand_.index] = true;
+  InverseMaker(const Function& kernel, size_t number)
+      : RecipeMaker(kernel), sought_(value_of(number)), depends_(kernel.values.size()) {
+    depends_[sought_.index] = true;
     for (const Op& op : kernel.ops)
       for (ValueId read : op.operands)
         if (depends_[read.index])
@@ -96,20 +97,26 @@ class InverseMaker : RecipeMaker {
 
   std::optional<Recipe> run() {
     for (const Result& result : kernel_.results) {
-      if (!depends_[result.value.index] || result.value == operand_)
+      if (!depends_[result.value.index] || result.value == sought_)
         continue;
       start();
       inverted_ = result.value;
       if (ValueId x = solve(result.value, take(result.value)); x.valid())
-        return finish(operand_, x);
+        return finish(sought_, x);
     }
     return std::nullopt;
   }
 
  private:
-  // The operand, from `value` of the kernel, which is `known` in the recipe.
+  ValueId value_of(size_t number) const {
+    size_t operands = kernel_.parameters.size();
+    return number < operands ? kernel_.parameters[number].value
+                             : kernel_.results[number - operands].value;
+  }
+
+  // What is sought, from `value` of the kernel, which is `known` in the recipe.
   ValueId solve(ValueId value, ValueId known) {
-    if (value == operand_)
+    if (value == sought_)
       return known;
     const std::optional<OpId>& definition = definitions_[value.index];
     if (!definition || !def(kernel_.ops[definition->index]).inverse)
@@ -130,31 +137,36 @@ class InverseMaker : RecipeMaker {
       if (!before.valid())
         continue;
       bool exact = recipe_.exact;
+      double growth = recipe_.growth;
       for (; made < recipe_.function.ops.size(); ++made)
-        recipe_.exact = recipe_.exact && is_exact(recipe_.function.ops[made]);
+        note(recipe_.function.ops[made]);
       if (ValueId x = solve(op.operands[i], before); x.valid())
         return x;
       recipe_.exact = exact;
+      recipe_.growth = growth;
     }
     return {};
   }
 
-  bool is_exact(const Op& op) const {
-    return def(op).exact || !is_float(recipe_.function.type(op.result()).dtype);
+  // What an op on the way to what is sought does to the bits.
+  void note(const Op& op) {
+    if (!def(op).exact && is_float(recipe_.function.type(op.result()).dtype))
+      recipe_.exact = false;
+    recipe_.growth *= error_growth(recipe_.function, op);
   }
 
   ValueId side(ValueId value) {
     auto reads = [&](ValueId v) {
       if (!depends_[v.index])
         return !definitions_[v.index];
-      return is_result(v) && v != inverted_ && is_small(v, operand_);
+      return is_result(v) && v != inverted_ && is_small(v, sought_);
     };
     auto computes = [](const Op& op) { return def(op).results == 1; };
     return copy(value, reads, computes);
   }
 
-  ValueId operand_, inverted_;
-  std::vector<bool> depends_;  // by value of the kernel: on the operand
+  ValueId sought_, inverted_;
+  std::vector<bool> depends_;  // by value of the kernel: on what is sought
 };
 
 class PartMaker : RecipeMaker {
@@ -182,8 +194,8 @@ class PartMaker : RecipeMaker {
 
 }  // namespace
 
-std::optional<Recipe> inverse_recipe(const Function& kernel, size_t operand) {
-  return InverseMaker(kernel, operand).run();
+std::optional<Recipe> inverse_recipe(const Function& kernel, size_t number) {
+  return InverseMaker(kernel, number).run();
 }
 
 std::vector<Recipe> part_recipes(const Function& kernel, size_t result) {

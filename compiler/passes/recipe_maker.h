@@ -13,12 +13,13 @@ struct Recipe {
   std::vector<int64_t> takes;  // by parameter: what of the kernel it is
   int64_t gives = 0;
   bool exact = true;  // gives the same bits
+  double growth = 1;  // what a difference of the result that an inverse begins with grows by
 };
 
-// An operand from a result: each op between them has an inverse (OpDef::inverse). What is needed
-// besides is computed as in the kernel, or read where it follows from the operand only and is a
-// small result (a batch norm's mean).
-std::optional<Recipe> inverse_recipe(const Function& kernel, size_t operand);
+// An operand, or a result, by its number, from another result: each op between them has an inverse
+// (OpDef::inverse). What is needed besides is computed as in the kernel, or read where it follows
+// from what is sought and is a small result (a batch norm's mean).
+std::optional<Recipe> inverse_recipe(const Function& kernel, size_t number);
 
 // A result without the kernel's sums and products, from other results: the activation from what
 // was before it. Up to two recipes, of which the second reads no large result.

@@ -87,13 +87,12 @@ class RecipeAdder {
   void add(const Function& kernel, size_t number) {
     if (kernel_class(kernel) == name_of(KernelClass::custom))
       return;
+    std::optional<Recipe> inverse = inverse_recipe(kernel, number);
+    if (inverse && (inverse->exact || options_.invert))
+      add(kernel, *inverse, "_inverse");
     size_t operands = kernel.parameters.size();
-    if (number < operands) {
-      std::optional<Recipe> inverse = inverse_recipe(kernel, number);
-      if (inverse && (inverse->exact || options_.invert))
-        add(kernel, *inverse, "_inverse");
+    if (number < operands)
       return;
-    }
     // What is a map already is run again as it is.
     if (kernel.results.size() > 1 || kernel_class(kernel) != name_of(KernelClass::map))
       for (const Recipe& part : part_recipes(kernel, number - operands))
@@ -110,6 +109,8 @@ class RecipeAdder {
     made->attrs.set("gives", recipe.gives);
     if (!recipe.exact)
       made->attrs.set("rounds", true);
+    if (recipe.growth > 1)
+      made->attrs.set("growth", recipe.growth);
     made_.push_back(std::move(*made));
   }
 

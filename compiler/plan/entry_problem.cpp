@@ -11,6 +11,8 @@
 namespace gradc {
 namespace {
 
+constexpr double kLossOfInverse = 64;  // of each for itself, in roundings
+
 void add_once(std::vector<int>& list, int item) {
   if (std::find(list.begin(), list.end(), item) == list.end())
     list.push_back(item);
@@ -67,21 +69,21 @@ class ProblemMaker {
     return kernel;
   }
 
-  // From the last call to the first, so that it is known how many inverses in a row give what one
+  // From the last call to the first, so that it is known what is lost by then of what an inverse
   // begins with.
   void add_recipes() {
     std::map<std::string, std::vector<const Function*>> recipes;  // by what they are of
     for (const Function& function : module_.functions)
       if (const Attr* of = function.attrs.find("recipe_of"))
         recipes[std::get<std::string>(*of)].push_back(&function);
-    std::vector<int> in_a_row(problem_.values.size());
+    std::vector<double> lost(problem_.values.size());
     for (size_t i = recipes.empty() ? 0 : problem_.op_of.size(); i-- > 0;)
       if (const Op& op = entry_.ops[problem_.op_of[i].index]; recipes.contains(op.callee))
         for (const Function* recipe : recipes.at(op.callee))
-          add_recipe(op, *recipe, in_a_row);
+          add_recipe(op, *recipe, lost);
   }
 
-  void add_recipe(const Op& op, const Function& recipe, std::vector<int>& in_a_row) {
+  void add_recipe(const Op& op, const Function& recipe, std::vector<double>& lost) {
     ValueId given = numbered(op, recipe.attrs.integer("gives"));
     int value = value_of(given);
     if (value < 0 || def(entry_.ops[definitions_[given.index]->index]).kernel == KernelClass::view)
@@ -92,7 +94,7 @@ class ProblemMaker {
             .callee = recipe.name,
             .phase = Phase::backward,
             .loc = op.loc};
-    int row = 0;
+    double lost_before = 0;
     for (int64_t number : recipe.attrs.integers("takes")) {
       call.operands.push_back(numbered(op, number));
       bool is_result = static_cast<size_t>(number) >= op.operands.size();
@@ -100,27 +102,28 @@ class ProblemMaker {
         continue;
       int read = value_of(call.operands.back());
       if (read >= 0)
-        row = std::max(row, in_a_row[read]);
+        lost_before = std::max(lost_before, lost[read]);
       else if (inverts)
         return;  // outside of the arena: nothing would say that it is not there yet
     }
     if (recipe.attrs.flag("rounds")) {
-      if (++row > most_in_a_row(entry_.type(given).dtype))
+      double loses = kLossOfInverse + lost_before * recipe.attrs.real_or("growth", 1);
+      if (loses > most_lost(entry_.type(given).dtype))
         return;
-      in_a_row[value] = std::max(in_a_row[value], row);
+      lost[value] = std::max(lost[value], loses);
     }
     PlanKernel kernel = kernel_of(call);
     kernel.forward = kernel.required = false;
     kernel.writes = {value};
     problem_.values[value].producers.push_back(problem_.kernel_count());
     problem_.kernels.push_back(std::move(kernel));
-    problem_.recipes.push_back({std::move(call), inverts});
+    problem_.recipes.push_back({std::move(call), inverts || recipe.attrs.flag("rounds")});
   }
 
-  // Each is taken to lose as much as 64 roundings do, and all of them no more than 1e-3.
-  static int most_in_a_row(DType dtype) {
+  // In roundings: those in a row lose no more than 1e-3 together.
+  static double most_lost(DType dtype) {
     double rounding = dtype == DType::f64 ? 0x1p-53 : dtype == DType::f32 ? 0x1p-24 : 0x1p-8;
-    return static_cast<int>(std::min(1e6, 1e-3 / (64 * rounding)));
+    return 1e-3 / rounding;
   }
 
   void define(ValueId result, int number, PlanKernel& kernel) {

@@ -15,7 +15,7 @@ struct EntryProblem : Problem {
   std::vector<OpId> op_of;  // by kernel that the entry has
   struct Recipe {
     Op call;  // from values of the entry to one of them
-    bool inverts = false;  // gives what the kernel that it is of has read
+    bool inverts = false;  // gives what others are made of
   };
   std::vector<Recipe> recipes;  // by the other kernels
   std::vector<int> value_of;  // by ValueId: the arena's value it is or is a view of, or -1

@@ -108,29 +108,6 @@ extern constexpr OpDef silu = {
     },
 };
 
-// dx = dy where x > 0, else dy * slope. The result tells the sign of x unless the slope is
-// negative.
-extern constexpr OpDef leaky_relu = {
-    .name = "leaky_relu",
-    .doc = "Each element, times `slope` where it is negative.",
-    .examples = "leaky_relu(f32[3,5]) {slope=0.01}\nleaky_relu(f32[3,5]) {slope=-0.5}",
-    .kernel = KernelClass::composite,
-    .attrs = {{"slope", AttrKind::real}},
-    .infer = same_float,
-    .eval =
-        eval_with_attrs<[](double x, const Attrs& a) { return x < 0 ? x * a.real("slope") : x; }>,
-    .vjp =
-        [](Vjp& g) {
-          double slope = g.attrs().real("slope");
-          ValueId positive = is_positive(g.b, slope >= 0 ? g.y() : g.x());
-          g.add(0, g.b.select(positive, g.dy(), g.b.scale(g.dy(), slope)));
-        },
-    .expand = [](Builder& b, const Op& op) -> std::vector<ValueId> {
-      ValueId x = op.operand(0), positive = is_positive(b, x);
-      return {b.select(positive, x, b.scale(x, op.attrs.real("slope")))};
-    },
-};
-
 // dx = dy where x > 0, else dy * (y + alpha)
 extern constexpr OpDef elu = {
     .name = "elu",

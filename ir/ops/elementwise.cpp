@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "ir/builder.h"
+#include "ir/magnitude.h"
 #include "ir/ops/rules.h"
 
 namespace gradc::ops {
@@ -45,28 +46,6 @@ extern constexpr OpDef sub = {
         },
 };
 
-namespace {
-
-// Whether no element of a value is 0, whatever the operands of the function are, by what it is made
-// of: numbers that are not 0, exponentials, and what moves or multiplies such.
-bool is_never_zero(const Function& function, ValueId value) {
-  for (const Op& op : function.ops) {
-    if (op.results[0] != value)
-      continue;
-    if (op.code == Opcode::constant)
-      return op.attrs.real("value") != 0;
-    if (op.code == Opcode::exp || op.code == Opcode::sigmoid || op.code == Opcode::rsqrt)
-      return true;
-    bool keeps = op.code == Opcode::broadcast || op.code == Opcode::reshape ||
-                 op.code == Opcode::transpose || op.code == Opcode::neg || op.code == Opcode::mul;
-    return keeps && std::all_of(op.operands.begin(), op.operands.end(),
-                                [&](ValueId operand) { return is_never_zero(function, operand); });
-  }
-  return false;
-}
-
-}  // namespace
-
 // da = dy * b, db = dy * a
 extern constexpr OpDef mul = {
     .name = "mul",
@@ -86,7 +65,7 @@ extern constexpr OpDef mul = {
         [](Builder& b, const Op& op, std::span<const Type> types, size_t sought, ValueId y) {
           ValueId factor = op.operand(1 - sought);
           bool follows = factor.valid() && is_float(types[sought].dtype) &&
-                         is_never_zero(b.function(), factor);
+                         growth_of_quotient(b.function(), factor) <= kMostGrowth;
           return follows ? b.div(y, factor) : ValueId{};
         },
 };
@@ -292,10 +271,7 @@ extern constexpr OpDef maximum = {
     .exact = true,
     .infer = same_number,
     .eval = eval_binary<[](double x, double y) { return (std::isnan(x) || x > y) ? x : y; }>,
-    .vjp =
-        [](Vjp& g) {
-          vjp_of_choice(g, g.b.op(Opcode::less, {g.x(0), g.x(1)}));
-        },
+    .vjp = [](Vjp& g) { vjp_of_choice(g, g.b.op(Opcode::less, {g.x(0), g.x(1)})); },
     .element = element_binary<Code::max>,
 };
 
@@ -310,10 +286,7 @@ extern constexpr OpDef minimum = {
     .exact = true,
     .infer = same_number,
     .eval = eval_binary<[](double x, double y) { return (std::isnan(x) || x < y) ? x : y; }>,
-    .vjp =
-        [](Vjp& g) {
-          vjp_of_choice(g, g.b.op(Opcode::less, {g.x(1), g.x(0)}));
-        },
+    .vjp = [](Vjp& g) { vjp_of_choice(g, g.b.op(Opcode::less, {g.x(1), g.x(0)})); },
     .element = element_binary<Code::min>,
 };
 

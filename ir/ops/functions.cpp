@@ -2,6 +2,8 @@
 // can be freed early.
 #include <numbers>
 
+#include "ir/magnitude.h"
+#include "ir/ops/composite.h"
 #include "ir/ops/rules.h"
 
 namespace gradc::ops {
@@ -186,6 +188,38 @@ extern constexpr OpDef relu = {
           loop::Scalar x = c.at(0);
           return c.b.max(x, c.b.constant(x.dtype, 0));
         },
+};
+
+// dx = dy where x > 0, else dy * slope. The result tells the sign of x unless the slope is
+// negative, and all of x where it is positive: x = y where y > 0, else y / slope.
+extern constexpr OpDef leaky_relu = {
+    .name = "leaky_relu",
+    .doc = "Each element, times `slope` where it is negative.",
+    .examples =
+        "leaky_relu(f32[3,5]) {slope=0.01}\nleaky_relu(f32[3,5]) {slope=-0.5}\n"
+        "leaky_relu(f32[4]) {slope=0.0}",
+    .attrs = {{"slope", AttrKind::real}},
+    .infer = same_float,
+    .eval =
+        eval_with_attrs<[](double x, const Attrs& a) { return x < 0 ? x * a.real("slope") : x; }>,
+    .vjp =
+        [](Vjp& g) {
+          double slope = g.attrs().real("slope");
+          ValueId positive = is_positive(g.b, slope >= 0 ? g.y() : g.x());
+          g.add(0, g.b.select(positive, g.dy(), g.b.scale(g.dy(), slope)));
+        },
+    .element =
+        [](loop::ElementContext& c) {
+          loop::Scalar x = c.at(0), zero = c.b.constant(x.dtype, 0);
+          loop::Scalar slope = c.b.constant(x.dtype, c.attrs().real("slope"));
+          return c.b.select(c.b.compare(Code::less, zero, x), x, c.b.mul(x, slope));
+        },
+    .inverse = [](Builder& b, const Op& op, std::span<const Type>, size_t, ValueId y) -> ValueId {
+      double slope = op.attrs.real("slope");
+      if (!(slope * kMostGrowth >= 1))
+        return {};
+      return b.op(Opcode::leaky_relu, {y}, {{"slope", 1 / slope}});
+    },
 };
 
 }  // namespace gradc::ops

@@ -55,6 +55,42 @@ assert abs(many_bytes - few_bytes) < 0.02 * few_bytes, (few_bytes, many_bytes)
 flops = many["flops"]
 assert flops["recomputed"] < 0.36 * (flops["forward"] + flops["backward"]), flops
 END
+# What is before a batch norm and a leaky relu comes back from what is behind them, if no scale is near 0.
+cat >"$out/skips.model" <<'END'
+dim batch = 16
+
+fn layer(x) {
+  return conv(x, 16, kernel=3, pad=1) |> batch_norm(least_scale=0.1) |> leaky_relu(slope=0.2)
+}
+
+model skips(image: f32[batch, 1, 28, 28], label: i32[batch]) {
+  a = layer(image)
+  b = layer(a)
+  c = layer(b)
+  d = layer(c)
+  logits = concat(a, b, c, d, axis=1) |> conv(16, kernel=3, pad=1) |> relu |> global_avg_pool |> dense(10)
+  loss = cross_entropy(logits, label)
+  return loss, logits
+}
+END
+skips="$out/skips.model --optimizer sgd --threads 2"
+# shellcheck disable=SC2086
+{
+  train skips_plain $skips
+  train skips_verify $skips --memory 6900KiB --invert --verify-invert
+  "$gradc" dump $skips --train --memory 6900KiB --after plan -o "$out/skips_exact.ir"
+  "$gradc" dump $skips --train --memory 6900KiB --invert --after plan -o "$out/skips_planned.ir"
+}
+if grep -q 'rounds=true' "$out/skips_exact.ir"; then fail "a batch norm is inverted without --invert"; fi
+grep -q 'batch_norm.*inv.* = call @.*_inverse_' "$out/skips_planned.ir" || fail "no batch norm is inverted"
+python3 - "$out" <<'END' || fail "losses or errors of batch norms are off"
+import json, sys
+errors = json.load(open(sys.argv[1] + "/skips_verify.json"))["inverse_errors"]
+assert errors and all(0 < error < 1e-4 for error in errors.values()), errors
+plain, invert = ([json.loads(line)["loss"] for line in open(f"{sys.argv[1]}/skips_{name}.jsonl")] for name in ("plain", "verify"))
+assert all(abs(a - b) < 1e-3 * a for a, b in zip(plain, invert)), (plain, invert)
+END
+
 code=0
 # shellcheck disable=SC2086
 "$gradc" train $revnet --data fashion-mnist --verify-invert 2>"$out/error" || code=$?

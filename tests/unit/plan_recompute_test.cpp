@@ -1,3 +1,5 @@
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <catch2/catch.hpp>
 #include <ctime>
@@ -166,4 +168,46 @@ backward:
   Outcome expected = run_entry(module), outcome = run_entry(planned);
   CHECK(outcome.results[2].data == expected.results[2].data);
   CHECK(outcome.state.at("mean").data == expected.state.at("mean").data);
+}
+
+TEST_CASE("inverses follow one another until they may have lost a thousandth", "[recompute]") {
+  // y(i + 1) = leaky(y(i)), each of which the backward pass reads again.
+  auto inverses = [](double growth) {
+    constexpr int kLayers = 6;
+    std::string text = R"(module @m
+kernel @leaky(%x: f32[4096]) with {class="map"} {
+forward:
+  %y: f32[4096] = leaky_relu(%x) {slope=0.5}
+  return %y
+}
+kernel @leaky_inverse(%y: f32[4096]) with {class="map", gives=0, growth=)" +
+                       to_string(Attr(growth)) +
+                       R"(, recipe_of="leaky", rounds=true, takes=[1]} {
+forward:
+  %x: f32[4096] = leaky_relu(%y) {slope=2.0}
+  return %x
+}
+kernel @sum(%a: f32[4096], %b: f32[4096]) with {class="map"} {
+backward:
+  %c: f32[4096] = add(%a, %b)
+  return %c
+}
+entry @train_step(%x: f32[4096]) {
+forward:
+  %y0: f32[4096] = call @leaky(%x)
+)";
+    for (int i = 0; i < kLayers; ++i)
+      text += fmt::format("  %y{}: f32[4096] = call @leaky(%y{})\n", i + 1, i);
+    text += "backward:\n  %d0: f32[4096] = call @sum(%y6, %y5)\n";
+    for (int i = 0; i < 5; ++i)
+      text += fmt::format("  %d{}: f32[4096] = call @sum(%d{}, %y{})\n", i + 1, i, 4 - i);
+    text += "  return %d5\n}\n";
+    Module module = parse_module(text, "t.ir");
+    verify(module);
+    return make_problem(module, module.function("train_step"), {}).recipes.size();
+  };
+  CHECK(inverses(1) == 6);
+  // 64 (1 + 4 + 16 + 64) roundings of 16777: then a value of its own kernel, and on.
+  CHECK(inverses(4) == 5);
+  CHECK(inverses(1000) == 3);
 }

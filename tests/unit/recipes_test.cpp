@@ -1,5 +1,7 @@
 #include "compiler/passes/recipes.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <catch2/catch.hpp>
 
@@ -32,6 +34,10 @@ Found recipes_of(const std::string& text, bool rounding) {
     if (function.attrs.has("recipe_of"))
       found.kernels.push_back(&function);
   return found;
+}
+
+bool is_part(const Function* recipe) {
+  return recipe->name.find("_part_") != std::string::npos;
 }
 
 // Runs a kernel and then the recipe on what the kernel has read and given.
@@ -104,6 +110,84 @@ backward:
     CHECK(!inverse->attrs.has("rounds"));
     CHECK(largest_error(found.module, *inverse) == 0);
   }
+}
+
+TEST_CASE("the inverse of a leaky relu says what errors grow by", "[recipes]") {
+  auto inverses_with = [](std::string_view slope) {
+    Found found = recipes_of(fmt::format(R"(
+entry @train_step(%a: f32[64,64]) {{
+forward:
+  %x: f32[64,64] = dot(%a, %a) {{batch_a=[], batch_b=[], sum_a=[0], sum_b=[0]}}
+  %p: f32[64,64] = dot(%x, %x) {{batch_a=[], batch_b=[], sum_a=[0], sum_b=[0]}}
+  %y: f32[64,64] = leaky_relu(%x) {{slope={}}}
+  %q: f32[64,64] = dot(%y, %p) {{batch_a=[], batch_b=[], sum_a=[0], sum_b=[0]}}
+backward:
+  %r: f32[64,64] = dot(%y, %q) {{batch_a=[], batch_b=[], sum_a=[0], sum_b=[0]}}
+  %s: f32[64,64] = dot(%x, %r) {{batch_a=[], batch_b=[], sum_a=[0], sum_b=[0]}}
+  return %s
+}}
+)",
+                                         slope),
+                             true);
+    std::erase_if(found.kernels, is_part);
+    return found;
+  };
+  for (auto [slope, growth] : {std::pair{"0.25", 4.0}, {"0.001", 1000.0}, {"2.0", 1.0}}) {
+    CAPTURE(slope);
+    Found found = inverses_with(slope);
+    REQUIRE(found.kernels.size() == 1);
+    const Function& inverse = *found.kernels[0];
+    CHECK(inverse.attrs.flag("rounds"));
+    CHECK(inverse.attrs.real_or("growth", 1) == Approx(growth));
+    CHECK(largest_error(found.module, inverse) < 1e-12);
+  }
+  for (const char* slope : {"0.0", "-0.5", "0.0005"})
+    CHECK(inverses_with(slope).kernels.empty());
+}
+
+TEST_CASE("a batch norm's input follows from its activation if no scale is near 0", "[recipes]") {
+  auto inverses_with = [](std::string_view scale) {
+    Found found = recipes_of(fmt::format(R"(
+entry @train_step(%a: f32[64,64], %raw: f32[64], %bias: f32[64]) {{
+forward:
+  %x: f32[64,64] = dot(%a, %a) {{batch_a=[], batch_b=[], sum_a=[0], sum_b=[0]}}
+  %sum: f32[64] = reduce_sum(%x) {{axes=[0]}}
+  %part: f32[64] = constant() {{dtype=f32, shape=[64], value=0.015625}}
+  %mean: f32[64] = mul(%sum, %part)
+  %means: f32[64,64] = broadcast(%mean) {{axes=[1], shape=[64,64]}}
+  %d: f32[64,64] = sub(%x, %means)
+  %dd: f32[64,64] = mul(%d, %d)
+  %square: f32[64] = reduce_sum(%dd) {{axes=[0]}}
+  %r: f32[64] = rsqrt(%square)
+  %least: f32[64] = constant() {{dtype=f32, shape=[64], value=0.0625}}
+  %size: f32[64] = abs(%raw)
+  %away: f32[64] = add(%size, %least)
+  %slope: f32[64] = mul(%r, {})
+  %slopes: f32[64,64] = broadcast(%slope) {{axes=[1], shape=[64,64]}}
+  %n: f32[64,64] = mul(%d, %slopes)
+  %biases: f32[64,64] = broadcast(%bias) {{axes=[1], shape=[64,64]}}
+  %z: f32[64,64] = add(%n, %biases)
+  %y: f32[64,64] = leaky_relu(%z) {{slope=0.5}}
+  %q: f32[64,64] = dot(%y, %a) {{batch_a=[], batch_b=[], sum_a=[0], sum_b=[0]}}
+backward:
+  %s: f32[64,64] = dot(%y, %q) {{batch_a=[], batch_b=[], sum_a=[0], sum_b=[0]}}
+  %t: f32[64,64] = dot(%d, %s) {{batch_a=[], batch_b=[], sum_a=[0], sum_b=[0]}}
+  %u: f32[64] = mul(%slope, %mean)
+  return %t, %u
+}}
+)",
+                                         scale),
+                             true);
+    std::erase_if(found.kernels, is_part);
+    return found;
+  };
+  Found found = inverses_with("%away");
+  REQUIRE(found.kernels.size() == 1);
+  const Function& inverse = *found.kernels[0];
+  CHECK(inverse.attrs.flag("rounds"));
+  CHECK(inverse.attrs.real_or("growth", 1) == Approx(2 * 16));
+  CHECK(largest_error(found.module, inverse) < 1e-12);
+  CHECK(inverses_with("%raw").kernels.empty());
 }
 
 TEST_CASE("what cannot be told from a result has no inverse", "[recipes]") {

@@ -1,0 +1,24 @@
+#pragma once
+// How small a factor can be, by what it is made of, and how errors grow where it is divided by.
+#include "ir/module.h"
+
+namespace gradc {
+
+// An inverse in which errors may grow more is none.
+inline constexpr double kMostGrowth = 1000;
+
+// What no element's magnitude is below, whatever the operands of the function are. Of what is never
+// 0 but has no such bound, as an exponential, it is taken to be 1; 0 where an element may be 0.
+double least_magnitude(const Function& function, ValueId value);
+
+// Says so of a parameter.
+void set_least_magnitude(Function& function, ValueId parameter, double magnitude);
+
+// How many times as large the error of a quotient may be as that of what is divided by `factor`,
+// each relative to the largest element; infinite where `factor` may be 0.
+double growth_of_quotient(const Function& function, ValueId factor);
+
+// The same for any op that inverses are made of. Sums and products are taken to keep it.
+double error_growth(const Function& function, const Op& op);
+
+}  // namespace gradc
