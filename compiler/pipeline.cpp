@@ -8,6 +8,7 @@
 #include "compiler/kernel_check.h"
 #include "compiler/passes/accumulate.h"
 #include "compiler/passes/autodiff.h"
+#include "compiler/passes/bands.h"
 #include "compiler/passes/expand.h"
 #include "compiler/passes/fuse.h"
 #include "compiler/passes/health.h"
@@ -55,6 +56,7 @@ constexpr Pass kPasses[] = {
     {"winograd", winograd, "convolutions of 3x3 taps take fewer products, of transformed tiles",
      false, &Options::has_winograd},
     {"simplify", simplify, "removes gradients that nobody asked for and what expand repeats"},
+    {"bands", bands, "of inference, a convolution and its pooling take turns, so that less waits"},
     {"health", health, "measures the layers, each value as soon as it is there", false,
      &Options::measures_health},
     {"pack", pack, "a weight that many products read is brought into their order once", false,
@@ -94,6 +96,9 @@ constexpr PassOrder kOrder[] = {
     {"expand", "layout", "a norm or a pool is moved as the primitives that it is made of"},
     {"layout", "simplify", "transposes of broadcasts and constants are none"},
     {"layout", "winograd", "the tiles are of channels-last images"},
+    {"layout", "bands", "rows of images are bands of memory where channels are last"},
+    {"winograd", "bands", "whether tiles pay is a question of the whole image"},
+    {"bands", "fuse", "a band of a convolution is a kernel of its own"},
     {"winograd", "fuse", "what an op computes is settled before its kernel is made"},
     {"simplify", "pack", "products read through a transpose what it would bring into order"},
     {"pack", "fuse", "a weight in order is a value of its own, not part of each product"},

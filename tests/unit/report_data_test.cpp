@@ -187,8 +187,8 @@ TEST_CASE("stages show what changed and link values", "[report]") {
   }
   CHECK(passes == std::vector<std::string>{"import", "simplify", "raise", "sink", "unroll",
                                            "autodiff", "optimizer", "expand", "layout", "simplify",
-                                           "pack", "fuse", "schedule", "plan"});
-  CHECK(id_of_x.size() == 13);  // simplify comes twice
+                                           "bands", "pack", "fuse", "schedule", "plan"});
+  CHECK(id_of_x.size() == 14);  // simplify comes twice
   for (const auto& [pass, id] : id_of_x) {
     CAPTURE(pass);
     CHECK(id == id_of_x["import"]);
