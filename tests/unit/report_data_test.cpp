@@ -205,7 +205,7 @@ TEST_CASE("stages show what changed and link values", "[report]") {
   CHECK(count(5, 3, kNew) > 20);  // the backward pass
   CHECK(count(5, 3, kChanged) == 0);
   CHECK(count(8, kGoneNext, kGoneNext) > 20);  // constants that simplify makes one of
-  CHECK(count(11, 3, kChanged) > 10);  // calls in the place of ops
+  CHECK(count(12, 3, kChanged) > 10);  // calls in the place of ops
   // The sum before the first relu has no line of its own any more: one kernel computes it.
   const Json& names = entry["stages"][0]["functions"][0]["names"];
   for (size_t i = 0; i < names.size(); i += 2)
