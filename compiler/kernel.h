@@ -8,10 +8,11 @@
 // A kernel is a Function of primitive ops. Its attribute `class` says how it is lowered:
 //
 //   - map: only map and view ops. All results have the same dims: the iteration space.
-//   - reduce: also reduce ops. They all fold the same axes (attribute `axes`) of operands of the
-//     same dims (attribute `domain`): the rows are the other axes. Every other value is either of
-//     the domain's dims, of the rows' dims, or something that elements of those are computed from
-//     (a smaller operand, broadcast). Results have the domain's or the rows' dims.
+//   - reduce: also reduce ops. They fold the same axes (attribute `axes`) of operands of the same
+//     dims (attribute `domain`): the rows are the others. Every other value is of the domain's
+//     dims, of the rows', or what elements of those are computed from (a smaller operand,
+//     broadcast), and so are results. Some ops may fold the rows instead, across them: results that
+//     nothing reads.
 //   - contract: one contract op. Map ops may produce its operands (prologue), and follow it on
 //     values of its result's dims (epilogue). Results have those dims (views of them included).
 //   - custom: one op that has a lowering of its own.
@@ -94,6 +95,20 @@ inline Function without_names(Function kernel) {
   for (Op& op : kernel.ops)
     op.loc.clear();
   return kernel;
+}
+
+// Whether a kernel of class reduce may fold across its rows too: each is one run of memory of two
+// elements or more, and they are enough for threads to share.
+inline bool may_fold_across(const Dims& domain, const std::vector<int64_t>& axes) {
+  constexpr int64_t kFewestRows = 64;
+  size_t kept = domain.size() - axes.size();
+  for (size_t i = 0; i < axes.size(); ++i)
+    if (axes[i] != static_cast<int64_t>(kept + i))
+      return false;
+  int64_t rows = 1, elements = 1;
+  for (size_t axis = 0; axis < domain.size(); ++axis)
+    (axis < kept ? rows : elements) *= domain[axis];
+  return rows >= kFewestRows && elements > 1;
 }
 
 // Bytes that a call of `kernel` needs beside its operands and results.

@@ -136,18 +136,42 @@ class KernelCheck {
     const Dims& domain = kernel_.attrs.integers("domain");
     const std::vector<int64_t>& axes = kernel_.attrs.integers("axes");
     std::vector<const Op*> folds = ops_of(KernelClass::reduce);
-    if (folds.empty())
-      bad("it is of class reduce and folds nothing");
-    for (const Op* fold : folds)
-      if (kernel_.type(fold->operand(0)).dims != domain || fold->attrs.integers("axes") != axes)
+    std::vector<int64_t> others = other_axes(axes, static_cast<int64_t>(domain.size()));
+    const Op* along = nullptr;
+    for (const Op* fold : folds) {
+      const std::vector<int64_t>& folded = fold->attrs.integers("axes");
+      if (kernel_.type(fold->operand(0)).dims != domain || (folded != axes && folded != others))
         bad("`{}` giving %{} folds axes {} of {}, the kernel axes {} of {}", def(*fold).name,
-            kernel_[fold->result()].name, to_string(fold->attrs.integers("axes")),
+            kernel_[fold->result()].name, to_string(folded),
             to_string(kernel_.type(fold->operand(0)).dims), to_string(axes), to_string(domain));
-    int64_t rows = kernel_.type(folds[0]->result()).elements();
+      if (folded == axes)
+        along = fold;
+      else if (may_fold_across(domain, axes))
+        check_across(*fold);
+      else
+        bad("`{}` giving %{} folds across rows that are few, or not each a run of memory",
+            def(*fold).name, kernel_[fold->result()].name);
+    }
+    if (!along)
+      bad("it is of class reduce and folds nothing along its rows");
+    int64_t rows = kernel_.type(along->result()).elements();
     for (const Result& result : kernel_.results)
       if (const Type& type = kernel_.type(result.value);
-          type.dims != domain && type.elements() != rows)
+          type.dims != domain && type.elements() != rows && !is_fold(folds, result.value))
         bad("its result {} has neither the domain's dims nor one element per row", to_string(type));
+  }
+
+  // What is folded across rows is known when all of them are done.
+  void check_across(const Op& fold) const {
+    for (const Op& op : kernel_.ops)
+      if (std::ranges::count(op.operands, fold.result()) > 0)
+        bad("%{}, which is folded across its rows, is read in it", kernel_[fold.result()].name);
+    if (std::ranges::count(kernel_.results, fold.result(), &Result::value) != 1)
+      bad("%{}, which is folded across its rows, is no result", kernel_[fold.result()].name);
+  }
+
+  static bool is_fold(const std::vector<const Op*>& folds, ValueId value) {
+    return std::ranges::any_of(folds, [&](const Op* fold) { return fold->result() == value; });
   }
 
   void contract() const {

@@ -180,9 +180,11 @@ void KernelEmitter::emit_structured(const Instr& instr) {
     return emit_pair_rows(instr);
   if (instr.code == Code::matrix)
     return emit_matrix(instr);
-  if (depth_++ == 0) {
+  if (depth_++ == 0)
     prefetches_.clear();
-    passes_.clear();
+  std::map<uint32_t, std::vector<Pass>> passes_around;
+  if (instr.kind != LoopKind::vector) {
+    passes_around = std::exchange(passes_, {});
     find_passes(instr.body);
   }
   const Instr* around = std::exchange(vector_loop_, nullptr);
@@ -202,6 +204,8 @@ void KernelEmitter::emit_structured(const Instr& instr) {
       break;
   }
   vector_loop_ = around;
+  if (instr.kind != LoopKind::vector)
+    passes_ = std::move(passes_around);
   --depth_;
 }
 

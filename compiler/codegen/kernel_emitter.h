@@ -136,8 +136,8 @@ class KernelEmitter {
     Prefetch first, again;
   };
   std::map<uint32_t, Prefetches> prefetches_;  // by buffer
-  // By operand, of an outermost loop: the vector loops inside of it that read it, each with the
-  // first such load.
+  // By operand, of the open loop: the vector loops directly inside of it that read it, each with
+  // the first such load.
   struct Pass {
     const loop::Instr* loop = nullptr;
     const loop::Instr* load = nullptr;

@@ -12,6 +12,8 @@
 // Where there are many columns of many elements, a few of them are no run of memory: then a pass
 // sweeps over a band of columns, some elements of each column at a time, and keeps its sums in
 // scratch memory.
+//
+// A kernel over rows may also fold across them (reduce_across.cpp).
 #include <algorithm>
 #include <array>
 
@@ -42,7 +44,9 @@ ReduceLowering::ReduceLowering(const Function& function, const Target& target, b
 }
 
 loop::Kernel ReduceLowering::run() {
-  if (tree_.chunks > 1)
+  if (!plan_.across.empty())
+    run_across();
+  else if (tree_.chunks > 1)
     run_in_chunks();
   else if (tree_.lanes_reduce)
     run_rows();
@@ -84,7 +88,8 @@ int64_t ReduceLowering::rows_at_once() const {
       tree_.kept().size() != 1)
     return 1;
   int64_t vectors = (plan_.row_elements + lanes_ - 1) / lanes_;
-  return std::clamp<int64_t>(std::min(kVectors / vectors, plan_.rows()), 1, kMostRows);
+  int64_t rows = std::clamp<int64_t>(std::min(kVectors / vectors, plan_.rows()), 1, kMostRows);
+  return plan_.across.empty() || rows == 1 ? rows : rows / ReductionTree::kStrands * 2;
 }
 
 void ReduceLowering::run_rows_at_once(int64_t rows) {

@@ -1,6 +1,7 @@
 #pragma once
 // The lowering of reduce kernels. lower_reduce.cpp explains it and has the loops over rows and
-// columns, reduce_passes.cpp what is done in a row, reduce_bands.cpp bands of columns.
+// columns, reduce_passes.cpp what is done in a row, reduce_bands.cpp bands of columns,
+// reduce_across.cpp folds across rows beside those along them.
 #include <algorithm>
 #include <functional>
 #include <map>
@@ -142,6 +143,24 @@ class ReduceLowering {
   // All passes over whole columns.
   void sweep_passes(const Band& band);
 
+  // ---- Rows, with folds across them.
+
+  void run_across();
+
+  // `count` chunks of `extent` rows each, from the `first` chunk on.
+  void run_across_chunks(int64_t first, int64_t count, int64_t extent);
+  void run_across_rows(Scalar first, int64_t rows);
+  void run_across_rows_at_once(Scalar first, int64_t rows);
+  void add_across_partials();
+
+  // What the rows that are worked through add to the sums of a column. `visit` is in one of them.
+  void visit_across(std::span<const Scalar> indices);
+  void store_across();
+  Scalar in_strand(int64_t strand, Scalar column);  // counted from across_strand_
+  Scalar column_number(std::span<const Scalar> indices);
+  template <typename Body>
+  void over_across_columns(Body body);
+
   // ---- Rows in chunks.
 
   void run_in_chunks();
@@ -169,6 +188,14 @@ class ReduceLowering {
   std::vector<uint32_t> partials_, totals_;  // by fold: buffers, where rows are cut into chunks
   std::map<std::string, uint32_t> column_buffers_;  // of a band of columns
   bool sweeps_ = false;
+
+  // Of folds across rows, by fold: the sums of an open chunk as [strands][columns], and of all
+  // chunks.
+  std::vector<uint32_t> across_sums_, across_partials_;
+  int64_t across_strands_ = 0;  // of the open chunk
+  Scalar across_strand_;  // that of the first open row
+  Scalar across_column_;  // where we are
+  std::map<std::pair<size_t, int64_t>, Scalar> across_open_;  // by fold and strand: sums there
 };
 
 }  // namespace gradc

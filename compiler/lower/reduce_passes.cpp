@@ -78,6 +78,7 @@ ReduceLowering::Carries ReduceLowering::visit_point(int64_t pass) {
       keep(kept, indices);
   if (pass != plan_.last_pass)
     return operands;
+  visit_across(indices);
   store_results(plan_.domain_results, indices, plan_.domain);
   return operands;
 }
@@ -102,6 +103,7 @@ ReduceLowering::Carries ReduceLowering::reduce(int64_t pass, size_t depth, const
       Carries of_row = visit_point(pass);
       operands.insert(operands.end(), of_row.begin(), of_row.end());
     });
+    store_across();
     return operands;
   }
   bool is_innermost = depth + 1 == reduced.size();
@@ -170,15 +172,19 @@ void ReduceLowering::store_row_results() {
   store_results(plan_.row_results, row_indices(), plan_.row_dims);
 }
 
-Scalar ReduceLowering::scratch_index(std::span<const Scalar> indices) {
+Scalar ReduceLowering::column_number(std::span<const Scalar> indices) {
   Dims dims;
   std::vector<Scalar> reduced;
   for (int64_t axis : plan_.axes) {
     dims.push_back(plan_.domain[static_cast<size_t>(axis)]);
     reduced.push_back(indices[static_cast<size_t>(axis)]);
   }
+  return ravel(b_, reduced, dims);
+}
+
+Scalar ReduceLowering::scratch_index(std::span<const Scalar> indices) {
   Scalar begin = b_.index(static_cast<int64_t>(row_) * plan_.row_elements);
-  return b_.add(begin, ravel(b_, reduced, dims));
+  return b_.add(begin, column_number(indices));
 }
 
 void ReduceLowering::keep(const KeptValue& kept, std::span<const Scalar> indices) {

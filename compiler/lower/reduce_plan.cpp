@@ -45,6 +45,8 @@ class Uses {
       : kernel_(kernel), passes_(kernel.values.size()), defining_(defining_ops(kernel)) {
     for (const PlannedFold& fold : plan.folds)
       mark(fold.operand, fold.pass);
+    for (const PlannedFold& fold : plan.across)
+      mark(fold.operand, plan.last_pass);
     for (size_t r : plan.domain_results)
       mark(kernel.results[r].value, plan.last_pass);
   }
@@ -97,14 +99,15 @@ std::vector<KeptValue> values_to_keep(const Function& kernel, const ReductionPla
 bool ReductionPlan::visits_domain(int64_t pass) const {
   bool folds_here = std::any_of(folds.begin(), folds.end(),
                                 [&](const PlannedFold& fold) { return fold.pass == pass; });
-  return folds_here || (pass == last_pass && !domain_results.empty());
+  return folds_here || (pass == last_pass && !(domain_results.empty() && across.empty()));
 }
 
 ReductionPlan plan_reduction(const Function& kernel, const Target& target) {
   ReductionPlan plan;
   plan.domain = kernel.attrs.integers("domain");
   plan.axes = kernel.attrs.integers("axes");
-  for (int64_t axis : other_axes(plan.axes, static_cast<int64_t>(plan.domain.size())))
+  std::vector<int64_t> others = other_axes(plan.axes, static_cast<int64_t>(plan.domain.size()));
+  for (int64_t axis : others)
     plan.row_dims.push_back(plan.domain[static_cast<size_t>(axis)]);
   plan.row_elements = element_count(plan.domain) / plan.rows();
   plan.tree = reduction_tree(plan.domain, plan.axes, target);
@@ -112,17 +115,24 @@ ReductionPlan plan_reduction(const Function& kernel, const Target& target) {
   for (const Op& op : kernel.ops) {
     if (def(op).kernel != KernelClass::reduce)
       continue;
+    const std::vector<int64_t>& axes = op.attrs.integers("axes");
     GRADC_CHECK(
-        kernel.type(op.operand(0)).dims == plan.domain && op.attrs.integers("axes") == plan.axes,
+        kernel.type(op.operand(0)).dims == plan.domain && (axes == plan.axes || axes == others),
         "`{}` in @{} folds another domain", def(op).name, kernel.name);
     DType dtype = kernel.type(op.result()).dtype;
     bool is_half = is_float(dtype) && byte_size(dtype) < 4;
     const Fold& fold = def(op).reduce;
-    plan.folds.push_back({op.operand(0), op.result(), fold.combine, identity_of(fold, dtype),
-                          is_half ? DType::f32 : dtype, depths[op.operand(0).index]});
-    plan.last_pass = std::max(plan.last_pass, plan.folds.back().pass);
+    (axes == plan.axes ? plan.folds : plan.across)
+        .push_back({op.operand(0), op.result(), fold.combine, identity_of(fold, dtype),
+                    is_half ? DType::f32 : dtype, depths[op.operand(0).index]});
+    plan.last_pass = std::max(plan.last_pass, depths[op.operand(0).index]);
   }
+  for (const PlannedFold& fold : plan.across)
+    plan.across_results.push_back(static_cast<size_t>(
+        std::ranges::find(kernel.results, fold.result, &Result::value) - kernel.results.begin()));
   for (size_t r = 0; r < kernel.results.size(); ++r) {
+    if (std::ranges::count(plan.across_results, r) > 0)
+      continue;
     const Type& type = kernel.type(kernel.results[r].value);
     bool is_row =
         type.dims != plan.domain && (type.dims == plan.row_dims || type.elements() == plan.rows());
@@ -130,6 +140,10 @@ ReductionPlan plan_reduction(const Function& kernel, const Target& target) {
     if (!is_row)
       plan.last_pass = std::max(plan.last_pass, depths[kernel.results[r].value.index]);
   }
+  for (PlannedFold& fold : plan.across)
+    fold.pass = plan.last_pass;
+  if (!plan.across.empty())
+    plan.across_tree = reduction_tree(plan.domain, others, target);
   plan.kept = values_to_keep(kernel, plan);
   return plan;
 }

@@ -27,7 +27,12 @@ struct ReductionPlan {
   std::vector<int64_t> axes;
   ReductionTree tree;
   std::vector<PlannedFold> folds;
+  // Folds of the other axes, across the rows, in the last pass; and the order that they have in a
+  // kernel of their own.
+  std::vector<PlannedFold> across;
+  ReductionTree across_tree;
   std::vector<size_t> domain_results, row_results;  // indices of the function's results
+  std::vector<size_t> across_results;  // by fold across
   int64_t last_pass = 0;
   std::vector<KeptValue> kept;
   int64_t row_elements = 1;  // of the domain, per row

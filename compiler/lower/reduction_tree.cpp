@@ -34,6 +34,12 @@ std::vector<ReductionGroup> group_axes(const Dims& dims, const std::vector<int64
   return groups;
 }
 
+// A sum of many rows is also taken by kernels that have a row at a time: threads share the rows.
+bool has_many_rows(const ReductionTree& tree) {
+  constexpr int64_t kManyRows = 1024;
+  return !tree.lanes_reduce && tree.groups.size() == 2 && tree.groups[0].extent() >= kManyRows;
+}
+
 }  // namespace
 
 std::vector<size_t> ReductionTree::reduced() const {
@@ -62,7 +68,9 @@ ReductionTree reduction_tree(const Dims& dims, const std::vector<int64_t>& axes,
   tree.chunk = first.extent();
   int64_t chunks =
       std::min((kMostChunks + tasks - 1) / tasks, element_count(dims) / kLeastElements);
-  if (tasks >= kEnoughTasks || chunks < 2)
+  if (tasks >= kEnoughTasks)
+    chunks = has_many_rows(tree) ? kEnoughTasks : 1;
+  if (chunks < 2)
     return tree;
   // Whole vectors, where the chunks cut the lanes' group.
   int64_t unit = tree.lanes_reduce && tree.reduced().size() == 1 ? step : 1;

@@ -5,7 +5,8 @@
 // Neighbouring axes of one kind, kept or reduced, form a group. Let L be the lanes of f32.
 //
 // - The first reduced group is cut into `chunks` of `chunk` indices, the last one shorter. More
-//   than one chunk is used only where the kept axes alone give threads too little to share.
+//   than one chunk is used only where the kept axes alone give threads too little to share, and for
+//   many rows whose columns are kept, which a kernel with work in each row shares by rows.
 // - Within a chunk, reduced groups are loops in order; each adds what the groups inside of it give.
 // - If the last group is reduced, it runs across the lanes: index i goes to lane i % L of vector
 //   (i / L) % 4, and lanes and vectors are folded by halves

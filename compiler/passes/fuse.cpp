@@ -171,12 +171,19 @@ class KernelMaker {
         continue;
       for (size_t j = 0; j < draft.results.size(); ++j)
         if (entry_.type(draft.results[j]) == entry_.type(draft.operands[i]) &&
+            !(folds && folds_across(group, draft.results[j])) &&
             (!group.shape.update || may_replace(draft.results[j], draft.operands[i]))) {
           pairs.push_back(static_cast<int64_t>(i));
           pairs.push_back(static_cast<int64_t>(j));
         }
     }
     return pairs;
+  }
+
+  // Whether a reduction makes `value` across its rows, whose numbers are not those of its elements.
+  bool folds_across(const Group& group, ValueId value) const {
+    const Op& op = entry_.ops[definitions_[value.index]->index];
+    return def(op).kernel == KernelClass::reduce && op.attrs.integers("axes") != group.shape.axes;
   }
 
   // The new content of a state has its place where the old one is, and nowhere else; what an update

@@ -8,6 +8,7 @@
 #include <set>
 #include <tuple>
 
+#include "compiler/kernel.h"
 #include "compiler/passes/fuse_facts.h"
 
 namespace gradc {
@@ -37,6 +38,15 @@ class OpSet {
   std::vector<uint64_t> words_;
 };
 
+// Whether a reduction along rows is to fold across them too, as one of the same domain does. Of
+// less than this the second sweep is from cache.
+bool takes_across(const KernelShape& rows, const KernelShape& columns) {
+  constexpr int64_t kFewestElements = 1 << 16;
+  return rows.dims == columns.dims && element_count(rows.dims) >= kFewestElements &&
+         columns.axes == other_axes(rows.axes, static_cast<int64_t>(rows.dims.size())) &&
+         may_fold_across(rows.dims, rows.axes);
+}
+
 // A common loop nest of two kernels, if there is one.
 std::optional<KernelShape> common_shape(const KernelShape& a, const KernelShape& b) {
   if (a.update != b.update)
@@ -49,9 +59,11 @@ std::optional<KernelShape> common_shape(const KernelShape& a, const KernelShape&
                      (a.kind == KernelClass::contract && !a.update);
     return fits && mergeable ? std::optional(a) : std::nullopt;
   }
-  bool same_fold = a.kind == KernelClass::reduce && b.kind == KernelClass::reduce &&
-                   a.dims == b.dims && a.axes == b.axes;
-  return same_fold ? std::optional(a) : std::nullopt;
+  if (a.kind != KernelClass::reduce || b.kind != KernelClass::reduce)
+    return std::nullopt;
+  if ((a.dims == b.dims && a.axes == b.axes) || takes_across(a, b))
+    return a;
+  return takes_across(b, a) ? std::optional(b) : std::nullopt;
 }
 
 // Whether `reader`, in a kernel of this shape, may read a value of `dims` made in the same kernel.
@@ -225,12 +237,25 @@ class Grouper {
       for (const Read& read : facts_.reads[i]) {
         std::optional<uint32_t> made_by = source(read.value);
         if (made_by && find(*made_by) == find(producer.ops[0]) &&
-            !passes_within(shape, function_.type(read.value).dims, reader,
-                           function_.type(reader.results[0]).dims, read.map))
+            (folds_across(shape, *made_by) ||
+             !passes_within(shape, function_.type(read.value).dims, reader,
+                            function_.type(reader.results[0]).dims, read.map)))
           return false;
       }
     }
     return true;
+  }
+
+  // Whether an op folds the other axes than its kernel: what it gives is known in the end only.
+  bool folds_across(const KernelShape& shape, uint32_t i) const {
+    const Op& op = function_.ops[i];
+    return def(op).kernel == KernelClass::reduce && op.attrs.integers("axes") != shape.axes;
+  }
+
+  // Whether a reduction that is to become folds across rows has nothing else on its own rows.
+  bool only_sweeps(const Group& group) const {
+    return std::all_of(group.ops.begin(), group.ops.end(),
+                       [&](uint32_t i) { return sweeps(group.shape, i); });
   }
 
   // Whether an op of a reduction looks at each element of its domain, not at each row of the
@@ -288,6 +313,9 @@ class Grouper {
     bool reduce = x.shape.kind == KernelClass::reduce && y.shape.kind == KernelClass::reduce;
     if (reduce && !share_a_sweep(x, y))
       return Obstacle::sweeps;
+    if (reduce && x.shape.axes != y.shape.axes &&
+        (has_forward_[a] != has_forward_[b] || !only_sweeps(x.shape.axes == shape->axes ? y : x)))
+      return Obstacle::loops;
     if ((has_late_[a] && has_forward_[b]) || (has_late_[b] && has_forward_[a]))
       return Obstacle::slope;
     if (x.ops.size() + y.ops.size() > kMostOps)

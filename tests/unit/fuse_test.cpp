@@ -221,6 +221,45 @@ TEST_CASE("what costs less to compute again is no result", "[fuse]") {
   CHECK(module.function("e").ops[0].results.size() == 2);
 }
 
+// The gradients of a norm by its input, scale and bias.
+TEST_CASE("what is summed along rows and across them is one sweep", "[fuse]") {
+  const std::string text = entry_text("%dy: f32[512,200], %n: f32[512,200]", R"(backward:
+  %p: f32[512,200] = mul(%dy, %n)
+  %scale: f32[200] = reduce_sum(%p) {axes=[0]}
+  %q: f32[512] = reduce_sum(%p) {axes=[1]}
+  %q.all: f32[512,200] = broadcast(%q) {axes=[0], shape=[512,200]}
+  %dx: f32[512,200] = sub(%dy, %q.all)
+  %bias: f32[200] = reduce_sum(%dx) {axes=[0]}
+  return dx=%dx, scale=%scale, bias=%bias
+)");
+  Module module = fused(text);
+  REQUIRE(callees(module, "e").size() == 1);
+  const Function& kernel = module.functions[0];
+  CHECK(kernel.attrs.integers("axes") == std::vector<int64_t>{1});
+  CHECK(kernel.results.size() == 3);
+  CHECK(!kernel.attrs.has("inplace"));
+
+  auto kernels_with = [&](std::string_view from, std::string_view to) {
+    std::string other = text;
+    for (size_t at = 0; (at = other.find(from, at)) != std::string::npos; at += to.size())
+      other.replace(at, from.size(), to);
+    return callees(fused(other), "e").size();
+  };
+  CHECK(kernels_with("512", "4") == 3);  // not worth it
+  CHECK(kernels_with("%bias: f32[200] = reduce_sum(%dx) {axes=[0]}",
+                     "%sum: f32[200] = reduce_sum(%dx) {axes=[0]}\n"
+                     "  %bias: f32[200] = tanh(%sum)") == 2);
+  // Rows as many as columns: what is summed across is no row's sum.
+  CHECK(kernels_with("200", "512") == 1);
+  std::string square = text;
+  square.replace(square.find("%dx: f32[512,200] ="), 0,
+                 "%more: f32[200] = add(%scale, %scale)\n  ");
+  square.replace(square.find("scale=%scale"), 12, "scale=%scale, more=%more");
+  for (size_t at = 0; (at = square.find("200", at)) != std::string::npos;)
+    square.replace(at, 3, "512");
+  CHECK(callees(fused(square), "e").size() == 2);
+}
+
 // Local response normalisation: the product's kernel does not store the squares that are summed.
 TEST_CASE("what is cheap is computed again in each window that has it", "[fuse]") {
   const std::string norm =

@@ -26,10 +26,10 @@ entry @infer(%x: f32[8,16], %w: f32[4,16]) {
 }
 )";
 
-std::string dumped(const std::string& last_pass) {
+std::string dumped(const std::string& last_pass, const std::string& text = kText) {
   PipelineObserver until;
   until.stop_after = last_pass;
-  return print(run_pipeline(parse_module(kText, "m.ir"), {}, until));
+  return print(run_pipeline(parse_module(text, "m.ir"), {}, until));
 }
 
 std::string replaced(std::string text, const std::string& from, const std::string& to) {
@@ -77,7 +77,30 @@ TEST_CASE("a kernel is what its class says", "[kernel_check]") {
   CHECK(refuses(replaced(text, "class=\"map\"", "class=\"reduce\""), "lacks the attribute `axes`"));
   CHECK(refuses(replaced(text, "class=\"map\"", "class=\"custom\""), "is one op of that class"));
   CHECK(refuses(replaced(text, "domain=[8,4]", "domain=[8,0]"), "the kernel axes [1] of [8,0]"));
-  CHECK(refuses(replaced(text, "{axes=[1], class", "{axes=[0], class"), "folds axes [1] of [8,4]"));
+  CHECK(refuses(replaced(text, "{axes=[1], class", "{axes=[0], class"), "folds across rows that"));
+  CHECK(refuses(replaced(text, "{axes=[1], class", "{axes=[0,1], class"), "the kernel axes [0,1]"));
+}
+
+TEST_CASE("what a kernel folds across its rows is a result that it does not read",
+          "[kernel_check]") {
+  std::string text = dumped("fuse", R"(module @m
+entry @infer(%x: f32[512,130]) {
+  %s: f32[512] = reduce_sum(%x) {axes=[1]}
+  %t: f32[512] = tanh(%s)
+  %c: f32[130] = reduce_sum(%x) {axes=[0]}
+  return t=%t, c=%c
+}
+)");
+  CHECK(error_of(text) == "");
+  CHECK(refuses(replaced(text, "{axes=[1], class", "{axes=[0], class"), "folds across rows that"));
+  auto returns = [&](const std::string& made) {
+    return replaced(text, "  return %t, %c", "  %d: f32[130] = " + made + "\n  return %t, %d");
+  };
+  CHECK(refuses(returns("neg(%c)"), "is read in it"));
+  CHECK(refuses(returns("constant() {dtype=f32, shape=[130], value=1.0}"), "is no result"));
+  CHECK(refuses(
+      replaced(text, "reduce_sum(%x) {axes=[1]}", "constant() {dtype=f32, shape=[512], value=1.0}"),
+      "folds nothing along its rows"));
 }
 
 TEST_CASE("operands give their bytes to results that are there and alike", "[kernel_check]") {

@@ -2,6 +2,7 @@
 // threads.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <cmath>
 
@@ -215,6 +216,47 @@ TEST_CASE("fusion does not change the bits of a sum", "[native]") {
 }
 
 // Short rows are worked through several at once, and those that are left one at a time.
+// Gradients of a norm by its scale, its bias and its input, a largest element, and a row's sum.
+TEST_CASE("sums across rows have the bits of a kernel of their own", "[native]") {
+  auto text = [](int64_t rows, int64_t columns, bool with_rows) {
+    std::string along = R"(
+  %q: f32[{0}] = reduce_sum(%p) {{axes=[1]}}
+  %q.all: f32[{0},{1}] = broadcast(%q) {{axes=[0], shape=[{0},{1}]}}
+  %t: f32[{0},{1}] = mul(%n, %q.all)
+  %dx: f32[{0},{1}] = sub(%dy, %t))";
+    std::string body = R"(entry @f(%dy: f32[{0},{1}], %n: f32[{0},{1}]) {{
+  %p: f32[{0},{1}] = mul(%dy, %n)
+  %scale: f32[{1}] = reduce_sum(%p) {{axes=[0]}}
+  %bias: f32[{1}] = reduce_sum(%dy) {{axes=[0]}}
+  %top: f32[{1}] = reduce_max(%dy) {{axes=[0]}})";
+    body += (with_rows ? along : "") + "\n  return %scale, %bias, %top" +
+            (with_rows ? ", %dx, %q" : "") + "\n}}";
+    return fmt::format(fmt::runtime(body), rows, columns);
+  };
+  // Rows of several lengths at once and one at a time, in one chunk, and in some with a rest.
+  for (auto [rows, columns] : {std::pair<int64_t, int64_t>{4099, 16},
+                               {1366, 50},
+                               {707, 128},
+                               {129, 600},
+                               {65, 1030},
+                               {1025, 1024},
+                               {256, 256}}) {
+    check_native(text(rows, columns, true));
+    Function both = parse_function(text(rows, columns, true));
+    std::vector<Tensor> arguments = arguments_for(both);
+    for (const char* cpu : {"native", "x86-64-v3"}) {
+      Module module = planned_module(both, codegen_options(cpu));
+      auto kernels = std::ranges::count(module.functions, FunctionKind::kernel, &Function::kind);
+      CHECK(kernels == 1);
+      std::vector<Tensor> results = run_native(both, arguments, cpu);
+      std::vector<Tensor> alone =
+          run_native(parse_function(text(rows, columns, false)), arguments, cpu);
+      for (size_t i = 0; i < alone.size(); ++i)
+        CHECK(results[i].data == alone[i].data);
+    }
+  }
+}
+
 TEST_CASE("a row has the same bits alone and among others", "[native]") {
   constexpr int64_t kRows = 13;
   auto kernel = [](int64_t rows, int64_t columns) {
