@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <catch2/catch.hpp>
 
 #include "../support/random_problems.h"
@@ -18,6 +19,8 @@ std::vector<int64_t> bytes_of(const Timeline& timeline) {
   return bytes;
 }
 
+void check_indices(const Timeline& timeline, int64_t limit);
+
 void check_like(const Timeline& timeline, const Schedule& schedule) {
   REQUIRE(timeline.schedule() == schedule);
   Usage usage = evaluate(timeline.problem(), schedule);
@@ -25,6 +28,45 @@ void check_like(const Timeline& timeline, const Schedule& schedule) {
   CHECK(timeline.peak() == usage.peak);
   CHECK(timeline.cost() == usage.cost);
   CHECK(timeline.kernel_of(timeline.runs().peak()) == schedule[usage.peak_step]);
+  check_indices(timeline, usage.peak - usage.peak / 8);
+}
+
+// What is kept beside the runs says the same as a look at all of them.
+void check_indices(const Timeline& timeline, int64_t limit) {
+  const RunList& runs = timeline.runs();
+  std::vector<int> all, above, repeated, found;
+  for (int run = runs.front(); run != Timeline::kNone; run = runs.next(run))
+    all.push_back(run);
+  RunList::Above over;
+  over.find(runs, limit);
+  for (int run : all) {
+    CHECK(over.before(runs, run) == above.size());
+    if (runs.bytes(run) > limit)
+      above.push_back(run);
+    CHECK(over.up_to(runs, run) == above.size());
+    if (!timeline.kernel(run).required || timeline.count_of(timeline.kernel_of(run)) > 1)
+      repeated.push_back(run);
+  }
+  CHECK(over.runs() == above);
+  timeline.find_repeated(found);
+  std::sort(found.begin(), found.end());
+  std::sort(repeated.begin(), repeated.end());
+  CHECK(found == repeated);
+  CHECK(timeline.run_count() == all.size());
+  int middle = all[all.size() / 2];
+  std::vector<int> spanning;
+  for (int value = 0; value < timeline.problem().value_count(); ++value) {
+    const std::vector<Timeline::Access>& accesses = timeline.accesses(value);
+    if (!accesses.empty() && accesses.front().label < runs.label(middle) &&
+        runs.label(middle) < accesses.back().label)
+      spanning.push_back(value);
+  }
+  timeline.find_spanning(middle, found);
+  CHECK(found == spanning);
+  int first = all.front(), last = all.back(), witness = runs.above_between(first, last, limit);
+  auto within = [&](int run) { return run != first && run != last && runs.bytes(run) > limit; };
+  CHECK((witness != RunList::kNone) == std::any_of(all.begin(), all.end(), within));
+  CHECK((witness == RunList::kNone || within(witness)));
 }
 
 std::vector<int> runs_of(const Timeline& timeline) {

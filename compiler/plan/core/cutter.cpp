@@ -18,41 +18,41 @@ Cutter::Cutter(Timeline& timeline, int64_t budget, Random& random)
       if (!problem_.kernels[producer].once)
         least_cost_[value] = std::min(least_cost_[value], problem_.kernels[producer].cost);
     if (problem_.values[value].bytes > 0 && least_cost_[value] < INT64_MAX)
-      droppable_.push_back(value);
+      ++droppable_;
+    else
+      least_cost_[value] = INT64_MAX;
   }
 }
 
 void Cutter::find_excess() {
-  over_labels_.clear();
-  over_runs_.clear();
+  over_.find(timeline_.runs(), budget_);
   over_sums_.assign(1, 0);
-  timeline_.runs().for_each_above(budget_, [&](int run, int64_t bytes) {
-    over_labels_.push_back(timeline_.runs().label(run));
-    over_runs_.push_back(run);
-    over_sums_.push_back(over_sums_.back() + bytes - budget_);
-  });
-  work_ += static_cast<int64_t>(over_runs_.size());
+  for (int64_t excess : over_.excess())
+    over_sums_.push_back(over_sums_.back() + excess);
+  last_gain_ = {};
+  work_ += static_cast<int64_t>(over_.runs().size());
 }
 
 // Bytes over the budget, summed over steps, that dropping the value over the gap takes off; exact
 // over short stretches.
-double Cutter::gain(int value, const Timeline::Gap& gap) const {
+double Cutter::gain(int value, const Timeline::Gap& gap) {
   constexpr size_t kExactRuns = 64;
-  const RunList& runs = timeline_.runs();
-  auto first = static_cast<size_t>(
-      std::upper_bound(over_labels_.begin(), over_labels_.end(), runs.label(gap.before)) -
-      over_labels_.begin());
-  auto last = static_cast<size_t>(
-      std::lower_bound(over_labels_.begin() + first, over_labels_.end(), runs.label(gap.after)) -
-      over_labels_.begin());
+  if (over_.runs().empty())
+    return 0;
+  size_t first = over_.up_to(timeline_.runs(), gap.before);
+  size_t last = over_.before(timeline_.runs(), gap.after);
   int64_t bytes = problem_.values[value].bytes;
   if (last - first > kExactRuns)
     return std::min(static_cast<double>(over_sums_[last] - over_sums_[first]),
                     static_cast<double>(bytes) * static_cast<double>(last - first));
+  Gain& known = last_gain_;
+  if (known.first == first && known.last == last && known.bytes == bytes)
+    return known.sum;
   int64_t sum = 0;
   for (size_t i = first; i < last; ++i)
-    sum += std::min(bytes, over_sums_[i + 1] - over_sums_[i]);
-  return static_cast<double>(sum);
+    sum += std::min(bytes, over_.excess()[i]);
+  known = {first, last, bytes, static_cast<double>(sum)};
+  return known.sum;
 }
 
 double Cutter::weighed(int64_t cost, CostWeight weight) const {
@@ -64,13 +64,13 @@ double Cutter::weighed(int64_t cost, CostWeight weight) const {
 
 int Cutter::run_to_relieve(const CutSettings& settings) {
   if (settings.noise > 0 && random_.below(3) == 0)
-    return over_runs_[random_.below(over_runs_.size())];
+    return over_.runs()[random_.below(over_.runs().size())];
   return timeline_.runs().peak();
 }
 
 Cutter::Choice Cutter::best_drop(int run, const CutSettings& settings) {
   settings_ = &settings;
-  int64_t label = peak_label_ = timeline_.runs().label(run);
+  peak_label_ = timeline_.runs().label(run);
   candidates_.clear();
   auto consider = [&](int value, const Timeline::Gap& gap, double worth) {
     if (settings.noise > 0) {
@@ -80,15 +80,15 @@ Cutter::Choice Cutter::best_drop(int run, const CutSettings& settings) {
     candidates_.push_back(
         {worth / weighed(least_cost_[value], settings.cost_weight), worth, value, gap});
   };
-  for (int value : droppable_) {
-    const std::vector<Timeline::Access>& accesses = timeline_.accesses(value);
-    if (accesses.empty() || accesses.front().label >= label || accesses.back().label <= label)
+  timeline_.find_spanning(run, spanning_);
+  for (int value : spanning_) {
+    if (least_cost_[value] == INT64_MAX)
       continue;
     Timeline::Gap gap = timeline_.around(value, run);
     if (!gap.held || gap.after == run)
       continue;
     consider(value, gap,
-             over_labels_.empty() ? static_cast<double>(problem_.values[value].bytes)
+             over_.runs().empty() ? static_cast<double>(problem_.values[value].bytes)
                                   : gain(value, gap));
   }
   // A value that the run reads and that is read again later keeps a result from its bytes.
@@ -101,7 +101,7 @@ Cutter::Choice Cutter::best_drop(int run, const CutSettings& settings) {
     int64_t excess = std::max<int64_t>(timeline_.runs().bytes(run) - budget_, 1);
     consider(read, gap, gain(read, gap) + static_cast<double>(std::min(bytes, excess)));
   }
-  work_ += static_cast<int64_t>(droppable_.size() + 40 * candidates_.size());
+  work_ += static_cast<int64_t>(droppable_ + 40 * candidates_.size());
   std::make_heap(candidates_.begin(), candidates_.end());
   Choice best;
   while (!candidates_.empty() && candidates_.front().most > best.score) {
@@ -228,8 +228,7 @@ bool Cutter::can_be_kept(int value, int from, int to) {
     return random_.below(2) == 0;
   if (runs.label(from) < peak_label_ && peak_label_ < runs.label(to))
     return false;
-  int64_t most = runs.most_between(from, to);
-  return most == INT64_MIN || most + problem_.values[value].bytes <= budget_;
+  return runs.above_between(from, to, budget_ - problem_.values[value].bytes) == RunList::kNone;
 }
 
 bool Cutter::cut(const CutSettings& settings) {
@@ -257,7 +256,7 @@ bool Cutter::cut(const CutSettings& settings) {
 }
 
 bool Cutter::drop_at(int run, const CutSettings& settings) {
-  over_labels_.clear();
+  over_.clear();
   Choice choice = best_drop(run, settings);
   for (int kernel : choice.kernels)
     timeline_.insert(kernel, choice.before);
@@ -268,30 +267,36 @@ bool Cutter::drop_at(int run, const CutSettings& settings) {
 // A quick look: whether each value that the run makes fits from its last use before until the run.
 bool Cutter::may_be_kept(int run) {
   const RunList& runs = timeline_.runs();
+  if (static_cast<size_t>(run) >= witnesses_.size())
+    witnesses_.resize(static_cast<size_t>(run) + 1, RunList::kNone);
+  int& witness = witnesses_[run];
   for (int value : timeline_.kernel(run).writes) {
     if (!timeline_.is_read(value, run))
       continue;
     work_ += 40;
-    Timeline::Gap gap = timeline_.around(value, run);
-    int64_t most = runs.most_between(gap.before, run);
-    if (most != INT64_MIN && most + problem_.values[value].bytes > budget_)
+    int from = timeline_.around(value, run).before;
+    int64_t limit = budget_ - problem_.values[value].bytes;
+    if (witness != RunList::kNone && timeline_.kernel_of(witness) != Timeline::kNone &&
+        runs.precedes(from, witness) && runs.precedes(witness, run) && runs.bytes(witness) > limit)
       return false;
+    int above = runs.above_between(from, run, limit);
+    if (above != RunList::kNone) {
+      witness = above;
+      return false;
+    }
   }
   return true;
 }
 
 void Cutter::undo_needless() {
-  const RunList& runs = timeline_.runs();
   for (bool undone = true; undone;) {
     undone = false;
     std::vector<std::pair<int64_t, int>> removable;
-    for (int run = runs.front(); run != Timeline::kNone; run = runs.next(run)) {
-      const PlanKernel& kernel = timeline_.kernel(run);
-      if ((!kernel.required || timeline_.count_of(timeline_.kernel_of(run)) > 1) &&
-          timeline_.removable(run))
-        removable.emplace_back(-kernel.cost, run);
-      work_ += 2;
-    }
+    timeline_.find_repeated(repeated_);
+    for (int run : repeated_)
+      if (timeline_.removable(run))
+        removable.emplace_back(-timeline_.kernel(run).cost, run);
+    work_ += 2 * static_cast<int64_t>(timeline_.run_count());
     std::sort(removable.begin(), removable.end());
     for (auto [cost, run] : removable) {
       // Others may have gone with an earlier one.

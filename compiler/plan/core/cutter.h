@@ -64,7 +64,7 @@ class Cutter {
 
   void find_excess();
   int run_to_relieve(const CutSettings& settings);
-  double gain(int value, const Timeline::Gap& gap) const;
+  double gain(int value, const Timeline::Gap& gap);
   Choice best_drop(int run, const CutSettings& settings);
   double weighed(int64_t cost, CostWeight weight) const;
   bool rebuild(int value, int before, double most, Rebuild& result);
@@ -77,11 +77,20 @@ class Cutter {
   const Problem& problem_;
   int64_t budget_;
   Random& random_;
-  std::vector<int> droppable_;  // values
+  size_t droppable_ = 0;  // values
   std::vector<int64_t> least_cost_;  // by value: of its producers
-  // Runs over the budget, in order: labels and the bytes above it, summed over the ones before.
-  std::vector<int64_t> over_labels_, over_sums_;
-  std::vector<int> over_runs_;
+  RunList::Above over_;  // the budget
+  std::vector<int64_t> over_sums_;  // excess of the runs over the budget before
+  // What gain() found last; many values have the same gap and size.
+  struct Gain {
+    size_t first = 0, last = 0;
+    int64_t bytes = -1;
+    double sum = 0;
+  };
+  Gain last_gain_;
+  std::vector<int> spanning_;  // values
+  std::vector<int> repeated_;  // runs
+  std::vector<int> witnesses_;  // by run: where its results did not fit, if they still do not
   std::vector<Candidate> candidates_;
   std::vector<int> rebuilt_;  // by value: the stamp of the rebuild that makes it
   std::vector<int> busy_;  // by value: the stamp of the rebuild that is at it

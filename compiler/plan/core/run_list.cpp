@@ -155,21 +155,42 @@ void RunList::add_between(int first, int last, int64_t bytes) {
   add_in(tail, 0, to.slot);
 }
 
-int64_t RunList::most_between(int first, int last) const {
+int RunList::above_between(int first, int last, int64_t limit) const {
   const Place &from = places_[first], &to = places_[last];
-  auto most_in = [](const Block& block, int begin, int end) {
-    int64_t most = INT64_MIN;
-    for (int slot = begin; slot < end; ++slot)
-      most = std::max(most, block.bytes[slot] + block.added);
-    return most;
+  auto above_in = [limit](const Block& block, int begin, int end) {
+    if (block.most + block.added > limit)
+      for (int slot = begin; slot < end; ++slot)
+        if (block.bytes[slot] + block.added > limit)
+          return block.runs[slot];
+    return kNone;
   };
   const Block &head = *blocks_[from.block], &tail = *blocks_[to.block];
   if (from.block == to.block)
-    return most_in(head, from.slot + 1, to.slot);
-  int64_t most = std::max(most_in(head, from.slot + 1, head.count), most_in(tail, 0, to.slot));
-  for (int rank = head.rank + 1; rank < tail.rank; ++rank)
-    most = std::max(most, blocks_[order_[rank]]->most + blocks_[order_[rank]]->added);
-  return most;
+    return above_in(head, from.slot + 1, to.slot);
+  int run = above_in(head, from.slot + 1, head.count);
+  for (int rank = head.rank + 1; run == kNone && rank < tail.rank; ++rank)
+    run = above_in(*blocks_[order_[rank]], 0, blocks_[order_[rank]]->count);
+  return run != kNone ? run : above_in(tail, 0, to.slot);
+}
+
+void RunList::Above::find(const RunList& list, int64_t limit) {
+  runs_.clear();
+  excess_.clear();
+  blocks_.clear();
+  for (int b : list.order_) {
+    const Block& block = *list.blocks_[b];
+    OfBlock& of = blocks_.emplace_back(OfBlock{.first = runs_.size()});
+    if (block.most + block.added <= limit)
+      continue;
+    for (int slot = 0; slot < block.count; ++slot) {
+      int64_t bytes = block.bytes[slot] + block.added;
+      if (bytes <= limit)
+        continue;
+      of.slots |= uint64_t{1} << slot;
+      runs_.push_back(block.runs[slot]);
+      excess_.push_back(bytes - limit);
+    }
+  }
 }
 
 int RunList::peak() const {

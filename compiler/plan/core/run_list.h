@@ -4,8 +4,10 @@
 // and adding over a range cost the length of a block and the number of blocks.
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cstdint>
 #include <memory>
+#include <utility>
 #include <vector>
 
 namespace gradc {
@@ -35,24 +37,42 @@ class RunList {
   void add(int run, int64_t bytes);
   // To the runs between the two, without them.
   void add_between(int first, int last, int64_t bytes);
-  // The most bytes of a run between the two, without them; INT64_MIN when there is none.
-  int64_t most_between(int first, int last) const;
+  // Some run between the two, without them, above `limit`; kNone if all are within.
+  int above_between(int first, int last, int64_t limit) const;
   // The first run with the most bytes; kNone in an empty list.
   int peak() const;
   int64_t peak_bytes() const;
 
-  // Calls f(run, bytes) for the runs above `limit`, in order.
-  template <typename F>
-  void for_each_above(int64_t limit, F f) const {
-    for (int b : order_) {
-      const Block& block = *blocks_[b];
-      if (block.most + block.added <= limit)
-        continue;
-      for (int slot = 0; slot < block.count; ++slot)
-        if (block.bytes[slot] + block.added > limit)
-          f(block.runs[slot], block.bytes[slot] + block.added);
+  // The runs above a limit, in order, and how many of them come before any run.
+  class Above {
+   public:
+    void find(const RunList& list, int64_t limit);
+    void clear() { runs_.clear(); }
+    const std::vector<int>& runs() const { return runs_; }
+    // Above the limit, by number.
+    const std::vector<int64_t>& excess() const { return excess_; }
+    size_t before(const RunList& list, int run) const {
+      auto [of, slot] = at(list, run);
+      return of.first + static_cast<size_t>(std::popcount(of.slots & ((uint64_t{1} << slot) - 1)));
     }
-  }
+    size_t up_to(const RunList& list, int run) const {
+      auto [of, slot] = at(list, run);
+      return before(list, run) + (of.slots >> slot & 1);
+    }
+
+   private:
+    struct OfBlock {
+      size_t first = 0;  // runs above in the blocks before
+      uint64_t slots = 0;
+    };
+    std::pair<OfBlock, int> at(const RunList& list, int run) const {
+      const Place& place = list.places_[run];
+      return {blocks_[list.blocks_[place.block]->rank], place.slot};
+    }
+    std::vector<OfBlock> blocks_;  // by rank
+    std::vector<int> runs_;
+    std::vector<int64_t> excess_;
+  };
 
  private:
   static constexpr int kBlock = 64;

@@ -56,7 +56,7 @@ class Search {
         take_some_out();
       cutter_.cut({.noise = failed > 0 ? kNoises[random_.below(kNoises.size())] : 0});
       if (timeline_.peak() < peak) {
-        timeline_.forget_history();
+        accept();
         failed = 0;
         continue;
       }
@@ -115,7 +115,7 @@ class Search {
       timeline_.undo_to(mark);
       return;
     }
-    timeline_.forget_history();
+    accept();
     keep_if_best();
   }
 
@@ -127,12 +127,18 @@ class Search {
   }
 
   void find_recomputations() {
-    recomputations_.clear();
-    const RunList& runs = timeline_.runs();
-    for (int run = runs.front(); run != Timeline::kNone; run = runs.next(run))
-      if (!timeline_.kernel(run).required || timeline_.count_of(timeline_.kernel_of(run)) > 1)
-        if (timeline_.removable(run))
-          recomputations_.push_back(run);
+    if (known_)
+      return;
+    timeline_.find_repeated(recomputations_);
+    std::erase_if(recomputations_, [&](int run) { return !timeline_.removable(run); });
+    std::sort(recomputations_.begin(), recomputations_.end(),
+              [&](int a, int b) { return timeline_.runs().precedes(a, b); });
+    known_ = true;
+  }
+
+  void accept() {
+    timeline_.forget_history();
+    known_ = false;
   }
 
   void take_some_out() {
@@ -207,7 +213,8 @@ class Search {
   int64_t best_cost_ = 0;
   int64_t least_cost_ = 0;
   double progress_ = 0;
-  std::vector<int> recomputations_;
+  std::vector<int> recomputations_;  // removable runs, in order
+  bool known_ = false;  // whether the timeline has not changed since
 };
 
 }  // namespace

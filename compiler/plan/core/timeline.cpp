@@ -18,7 +18,13 @@ void Timeline::assign(const Schedule& schedule) {
   accesses_.resize(problem_.values.size());
   for (std::vector<Access>& accesses : accesses_)
     accesses.clear();
+  spans_.assign(problem_.values.size(), {});
   count_.assign(problem_.kernels.size(), 0);
+  runs_of_.resize(problem_.kernels.size());
+  for (std::vector<int>& runs : runs_of_)
+    runs.clear();
+  repeated_.clear();
+  repeated_at_.assign(problem_.kernels.size(), kNone);
   first_.assign(problem_.kernels.size(), kNone);
   cost_ = 0;
   for (int kernel : schedule)
@@ -36,15 +42,59 @@ Schedule Timeline::schedule() const {
 // The first access of the value at or behind the label.
 size_t Timeline::position(int value, int64_t label) const {
   const std::vector<Access>& accesses = accesses_[value];
-  size_t low = 0, high = accesses.size();
-  while (low < high) {
-    size_t middle = (low + high) / 2;
-    if (accesses[middle].label < label)
-      low = middle + 1;
-    else
-      high = middle;
+  size_t first = 0, count = accesses.size();
+  while (count > 0) {  // without branches that depend on what is compared
+    size_t half = (count + 1) / 2;
+    first += accesses[first + half - 1].label < label ? half : 0;
+    count -= half;
   }
-  return low;
+  return first;
+}
+
+void Timeline::update_span(int value) {
+  const std::vector<Access>& accesses = accesses_[value];
+  spans_[value] = accesses.empty() ? Span{}
+                                   : Span{static_cast<double>(accesses.front().label),
+                                          static_cast<double>(accesses.back().label)};
+}
+
+void Timeline::find_spanning(int run, std::vector<int>& values) const {
+  auto label = static_cast<double>(runs_.label(run));
+  values.resize(spans_.size());
+  size_t count = 0;
+  for (size_t value = 0; value < spans_.size(); ++value) {
+    values[count] = static_cast<int>(value);
+    count += (spans_[value].first < label) & (label < spans_[value].last);
+  }
+  values.resize(count);
+}
+
+void Timeline::find_repeated(std::vector<int>& runs) const {
+  runs.clear();
+  for (int kernel : repeated_)
+    runs.insert(runs.end(), runs_of_[kernel].begin(), runs_of_[kernel].end());
+}
+
+void Timeline::add_run_of(int kernel, int run) {
+  runs_of_[kernel].push_back(run);
+  if (repeated_at_[kernel] == kNone && (count_[kernel] > 1 || !problem_.kernels[kernel].required)) {
+    repeated_at_[kernel] = static_cast<int>(repeated_.size());
+    repeated_.push_back(kernel);
+  }
+}
+
+void Timeline::erase_run_of(int kernel, int run) {
+  std::vector<int>& runs = runs_of_[kernel];
+  *std::find(runs.begin(), runs.end(), run) = runs.back();
+  runs.pop_back();
+  if (int at = repeated_at_[kernel];
+      at != kNone &&
+      (count_[kernel] == 0 || (count_[kernel] == 1 && problem_.kernels[kernel].required))) {
+    repeated_[at] = repeated_.back();
+    repeated_at_[repeated_[at]] = at;
+    repeated_.pop_back();
+    repeated_at_[kernel] = kNone;
+  }
 }
 
 Timeline::Gap Timeline::around(int value, int run) const {
@@ -86,6 +136,8 @@ void Timeline::update_labels() {
   for (std::vector<Access>& accesses : accesses_)
     for (Access& access : accesses)
       access.label = runs_.label(access.run);
+  for (int value = 0; value < problem_.value_count(); ++value)
+    update_span(value);
 }
 
 void Timeline::link(int run, int number, int before) {
@@ -103,6 +155,7 @@ void Timeline::link(int run, int number, int before) {
     update_labels();
   if (count_[number]++ == 0)
     first_[number] = run;
+  add_run_of(number, run);
   cost_ += made.cost;
   int64_t label = runs_.label(run), own = 0;
   auto insert_access = [&](int value, bool write) {
@@ -111,6 +164,7 @@ void Timeline::link(int run, int number, int before) {
     bool read_next = at < accesses.size() && !accesses[at].write;
     GRADC_CHECK(at > 0 || (write && !read_next), "a value is read before it is made");
     accesses.insert(accesses.begin() + static_cast<std::ptrdiff_t>(at), {label, run, write});
+    update_span(value);
     int64_t bytes = problem_.values[value].bytes;
     own += read_next ? 0 : bytes;
     // A read behind all others holds the value until here; a write before others no longer does.
@@ -135,6 +189,7 @@ void Timeline::unlink(int run) {
     std::vector<Access>& accesses = accesses_[value];
     size_t at = position(value, label);
     accesses.erase(accesses.begin() + static_cast<std::ptrdiff_t>(at));
+    update_span(value);
     bool read_next = at < accesses.size() && !accesses[at].write;
     if (read_next != write)
       return;
@@ -152,6 +207,7 @@ void Timeline::unlink(int run) {
   int number = kernel_of_[run];
   cost_ -= made.cost;
   --count_[number];
+  erase_run_of(number, run);
   if (first_[number] == run)
     first_[number] = kNone;
   kernel_of_[run] = kNone;

@@ -44,6 +44,11 @@ class Timeline {
   Gap around(int value, int run) const;
   // Whether something reads what the run makes of the value.
   bool is_read(int value, int run) const;
+  // The values that are accessed both before and after a run, in order; some may be dropped there.
+  void find_spanning(int run, std::vector<int>& values) const;
+  // All runs of the kernels that run more than once or are not required, in no order.
+  void find_repeated(std::vector<int>& runs) const;
+  size_t run_count() const { return kernel_of_.size() - unused_.size() - removed_.size(); }
 
   // What the kernel reads must have been made before.
   int insert(int kernel, int before);
@@ -75,6 +80,9 @@ class Timeline {
   bool is_needless(int run) const;
   void refresh(int run);
   void update_labels();
+  void update_span(int value);
+  void add_run_of(int kernel, int run);
+  void erase_run_of(int kernel, int run);
   size_t position(int value, int64_t label) const;
 
   const Problem& problem_;
@@ -82,7 +90,15 @@ class Timeline {
   std::vector<int> kernel_of_;  // by run
   std::vector<int64_t> beside_;  // by run: workspace and the like, less what is shared in place
   std::vector<std::vector<Access>> accesses_;  // by value
+  // By value: labels of its first and last access. Whole numbers, which are compared faster so.
+  struct Span {
+    double first = 0, last = 0;
+  };
+  std::vector<Span> spans_;
   std::vector<int> count_, first_;  // by kernel
+  std::vector<std::vector<int>> runs_of_;  // by kernel
+  std::vector<int> repeated_;  // kernels that run more than once or are not required
+  std::vector<int> repeated_at_;  // by kernel: its place in repeated_
   std::vector<int> unused_, removed_;  // runs; the latter are still in the history
   std::vector<Change> history_;
   int64_t cost_ = 0;
