@@ -2,6 +2,7 @@
 #include <random>
 
 #include "compiler/kernel.h"
+#include "compiler/plan/core/offset_repair.h"
 #include "compiler/plan/core/offset_search.h"
 #include "compiler/plan/core/offsets.h"
 
@@ -79,4 +80,47 @@ TEST_CASE("the search finds packings without a hole", "[offsets]") {
     CHECK_FALSE(search_offsets(buffers, 64 * 29, 1000).has_value());
   }
   CHECK(found == 50);
+}
+
+TEST_CASE("offsets that stick out are repaired", "[offsets]") {
+  int repaired = 0;
+  for (uint32_t seed = 0; seed < 20; ++seed) {
+    CAPTURE(seed);
+    std::vector<Buffer> buffers = cut_rectangle(seed, 64 * 40, 40, 60);
+    std::vector<std::vector<int>> conflicts(buffers.size());
+    std::vector<int> all;
+    std::vector<int64_t> stacked;  // one above the other
+    int64_t top = 0;
+    for (int i = 0; i < static_cast<int>(buffers.size()); ++i) {
+      for (int j = 0; j < static_cast<int>(buffers.size()); ++j)
+        if (i != j && buffers[i].first <= buffers[j].last && buffers[j].first <= buffers[i].last)
+          conflicts[i].push_back(j);
+      all.push_back(i);
+      stacked.push_back(top);
+      top += buffers[i].bytes;
+    }
+    std::vector<int64_t> at = stacked;
+    constexpr int64_t kCapacity = 64 * 46;  // a seventh more than is live
+    if (repair_offsets(buffers, all, conflicts, kCapacity, 20'000'000, at)) {
+      ++repaired;
+      check_no_overlap(buffers, at, kCapacity);
+    } else {
+      CHECK(at == stacked);
+    }
+    // No room is enough for more than is live.
+    at = stacked;
+    CHECK_FALSE(repair_offsets(buffers, all, conflicts, 64 * 39, 1'000'000, at));
+    CHECK(at == stacked);
+  }
+  CHECK(repaired >= 15);
+}
+
+TEST_CASE("what is live at the peak is placed before the rest", "[offsets]") {
+  // Long beside it, with little alive, so that the search is not led there.
+  std::vector<Buffer> buffers = cut_rectangle(7, 64 * 60, 30, 40);
+  for (int step = 30; step < 500; ++step)
+    buffers.push_back({64 * (1 + step * 7 % 11), step, std::min(499, step + 1 + step % 5)});
+  Offsets offsets = place_buffers(buffers);
+  CHECK(offsets.bytes == 64 * 60);
+  check_no_overlap(buffers, offsets.at, offsets.bytes);
 }

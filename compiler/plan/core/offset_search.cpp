@@ -54,6 +54,10 @@ class Search {
       for (int b = 0; b < count(); ++b)
         if (a != b && spans_[a].first <= spans_[b].last && spans_[b].first <= spans_[a].last)
           overlaps_[a].push_back(b);
+    covering_.resize(sections_);
+    for (int i = 0; i < count(); ++i)
+      for (int s = spans_[i].first; s <= spans_[i].last; ++s)
+        covering_[s].push_back(i);
   }
 
   std::optional<std::vector<int64_t>> run(int64_t work_limit) {
@@ -119,42 +123,39 @@ class Search {
     at_.assign(buffers_.size(), kFree);
     lowest_.assign(buffers_.size(), 0);
     unplaced_.assign(sections_, 0);
-    floor_.assign(sections_, 0);
+    lowest_in_.assign(sections_, 0);
+    raised_.clear();
+    lowered_.clear();
     for (int i = 0; i < count(); ++i)
       for (int s = spans_[i].first; s <= spans_[i].last; ++s)
         unplaced_[s] += buffers_[i].bytes;
   }
 
-  // Whether what is left fits above the lowest place that any of it can have. In a section where it
-  // does not, what is left should have come earlier.
-  // `conflict` is set to the sections of all that stands in the way.
-  bool still_fits(int64_t floor, Span& conflict) {
-    std::fill(floor_.begin(), floor_.end(), std::numeric_limits<int64_t>::max());
-    for (int i = 0; i < count(); ++i) {
-      if (at_[i] != kFree)
-        continue;
-      int64_t lowest = std::max(lowest_[i], floor);
-      if (lowest + buffers_[i].bytes > capacity_) {
-        learned_[i] += kLesson;
-        conflict = spans_[i];
-        return false;
-      }
-      for (int s = spans_[i].first; s <= spans_[i].last; ++s)
-        floor_[s] = std::min(floor_[s], lowest);
-      work_ += 2 + (spans_[i].last - spans_[i].first) / 4;
-    }
-    for (int s = 0; s < sections_; ++s) {
-      if (unplaced_[s] == 0 || floor_[s] + unplaced_[s] <= capacity_)
-        continue;
-      conflict = {s, s};
-      for (int i = 0; i < count(); ++i)
-        if (at_[i] == kFree && spans_[i].first <= s && s <= spans_[i].last) {
-          learned_[i] += kLesson;
-          conflict = hull(conflict, spans_[i]);
-        }
-      return false;
-    }
+  // Whether what is left fits above the lowest place that any of it can have, in the sections whose
+  // lowest places have changed; `floor` limits all others. In a section where it does not, what is
+  // left should have come earlier. `conflict` is set to the sections of all that stands in the way.
+  bool still_fits(int64_t floor, int64_t floor_before, Span& conflict) {
+    for (int s : changed_)
+      if (unplaced_[s] > 0 && std::max(lowest_in_[s], floor) + unplaced_[s] > capacity_)
+        return learn(s, conflict);
+    work_ += static_cast<int64_t>(changed_.size());
+    if (floor == floor_before)
+      return true;
+    for (int s = 0; s < sections_; ++s)
+      if (unplaced_[s] > capacity_ - floor)
+        return learn(s, conflict);
+    work_ += sections_ / 2;
     return true;
+  }
+
+  bool learn(int section, Span& conflict) {
+    conflict = {section, section};
+    for (int i : covering_[section])
+      if (at_[i] == kFree) {
+        learned_[i] += kLesson;
+        conflict = hull(conflict, spans_[i]);
+      }
+    return false;
   }
 
   // Buffers that can come next, in the order of offsets and then of ranks: not those above which
@@ -185,7 +186,7 @@ class Search {
   bool descend(int placed, int64_t floor, int last_rank, Span& conflict) {
     if (placed == count())
       return true;
-    work_ += count() / 2;
+    work_ += 2 * count();
     conflict = {sections_, -1};
     std::vector<int> next = candidates(floor, last_rank);
     if (next.empty())
@@ -195,12 +196,12 @@ class Search {
         return false;
       --nodes_left_;
       int64_t offset = lowest_[i];
-      size_t undo = raised_.size();
+      size_t raised = raised_.size(), lowered = lowered_.size();
       Span reason;
       place(i, offset);
-      if (still_fits(offset, reason) && descend(placed + 1, offset, rank_[i], reason))
+      if (still_fits(offset, floor, reason) && descend(placed + 1, offset, rank_[i], reason))
         return true;
-      take_back(i, undo);
+      take_back(i, raised, lowered);
       conflict = hull(conflict, reason);
       if (!meet(reason, spans_[i]))
         break;
@@ -209,27 +210,61 @@ class Search {
   }
 
   void place(int i, int64_t offset) {
-    at_[i] = offset;
     int64_t top = offset + buffers_[i].bytes;
+    size_t lowered = lowered_.size();
+    at_[i] = offset;
     for (int s = spans_[i].first; s <= spans_[i].last; ++s)
       unplaced_[s] -= buffers_[i].bytes;
+    raise(i, kPlaced);
     for (int other : overlaps_[i])
-      if (at_[other] == kFree && lowest_[other] < top) {
-        raised_.emplace_back(other, lowest_[other]);
-        lowest_[other] = top;
-      }
-    work_ += static_cast<int64_t>(overlaps_[i].size()) / 2;
+      if (lowest_[other] < top)
+        raise(other, top);
+    changed_.clear();
+    for (; lowered < lowered_.size(); ++lowered) {
+      auto [s, before] = lowered_[lowered];
+      changed_.push_back(s);
+      bool with_it = spans_[i].first <= s && s <= spans_[i].last;
+      lowest_in_[s] = lowest_in(s, with_it ? top : before);
+    }
+    work_ += static_cast<int64_t>(overlaps_[i].size());
   }
 
-  void take_back(int i, size_t undo) {
+  // `least` is as low as any place in the section can be.
+  int64_t lowest_in(int section, int64_t least) {
+    int64_t lowest = kPlaced;
+    const std::vector<int>& covering = covering_[section];
+    size_t looks = 0;
+    while (looks < covering.size() && lowest > least)
+      lowest = std::min(lowest, lowest_[covering[looks++]]);
+    work_ += static_cast<int64_t>(looks) / 2 + 4;
+    return lowest;
+  }
+
+  // Sections where no place was lower than that of the buffer are to be looked at.
+  void raise(int i, int64_t to) {
+    int64_t lowest = lowest_[i];
+    raised_.emplace_back(i, lowest);
+    lowest_[i] = to;
+    for (int s = spans_[i].first; s <= spans_[i].last; ++s)
+      if (lowest_in_[s] == lowest) {
+        lowered_.emplace_back(s, lowest);
+        lowest_in_[s] = kChanged;
+      }
+    work_ += (spans_[i].last - spans_[i].first) / 2 + 2;
+  }
+
+  void take_back(int i, size_t raised, size_t lowered) {
     at_[i] = kFree;
     for (int s = spans_[i].first; s <= spans_[i].last; ++s)
       unplaced_[s] += buffers_[i].bytes;
-    for (; raised_.size() > undo; raised_.pop_back())
+    for (; raised_.size() > raised; raised_.pop_back())
       lowest_[raised_.back().first] = raised_.back().second;
+    for (; lowered_.size() > lowered; lowered_.pop_back())
+      lowest_in_[lowered_.back().first] = lowered_.back().second;
   }
 
-  static constexpr int64_t kFree = -1;
+  static constexpr int64_t kFree = -1, kChanged = -1;
+  static constexpr int64_t kPlaced = std::numeric_limits<int64_t>::max();
   static constexpr double kLesson = 0.0003;
 
   std::span<const Buffer> buffers_;
@@ -240,9 +275,12 @@ class Search {
   std::vector<int> rank_;
   std::vector<std::vector<int>> overlaps_;
   std::vector<int64_t> at_;
-  std::vector<int64_t> lowest_;  // by buffer: the top of what is placed below it
-  std::vector<int64_t> unplaced_, floor_;  // by section
-  std::vector<std::pair<int, int64_t>> raised_;
+  std::vector<int64_t> lowest_;  // by buffer: the top of what is placed below it, or kPlaced
+  std::vector<std::vector<int>> covering_;  // by section: buffers
+  std::vector<int64_t> unplaced_;  // by section: bytes
+  std::vector<int64_t> lowest_in_;  // by section: of what is not placed
+  std::vector<int> changed_;  // sections
+  std::vector<std::pair<int, int64_t>> raised_, lowered_;  // what lowest_ and lowest_in_ were
   int64_t nodes_left_ = 0, work_ = 0, work_limit_ = 0;
   bool all_seen_ = false;  // and none of them fits
   Random random_;

@@ -4,6 +4,7 @@
 #include <functional>
 #include <numeric>
 
+#include "compiler/plan/core/offset_repair.h"
 #include "compiler/plan/core/offset_search.h"
 #include "compiler/plan/core/random.h"
 
@@ -71,6 +72,7 @@ class Placer {
 
   static constexpr int64_t kImproveWork = 20'000'000;  // about a tenth of a second
   static constexpr int64_t kMostTries = 500;
+  static constexpr size_t kFew = 400;  // buffers
 
   std::vector<Key> keys() const {
     auto bytes = [this](int i) { return static_cast<double>(buffers_[i].bytes); };
@@ -104,10 +106,9 @@ class Placer {
     return order;
   }
 
-  // Each buffer into the smallest gap that takes it between the conflicting ones placed before,
-  // gives up at `limit` bytes.
+  // Each buffer into the smallest gap that takes it between the conflicting ones that have a place
+  // in `at`; gives up at `limit` bytes.
   int64_t place(const std::vector<int>& order, int64_t limit, std::vector<int64_t>& at) {
-    at.assign(buffers_.size(), -1);
     int64_t top = 0;
     for (int i : order) {
       taken_.clear();
@@ -134,35 +135,72 @@ class Placer {
 
   // Keeps what the order gives if it ends below `limit`.
   void try_order(const std::vector<int>& order, int64_t limit) {
-    std::vector<int64_t> at;
-    int64_t bytes = place(order, limit, at);
-    if (bytes >= limit)
+    std::vector<int64_t> at(buffers_.size(), -1);
+    if (place(order, limit, at) >= limit)
       return;
-    best_.bytes = bytes;
-    for (int i : placeable_)
-      best_.at[i] = at[i];
+    keep(at);
     best_order_ = order;
   }
 
-  // At the peak, and if that is not found, a little above.
+  void keep(const std::vector<int64_t>& at) {
+    best_.bytes = 0;
+    for (int i : placeable_) {
+      best_.at[i] = at[i];
+      best_.bytes = std::max(best_.bytes, at[i] + buffers_[i].bytes);
+    }
+  }
+
+  // At the peak, and if that is not found, a little above. First what is needed where nearly as
+  // many bytes are live as may be, in those steps only; there is more than one place for the rest.
   void search() {
-    std::vector<Buffer> dense;
-    for (int i : placeable_)
-      dense.push_back(buffers_[i]);
     for (double above : {0.0, 0.001, 0.0025, 0.005, 0.01, 0.02, 0.05}) {
       auto capacity = peak_ + static_cast<int64_t>(static_cast<double>(peak_) * above);
       if (capacity >= best_.bytes)
         return;
-      auto found = search_offsets(dense, capacity, above > 0 ? work_ / 4 : work_);
-      if (!found)
+      int64_t work = above > 0 ? work_ / 8 : work_ / 2;
+      if (placeable_.size() < kFew) {
+        if (search_tight(0, capacity, work))
+          return;
         continue;
-      best_.bytes = 0;
-      for (size_t i = 0; i < placeable_.size(); ++i) {
-        best_.at[placeable_[i]] = (*found)[i];
-        best_.bytes = std::max(best_.bytes, (*found)[i] + dense[i].bytes);
       }
-      return;
+      for (double share : {0.98, 0.95, 0.92, 0.88, 0.0})
+        if (search_tight(share, capacity, share > 0 ? work / 8 : work / 2))
+          return;
     }
+  }
+
+  bool search_tight(double share, int64_t capacity, int64_t work) {
+    auto least = static_cast<int64_t>(static_cast<double>(capacity) * share);
+    std::vector<int> tight_before(live_.size() + 1);  // steps with more bytes
+    for (size_t step = 0; step < live_.size(); ++step)
+      tight_before[step + 1] = tight_before[step] + (live_[step] > least ? 1 : 0);
+    std::vector<Buffer> tight;
+    std::vector<int> tight_ones, rest;
+    for (int i : placeable_) {
+      int first = tight_before[buffers_[i].first], end = tight_before[buffers_[i].last + 1];
+      (first < end ? tight_ones : rest).push_back(i);
+      if (first < end)
+        tight.push_back({buffers_[i].bytes, first, end - 1});
+    }
+    auto found = search_offsets(tight, capacity, work);
+    if (!found)
+      return false;
+    std::vector<int64_t> at(buffers_.size(), -1);
+    for (size_t i = 0; i < tight.size(); ++i)
+      at[tight_ones[i]] = (*found)[i];
+    if (!rest.empty()) {
+      std::stable_sort(rest.begin(), rest.end(), [&](int a, int b) { return size(a) > size(b); });
+      place(rest, INT64_MAX, at);
+      if (!repair_offsets(buffers_, placeable_, conflicts_, capacity, work, at))
+        return false;
+    }
+    keep(at);
+    return true;
+  }
+
+  // Bytes times steps.
+  double size(int i) const {
+    return static_cast<double>(buffers_[i].bytes) * (buffers_[i].last - buffers_[i].first + 1);
   }
 
   // Moves buffers that stick out above the peak to an earlier place in the order of placement.
