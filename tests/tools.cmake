@@ -1,6 +1,7 @@
 gradc_test(health_report_test LIBS gradc_health SOURCES
   unit/health_report_test.cpp)
 gradc_test(report_test LIBS gradc_report SOURCES
+  support/contrast.cpp
   unit/report_data_test.cpp
   unit/report_layers_test.cpp
   unit/report_page_test.cpp
@@ -9,6 +10,7 @@ gradc_test(report_test LIBS gradc_report SOURCES
   unit/report_value_tracker_test.cpp)
 
 gradc_test(plan_files_test LIBS gradc_plan_files SOURCES
+  support/contrast.cpp
   unit/plan_curve_test.cpp)
 
 gradc_test(profile_test LIBS gradc_compiled_model gradc_profile SOURCES

@@ -1,6 +1,10 @@
+#include <array>
 #include <catch2/catch.hpp>
+#include <map>
+#include <regex>
 
 #include "ir/parse.h"
+#include "tests/support/contrast.h"
 #include "tools/report/data.h"
 #include "tools/report/page.h"
 
@@ -54,4 +58,23 @@ TEST_CASE("the page needs nothing beside itself", "[report]") {
 TEST_CASE("bytes that are no UTF-8 do not break the page", "[report]") {
   std::string page = page_of("caf\xe9.ir", "caf\xe9.ir:1:1");
   CHECK(count(page, "caf\xef\xbf\xbd.ir") >= 2);
+}
+
+TEST_CASE("texts and shapes stand out in both themes", "[report]") {
+  std::string page = page_of("m.ir", "m:1");
+  const std::regex pair(R"(--([a-z0-9-]+): light-dark\((#[0-9a-f]+), (#[0-9a-f]+)\))");
+  std::map<std::string, std::array<std::string, 2>> colors;
+  for (std::sregex_iterator at(page.begin(), page.end(), pair), none; at != none; ++at)
+    colors[(*at)[1]] = {(*at)[2], (*at)[3]};
+  auto check = [&](const char* name, double least) {
+    for (size_t dark : {0, 1})
+      for (const char* ground : {"bg", "panel", "panel-2"}) {
+        CAPTURE(name, dark, ground);
+        CHECK(gradc_test::contrast(colors[name][dark], colors[ground][dark]) >= least);
+      }
+  };
+  for (const char* text : {"text", "soft", "faint", "accent", "new", "changed", "gone", "peak"})
+    check(text, 4.5);
+  for (const char* shape : {"forward", "backward", "recomputed", "update", "scratch", "hit"})
+    check(shape, 3);
 }

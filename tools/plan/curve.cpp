@@ -10,13 +10,16 @@ namespace {
 
 constexpr double kLeft = 70, kRight = 700, kTop = 50, kBottom = 340;
 
-// Of Okabe and Ito's colours, lighter on a dark page.
+// Of Okabe and Ito's colours, lighter in a dark theme. The picture brings its page: a browser shows
+// a file of its own on white, whatever the theme.
 constexpr const char* kStyle =
-    "<style>text{fill:#222}.axis{stroke:#666}.grid{stroke:#ddd}.never{fill:#888;opacity:.18}"
+    "<style>.page{fill:#fff}text{fill:#222}.axis{stroke:#666}.grid{stroke:#ddd}.never{fill:#888;"
+    "opacity:.18}"
     ".plan{stroke:#0072b2;fill:none;stroke-width:2}.plan-dot{fill:#0072b2}"
     ".bound{stroke:#009e73;fill:none;stroke-width:2;stroke-dasharray:6 4}"
     ".measured{fill:none;stroke:#d55e00;stroke-width:2}"
-    "@media(prefers-color-scheme:dark){text{fill:#ddd}.axis{stroke:#999}.grid{stroke:#444}"
+    "@media(prefers-color-scheme:dark){.page{fill:#1b1f24}text{fill:#ddd}.axis{stroke:#999}"
+    ".grid{stroke:#444}"
     ".plan{stroke:#56b4e9}.plan-dot{fill:#56b4e9}.bound{stroke:#2fc79a}.measured{stroke:#ff8a33}}"
     "</style>\n";
 
@@ -56,6 +59,7 @@ class CurvePicture {
     text_ = fmt::format(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 730 400\" width=\"730\" "
         "font-family=\"sans-serif\" font-size=\"12\" role=\"img\">\n<title>{0}</title>\n{1}"
+        "<rect class=\"page\" width=\"730\" height=\"400\"/>\n"
         "<text x=\"{2}\" y=\"20\" font-size=\"14\" font-weight=\"bold\">{0}</text>\n",
         escaped(title), kStyle, kLeft);
     impossible();
