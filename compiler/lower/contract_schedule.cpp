@@ -443,8 +443,17 @@ class Chooser {
     if (nest_.loops[vector_loop()].result_step != 1)
       return;
     s_.direct_store = passes() == 1;
-    if (!s_.direct_store)
+    if (!s_.direct_store && !adds_beside_others())
       s_.sums_in = first_sums_holder();
+  }
+
+  // Several threads would add to columns of the same few rows, again and again: what one's cache
+  // fetches beyond its columns it takes from another's.
+  bool adds_beside_others() const {
+    constexpr int64_t kManyPasses = 4, kFewRowsOfSums = 256;
+    return threads_ > 1 && passes() >= kManyPasses &&
+           nest_.loops[vector_loop()].extent > s_.vectors * lanes_ &&
+           all_rows() <= std::min(kFewRowsOfSums, limits_.rows);
   }
 
   // The first result whose type can hold sums, rather one that could not be in an operand's place;
@@ -470,6 +479,14 @@ class Chooser {
     s_.stage_a_once = true;
   }
 
+  // Rows are so many that each thread takes some, with all columns: it then reads its part of the
+  // larger operand only, and writes whole rows, for which its share of the other is in order soon.
+  bool shares_rows(int64_t rows) const {
+    constexpr int64_t kManyRows = 256;
+    return s_.direct_store && rows >= kManyRows * threads_ &&
+           rows >= nest_.loops[vector_loop()].extent;
+  }
+
   // A task takes one panel of vectors and as many rows as its sums may hold; fewer where that
   // leaves threads without work.
   void choose_tasks() {
@@ -493,7 +510,9 @@ class Chooser {
       limit = kStagedRows;
     if (stages_all || !(s_.direct_store || s_.sums_in >= 0))
       limit = std::min(limit, limits_.rows);
-    if (threads_ > 1 && tasks < 2 * threads_)
+    if (threads_ > 1 && shares_rows(all_rows))
+      limit = std::min(limit, ceil_div(all_rows, threads_));
+    else if (threads_ > 1 && tasks < 2 * threads_)
       limit = std::max<int64_t>(32, std::min(limit, all_rows * tasks / (2 * threads_)));
     if (s_.row_loop >= 0) {
       auto l = static_cast<size_t>(s_.row_loop);

@@ -38,6 +38,7 @@ class TileLowering {
         nest_(with_channel_parts(with_joined_loops(contraction_nest(function)))),
         s_(contract_schedule_of(function)),
         lanes_(target.lanes_f32()),
+        threads_(threads),
         dtype_(nest_.sum_dtype()),
         a_(1 - static_cast<size_t>(s_.vector_operand)),
         b_(static_cast<size_t>(s_.vector_operand)),
@@ -53,13 +54,22 @@ class TileLowering {
   loop::Kernel run() {
     if (s_.stage_a_once)
       stage_whole();
-    for (const Segment& columns : vector_panels(nest_.loops[vector_].extent, lanes_, s_.vectors))
+    for (const Segment& columns :
+         vector_panels(nest_.loops[vector_].extent, lanes_, s_.vectors, column_threads()))
       for (const Segment& rows : row_parts())
         lower_tasks(columns, rows);
     return std::move(kernel_);
   }
 
  private:
+  // Threads that share the panels of columns; 1 where there are other tasks to share.
+  int64_t column_threads() const {
+    bool alone = parallel_ && s_.row_parts == 1;
+    for (size_t l = 0; l < nest_.result_loops; ++l)
+      alone = alone && (l == vector_ || s_.blocks[l] == nest_.loops[l].extent);
+    return alone ? threads_ : 1;
+  }
+
   std::vector<Segment> row_parts() const {
     return row_ == nest_.loops.size() ? std::vector<Segment>{{0, 1, 1}}
                                       : segments(nest_.loops[row_].extent, s_.row_parts);
@@ -430,6 +440,7 @@ class TileLowering {
   ContractionNest nest_;
   ContractSchedule s_;
   int64_t lanes_;
+  int threads_;
   DType dtype_;
   size_t a_, b_;  // the broadcast operand and the one read in vectors
   size_t vector_, row_;  // loops; row_ is the number of loops if there is none

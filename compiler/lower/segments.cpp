@@ -1,5 +1,7 @@
 #include "compiler/lower/segments.h"
 
+#include "ir/integer_math.h"
+
 namespace gradc {
 
 std::vector<Segment> segments(int64_t extent, int64_t parts) {
@@ -12,10 +14,13 @@ std::vector<Segment> segments(int64_t extent, int64_t parts) {
   return result;
 }
 
-std::vector<Segment> vector_panels(int64_t columns, int64_t lanes, int64_t vectors) {
-  int64_t all = (columns + lanes - 1) / lanes;
+std::vector<Segment> vector_panels(int64_t columns, int64_t lanes, int64_t vectors,
+                                   int64_t threads) {
+  int64_t all = ceil_div(columns, lanes), count = ceil_div(all, vectors);
+  if (int64_t even = round_up(count, threads); count > 1 && all / even > 1)
+    count = even;
   std::vector<Segment> panels;
-  for (Segment panel : segments(all, (all + vectors - 1) / vectors))
+  for (Segment panel : segments(all, count))
     panels.push_back({panel.start * lanes, panel.size * lanes, panel.count});
   Segment& last = panels.back();
   if (int64_t missing = all * lanes - columns; missing > 0) {

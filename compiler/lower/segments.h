@@ -16,8 +16,10 @@ struct Segment {
 std::vector<Segment> segments(int64_t extent, int64_t parts);
 
 // `columns` in panels of at most `vectors` whole vectors, of nearly equal size; the last one may
-// end in a part of a vector.
-std::vector<Segment> vector_panels(int64_t columns, int64_t lanes, int64_t vectors);
+// end in a part of a vector. For several threads their number is one that these can share evenly,
+// where panels stay wider than one vector.
+std::vector<Segment> vector_panels(int64_t columns, int64_t lanes, int64_t vectors,
+                                   int64_t threads = 1);
 
 // Appends what body(first element of a part, number of the part) appends, in a loop over the parts
 // where there are several.

@@ -7,6 +7,7 @@
 #include <map>
 
 #include "compiler/lower/lower.h"
+#include "compiler/lower/segments.h"
 #include "ir/loop_text.h"
 #include "tests/support/contract_cases.h"
 #include "tests/support/run_loops.h"
@@ -184,6 +185,31 @@ TEST_CASE("tiles fetch what large products want next", "[contract]") {
   std::string panels =
       loops_of("dot(f32[1024,600], f32[600,128]) {batch_a=[], batch_b=[], sum_a=[1], sum_b=[0]}");
   CHECK(mentions(panels, " ahead written %"));
+}
+
+TEST_CASE("threads share panels and rows evenly, and no sums", "[contract]") {
+  std::vector<Segment> panels = vector_panels(512, 16, 3);
+  REQUIRE(panels.size() == 2);
+  CHECK((panels[0].size == 48 && panels[0].count == 10 && panels[1].count == 1));
+  panels = vector_panels(512, 16, 3, 2);
+  REQUIRE(panels.size() == 2);
+  CHECK((panels[0].size == 48 && panels[0].count == 8));
+  CHECK((panels[1].size == 32 && panels[1].count == 4));
+  CHECK(vector_panels(48, 16, 3, 2).size() == 1);
+
+  auto schedule_of = [](const char* example, int threads) {
+    Function kernel = test::contract_kernel(example, test::Fused::nothing);
+    return choose_contract_schedule(kernel, kWide, threads);
+  };
+  const char* few_rows =
+      "conv(f32[1,7,7,64], f32[512,64,3,3]) {channels_last=true, dilation=[1,1], groups=1, "
+      "high=[1,1], low=[1,1], stride=[1,1]}";
+  CHECK(schedule_of(few_rows, 1).sums_in == 0);
+  CHECK(schedule_of(few_rows, 2).sums_in == -1);
+  const char* many_rows =
+      "dot(f32[3136,64], f32[256,64]) {batch_a=[], batch_b=[], sum_a=[1], sum_b=[1]}";
+  CHECK(schedule_of(many_rows, 1).row_parts == 1);
+  CHECK(schedule_of(many_rows, 2).row_parts == 2);
 }
 
 TEST_CASE("loops over vectors of two columns compute what eval does", "[contract]") {
