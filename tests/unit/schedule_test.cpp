@@ -164,8 +164,8 @@ TEST_CASE("schedule writes what the plan needs to know", "[schedule]") {
   options.target = kAvx512;
   Module after = schedule(module, options);
   const Function& kernel = after.functions[0];
-  // b: 1000 x 64 floats.
-  CHECK(kernel.attrs.integer("scratch") == 1000 * 64 * 4);
+  // b: 250 x 64 floats.
+  CHECK(kernel.attrs.integer("scratch") == 250 * 64 * 4);
   CHECK(kernel.attrs.integer("workspace") == 0);
   CHECK(print(parse_module(print(after), "scheduled.ir")) == print(after));
 }
