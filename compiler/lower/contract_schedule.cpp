@@ -479,12 +479,20 @@ class Chooser {
     s_.stage_a_once = true;
   }
 
-  // Rows are so many that each thread takes some, with all columns: it then reads its part of the
-  // larger operand only, and writes whole rows, for which its share of the other is in order soon.
+  // Each thread takes some of the rows, with all columns: it then reads its part of the rows only,
+  // and writes whole ones. Where they are so many that its share of the other operand is in order
+  // soon, or where that is in order already and every cache has room for it.
   bool shares_rows(int64_t rows) const {
     constexpr int64_t kManyRows = 256;
-    return s_.direct_store && rows >= kManyRows * threads_ &&
-           rows >= nest_.loops[vector_loop()].extent;
+    if (!s_.direct_store)
+      return false;
+    if (reads_in_order() && nest_.types[b()].bytes() <= target_.l2_bytes / 2)
+      return rows >= 2 * s_.rows * threads_;
+    return rows >= kManyRows * threads_ && rows >= nest_.loops[vector_loop()].extent;
+  }
+
+  bool reads_in_order() const {
+    return nest_.step(b(), vector_loop()) == 1 && !is_computed(b()) && is_in_order(b());
   }
 
   // A task takes one panel of vectors and as many rows as its sums may hold; fewer where that

@@ -377,13 +377,14 @@ class TileLowering {
     builder_.end_tile();
   }
 
-  // Whether what the next pass, or the next task's first one, copies of a large operand is fetched
+  // Whether what the next pass, or the next task's first one, reads of a large operand is fetched
   // for it while the tiles of this one multiply.
   bool fetches_next_columns() {
     constexpr int64_t kLargeBytes = 256 << 10;
-    return s_.stage_b && row_ < nest_.loops.size() && s_.staged_rows == 0 && split_loops() <= 1 &&
-           nest_.types[b_].bytes() > kLargeBytes && nest_.types[b_].dtype == dtype_ &&
-           values_.buffer_of(nest_.operands[b_]);
+    if (row_ == nest_.loops.size() || (!s_.stage_b && block_.size[row_] < 2 * s_.rows))
+      return false;
+    return s_.staged_rows == 0 && split_loops() <= 1 && nest_.types[b_].bytes() > kLargeBytes &&
+           nest_.types[b_].dtype == dtype_ && values_.buffer_of(nest_.operands[b_]);
   }
 
   // Summed loops that take several passes.
@@ -401,8 +402,13 @@ class TileLowering {
         next.start[l] = builder_.index(0);
       else if (block_.size[l] < nest_.loops[l].extent)
         next.start[l] = builder_.add(next.start[l], builder_.index(next.size[l]));
-    if (last_pass_)
-      next.start[vector_] = builder_.add(next.start[vector_], builder_.index(next.size[vector_]));
+    if (!last_pass_)
+      return next;
+    for (size_t l = nest_.result_loops; l-- > 0;)
+      if (nest_.loops[l].moves[b_] && block_.size[l] < nest_.loops[l].extent) {
+        next.start[l] = builder_.add(next.start[l], builder_.index(next.size[l]));
+        break;
+      }
     return next;
   }
 

@@ -179,6 +179,9 @@ TEST_CASE("tiles fetch what large products want next", "[contract]") {
       "conv(f32[1,7,7,64], f32[128,64,3,3]) {channels_last=true, dilation=[1,1], groups=1, "
       "high=[1,1], low=[1,1], stride=[1,1]}");
   CHECK(mentions(taps, "rows 7 step 576 columns 144"));
+  std::string in_order =
+      loops_of("dot(f32[32,256], f32[16,256,64]) {batch_a=[], batch_b=[], sum_a=[1], sum_b=[1]}");
+  CHECK(mentions(in_order, "rows 1 step 0 columns 2736"));
   CHECK(!mentions(
       loops_of("dot(f32[126,100], f32[100,256]) {batch_a=[], batch_b=[], sum_a=[1], sum_b=[0]}"),
       " ahead "));
@@ -210,6 +213,10 @@ TEST_CASE("threads share panels and rows evenly, and no sums", "[contract]") {
       "dot(f32[3136,64], f32[256,64]) {batch_a=[], batch_b=[], sum_a=[1], sum_b=[1]}";
   CHECK(schedule_of(many_rows, 1).row_parts == 1);
   CHECK(schedule_of(many_rows, 2).row_parts == 2);
+  const char* in_order =
+      "dot(f32[32,256], f32[4,256,64]) {batch_a=[], batch_b=[], sum_a=[1], sum_b=[1]}";
+  CHECK(schedule_of(in_order, 1).row_parts == 1);
+  CHECK(schedule_of(in_order, 2).row_parts == 2);
 }
 
 TEST_CASE("loops over vectors of two columns compute what eval does", "[contract]") {
