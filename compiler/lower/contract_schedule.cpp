@@ -93,9 +93,9 @@ class Chooser {
       return s_;
     }
     choose_passes(pass_limit());
-    bool copies_pixels = sums_pixels() && pixel_distance() > kFarPixels;
-    s_.stage_a = (nest_.has_padding(a()) && !s_.skip_padding) || is_computed(a()) || copies_pixels;
-    if (copies_pixels)
+    s_.stage_a =
+        (nest_.has_padding(a()) && !s_.skip_padding) || is_computed(a()) || copies_pixels();
+    if (copies_pixels())
       s_.staged_rows = kStagedChannels;
     choose_sums();
     stage_once();
@@ -144,7 +144,9 @@ class Chooser {
       if (nest_.loops[l].moves[1 - side] && !nest_.loops[l].moves[side])
         rows *= static_cast<double>(nest_.loops[l].extent);
     double staging = nest_.step(side, v) != 1 ? 5 : is_in_order(side) ? 0 : 2;
-    double storing = nest_.loops[v].result_step == 1 ? 2 : 10;
+    // Sums over many pixels wait for the next pass in rows of the result, or cost far more.
+    bool waits = summed_axes_ > 1 && summed_elements() > kPassElements;
+    double storing = nest_.loops[v].result_step == 1 ? 2 : waits ? 300 : 10;
     return 1 / utilization(nest_.loops[v].extent) + staging / rows +
            storing / static_cast<double>(summed_elements());
   }
@@ -398,9 +400,11 @@ class Chooser {
 
   int64_t pixel_distance() const { return nest_.step(a(), nest_.loops.size() - 1); }
 
+  bool copies_pixels() const { return sums_pixels() && pixel_distance() > kFarPixels; }
+
   int64_t pass_limit() const {
     if (sums_pixels())
-      return pixel_distance() > kFarPixels ? kPassStagedPixels : kPassPixels;
+      return copies_pixels() ? kPassStagedPixels : kPassPixels;
     if (nest_.has_channel_parts)
       return kPartPassElements;
     bool strided =
@@ -557,7 +561,9 @@ class Chooser {
     int64_t rows = nest_.loops[row].extent;
     int64_t bytes = rows * summed_elements() * byte_size(nest_.sum_dtype());
     bool can_wait = summed_elements() <= kPanelPassElements || first_sums_holder() >= 0;
-    return bytes > target_.l2_bytes / 2 && rows >= 2 * s_.rows && can_wait &&
+    // Pixels that lie far apart are copied in any case.
+    int64_t large = copies_pixels() ? target_.l2_bytes / 8 : target_.l2_bytes / 2;
+    return bytes > large && rows >= 2 * s_.rows && can_wait &&
            nest_.loops[vector_loop()].extent > s_.vectors * lanes_;
   }
 

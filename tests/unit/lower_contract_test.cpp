@@ -219,6 +219,21 @@ TEST_CASE("threads share panels and rows evenly, and no sums", "[contract]") {
   CHECK(schedule_of(in_order, 2).row_parts == 2);
 }
 
+TEST_CASE("sums over many pixels wait in rows of a weight's gradient", "[contract]") {
+  auto schedule_of = [](int size, int inputs, int outputs) {
+    std::string example = fmt::format(
+        "conv_weight_gradient(f32[4,{0},{0},{1}], f32[4,{0},{0},{2}]) {{channels_last=true, "
+        "dilation=[1,1], groups=1, high=[0,0], low=[0,0], size=[1,1], stride=[1,1]}}",
+        size, inputs, outputs);
+    return choose_contract_schedule(test::contract_kernel(example, test::Fused::nothing), kWide, 1);
+  };
+  for (const ContractSchedule& s : {schedule_of(28, 512, 256), schedule_of(14, 1024, 256)}) {
+    CHECK(s.method == ContractMethod::panels);
+    CHECK(s.vector_operand == 0);
+  }
+  CHECK(schedule_of(14, 128, 64).method == ContractMethod::tile);
+}
+
 TEST_CASE("loops over vectors of two columns compute what eval does", "[contract]") {
   std::vector<std::string> cases = {
       "dot(f32[37,136], f32[136,10]) {batch_a=[], batch_b=[], sum_a=[1], sum_b=[0]}",
