@@ -17,6 +17,7 @@
 #include "compiler/lower/contract_results.h"
 #include "compiler/lower/contract_schedule.h"
 #include "compiler/lower/contract_tasks.h"
+#include "compiler/lower/fetch_ahead.h"
 #include "compiler/lower/lower_contract.h"
 #include "compiler/lower/stage_operand.h"
 #include "ir/integer_math.h"
@@ -106,13 +107,19 @@ class PanelLowering {
       stage_transposed(task, panels);
     block_ = task;
     int64_t rows = task.size[row_];
-    for (const Segment& part : segments(rows, ceil_div(rows, s_.rows))) {
-      int64_t whole = part.count / s_.row_group;
+    row_panels_ = ceil_div(rows, s_.rows);
+    column_panels_ = 0;
+    for (const Segment& panel : panels)
+      column_panels_ += panel.count;
+    int64_t done = 0;
+    for (const Segment& part : segments(rows, row_panels_)) {
+      int64_t whole = part.count / s_.row_group * s_.row_group;
       if (whole > 0)
-        lower_groups(task, panels, {part.start, part.size, whole * s_.row_group}, s_.row_group);
-      if (int64_t rest = part.count % s_.row_group; rest > 0)
-        lower_groups(task, panels, {part.start + whole * s_.row_group * part.size, part.size, rest},
-                     rest);
+        lower_groups(task, panels, {part.start, part.size, whole}, s_.row_group, done);
+      if (int64_t rest = part.count - whole; rest > 0)
+        lower_groups(task, panels, {part.start + whole * part.size, part.size, rest}, rest,
+                     done + whole);
+      done += part.count;
     }
     block_ = task;
   }
@@ -129,7 +136,7 @@ class PanelLowering {
         ++opened;
       }
     for (const Segment& panel : panels)
-      for_columns(task, panel, [&](Scalar base) {
+      for_columns(task, panel, [&](Scalar base, Scalar) {
         Scalar to = builder_.add(base, builder_.scaled(k, padded_columns()));
         stage_row(values_, nest_, b_, vector_, block_, b_buffer_, to);
       });
@@ -139,7 +146,7 @@ class PanelLowering {
 
   void stage_transposed(const NestBlock& task, const std::vector<Segment>& panels) {
     for (const Segment& panel : panels)
-      for_columns(task, panel, [&](Scalar base) {
+      for_columns(task, panel, [&](Scalar base, Scalar) {
         stage_vectors(
             values_, nest_, b_, vector_, block_, padded_columns(),
             [this](const std::string& name, int64_t elements) { return scratch(name, elements); },
@@ -156,23 +163,23 @@ class PanelLowering {
 
   int64_t padded_columns() const { return round_up(block_.size[vector_], lanes_); }
 
-  // Calls body(where b's panel begins) for each panel of columns: they lie one after the other,
-  // each of whole vectors.
+  // Calls body(where b's panel begins, number of the panel) for each panel of columns: they lie one
+  // after the other, each of whole vectors.
   template <typename Body>
   void for_columns(const NestBlock& task, const Segment& panels, Body body) {
     block_.size[vector_] = panels.size;
-    for_parts(builder_, panels, [&](Scalar column, Scalar) {
+    for_parts(builder_, panels, [&](Scalar column, Scalar i) {
       block_.start[vector_] = builder_.add(task.start[vector_], column);
-      body(builder_.scaled(column, pass_elements()));
+      body(builder_.scaled(column, pass_elements()), i);
     });
   }
 
-  // Groups of `group` panels of rows.
+  // Groups of `group` panels of rows, of which the first is panel number `first_panel`.
   void lower_groups(const NestBlock& task, const std::vector<Segment>& columns, const Segment& rows,
-                    int64_t group) {
+                    int64_t group, int64_t first_panel) {
     block_ = task;
     for_parts(builder_, {rows.start, rows.size * group, rows.count / group},
-              [&](Scalar start, Scalar) {
+              [&](Scalar start, Scalar g) {
                 Scalar first = builder_.add(task.start[row_], start);
                 block_.start[row_] = first;
                 block_.size[row_] = rows.size * group;
@@ -181,12 +188,26 @@ class PanelLowering {
                 block_.size[row_] = rows.size;
                 for_parts(builder_, {0, rows.size, group}, [&](Scalar row, Scalar p) {
                   block_.start[row_] = builder_.add(first, row);
-                  OperandAccess a =
-                      s_.stage_a ? panel_access(p) : access_in_place(values_, nest_, a_, block_);
-                  for (const Segment& panels : columns)
-                    for_columns(task, panels, [&](Scalar base) { lower_tile(a, base); });
+                  Scalar number = builder_.add(builder_.index(first_panel),
+                                               builder_.add(builder_.scaled(g, group), p));
+                  lower_row_panel(
+                      task, columns, number,
+                      s_.stage_a ? panel_access(p) : access_in_place(values_, nest_, a_, block_));
                 });
               });
+  }
+
+  void lower_row_panel(const NestBlock& task, const std::vector<Segment>& columns, Scalar number,
+                       const OperandAccess& a) {
+    Part row_part{number, row_panels_};
+    int64_t done = 0;
+    for (const Segment& panels : columns) {
+      for_columns(task, panels, [&](Scalar base, Scalar i) {
+        Scalar column = builder_.add(builder_.index(done), i);
+        lower_tile(task, a, base, row_part.inner(builder_, column, column_panels_));
+      });
+      done += panels.count;
+    }
   }
 
   // Panel p of a group in scratch.
@@ -207,8 +228,8 @@ class PanelLowering {
     return has_sums_first_ ? std::optional(values_.result_buffer(0)) : std::nullopt;
   }
 
-  // All of a block's rows and columns.
-  void lower_tile(const OperandAccess& a, Scalar b_base) {
+  // All of a block's rows and columns; one of the pass's tiles.
+  void lower_tile(const NestBlock& task, const OperandAccess& a, Scalar b_base, const Part& part) {
     loop::Tile tile{.rows = block_.size[row_],
                     .columns = block_.size[vector_],
                     .a_buffer = a.buffer,
@@ -237,6 +258,7 @@ class PanelLowering {
       tile.ahead.push_back({*to, tile.rows, step, tile.columns, true});
       starts.push_back(builder_.add(sums, builder_.index(tile.rows * step)));
     }
+    fetch_next_pass(tile, starts, task, part);
     auto [row, group, column, sum] = builder_.begin_tile(tile, starts);
     if (last_pass_) {
       std::vector<Scalar> loops(
@@ -253,6 +275,38 @@ class PanelLowering {
     builder_.end_tile();
   }
 
+  // What the next pass copies of large operands, shared out among the tiles of this one.
+  void fetch_next_pass(loop::Tile& tile, std::vector<Scalar>& starts, const NestBlock& task,
+                       const Part& part) {
+    constexpr int64_t kLargeBytes = 256 << 10;
+    std::vector<size_t> split;
+    for (size_t l = nest_.result_loops; l < nest_.loops.size(); ++l)
+      if (block_.size[l] < nest_.loops[l].extent)
+        split.push_back(l);
+    if (last_pass_ || split.size() != 1)
+      return;
+    NestBlock next = block_;
+    next.start[split[0]] = builder_.add(next.start[split[0]], builder_.index(next.size[split[0]]));
+    for (size_t l : {vector_, row_}) {
+      next.start[l] = task.start[l];
+      next.size[l] = task.size[l];
+    }
+    for (size_t operand : {b_, a_}) {
+      const Type& type = nest_.types[operand];
+      bool is_copied = operand == b_ || s_.stage_a;
+      if (!is_copied || type.bytes() <= kLargeBytes || type.dtype != nest_.sum_dtype() ||
+          !values_.buffer_of(nest_.operands[operand]))
+        continue;
+      std::vector<int64_t> sizes = next.size;
+      sizes[operand == b_ ? row_ : vector_] = 1;
+      OperandAccess access = access_in_place(values_, nest_, operand, next);
+      if (std::optional<AheadPart> ahead = part_ahead(builder_, access, sizes, part)) {
+        tile.ahead.push_back(ahead->rows);
+        starts.push_back(ahead->start);
+      }
+    }
+  }
+
   loop::Kernel kernel_;
   loop::Builder builder_;
   KernelValues values_;
@@ -266,6 +320,7 @@ class PanelLowering {
   int64_t summed_elements_ = 1;  // of a pass, at most
   uint32_t a_buffer_ = 0, b_buffer_ = 0;
   bool first_pass_ = true, last_pass_ = true;  // of the open one
+  int64_t row_panels_ = 0, column_panels_ = 0;  // of the open pass
   NestBlock block_;  // what is open
 };
 

@@ -188,6 +188,11 @@ TEST_CASE("tiles fetch what large products want next", "[contract]") {
   std::string panels =
       loops_of("dot(f32[1024,600], f32[600,128]) {batch_a=[], batch_b=[], sum_a=[1], sum_b=[0]}");
   CHECK(mentions(panels, " ahead written %"));
+  // Both operands of the next pass.
+  std::string next_pass =
+      loops_of("dot(f32[1200,256], f32[1200,512]) {batch_a=[], batch_b=[], sum_a=[0], sum_b=[0]}");
+  CHECK(mentions(next_pass, " ahead %b["));
+  CHECK(mentions(next_pass, " ahead %a["));
 }
 
 TEST_CASE("threads share panels and rows evenly, and no sums", "[contract]") {
