@@ -561,10 +561,17 @@ class Chooser {
     int64_t rows = nest_.loops[row].extent;
     int64_t bytes = rows * summed_elements() * byte_size(nest_.sum_dtype());
     bool can_wait = summed_elements() <= kPanelPassElements || first_sums_holder() >= 0;
-    // Pixels that lie far apart are copied in any case.
-    int64_t large = copies_pixels() ? target_.l2_bytes / 8 : target_.l2_bytes / 2;
-    return bytes > large && rows >= 2 * s_.rows && can_wait &&
+    return bytes > fewest_panel_bytes() && rows >= 2 * s_.rows && can_wait &&
            nest_.loops[vector_loop()].extent > s_.vectors * lanes_;
+  }
+
+  // Where a lies across the summed loops, each product would take a line of its own: it is brought
+  // into order from half of the size on. Pixels that lie far apart are copied in any case.
+  int64_t fewest_panel_bytes() const {
+    if (copies_pixels())
+      return target_.l2_bytes / 8;
+    bool in_lines = nest_.step(a(), static_cast<size_t>(s_.row_loop)) != 1;
+    return target_.l2_bytes / (in_lines ? 2 : 4);
   }
 
   void choose_panels() {
