@@ -209,7 +209,12 @@ void AttentionStrips::write(const AttentionStrip& strip, uint32_t from, int64_t 
 
 AttentionAhead AttentionStrips::rows_of(const AttentionStrip& strip, const AttentionBlock& block,
                                         uint32_t from, int64_t columns) {
-  return {from, columns, key_at(strip, block, columns), false};
+  return {from, columns, key_at(strip, block, columns), false, false};
+}
+
+AttentionAhead AttentionStrips::rows_of(const AttentionStrip& strip, uint32_t from, int64_t columns,
+                                        bool written) {
+  return {from, columns, query_at(strip, b_.index(0), columns), written, true};
 }
 
 AttentionAhead AttentionStrips::rows_after(const AttentionStrip& strip, const AttentionBlock& block,
@@ -221,7 +226,7 @@ AttentionAhead AttentionStrips::rows_after(const AttentionStrip& strip, const At
 void AttentionStrips::fetch(const AttentionAhead& ahead, Scalar key, int64_t keys, loop::Tile& tile,
                             std::vector<Scalar>& operands) {
   constexpr int64_t kFarBytes = 256 << 10;  // the keys and values of a head: less comes soon enough
-  if (shape_.keys * (shape_.depth + shape_.width) * byte_size(dtype_) <= kFarBytes)
+  if (!ahead.once && shape_.keys * (shape_.depth + shape_.width) * byte_size(dtype_) <= kFarBytes)
     return;
   tile.ahead.push_back({ahead.buffer, keys, ahead.columns, ahead.columns, ahead.written});
   operands.push_back(b_.add(ahead.first, b_.scaled(key, ahead.columns)));
@@ -229,7 +234,7 @@ void AttentionStrips::fetch(const AttentionAhead& ahead, Scalar key, int64_t key
 
 void AttentionStrips::products(const AttentionStrip& strip, const AttentionBlock& block,
                                uint32_t from, int64_t depth, uint32_t staged, uint32_t to,
-                               bool masked, const AttentionAhead& ahead) {
+                               bool masked, const std::vector<AttentionAhead>& ahead) {
   if (masked && mask_by_query_)
     stage_mask(strip, block);
   Scalar start = key_at(strip, block, depth);
@@ -245,7 +250,8 @@ void AttentionStrips::products(const AttentionStrip& strip, const AttentionBlock
                       .a_row_step = depth,
                       .padded = true};
       std::vector<Scalar> operands = {b_.add(start, b_.scaled(key, depth)), b_.index(panel.row)};
-      fetch(ahead, key, rows, tile, operands);
+      for (const AttentionAhead& wanted : ahead)
+        fetch(wanted, key, rows, tile, operands);
       auto [row, group, column, sum] = b_.begin_tile(tile, operands);
       Scalar query = b_.add(column, b_.index(panel.row)), in_block = b_.add(key, row);
       Scalar product = masked ? this->masked(strip, block, in_block, query, sum) : sum;

@@ -47,6 +47,7 @@ struct AttentionAhead {
   int64_t columns = 0;
   loop::Scalar first;  // where the block's first key has its row
   bool written = false;
+  bool once = false;  // touched by one strip only, so that it is far whatever its size
 };
 
 class AttentionStrips {
@@ -82,11 +83,13 @@ class AttentionStrips {
                          int64_t columns);
   AttentionAhead rows_after(const AttentionStrip& strip, const AttentionBlock& block, uint32_t from,
                             int64_t columns);
+  // Rows of an operand [heads, queries, columns] for a strip, or of a result.
+  AttentionAhead rows_of(const AttentionStrip& strip, uint32_t from, int64_t columns, bool written);
   // to[key][query] = rows of `from`, [key heads, keys, depth], times staged [depth][query]. Masks
   // make scores of it: -inf where a query does not see a key.
   void products(const AttentionStrip& strip, const AttentionBlock& block, uint32_t from,
                 int64_t depth, uint32_t staged, uint32_t to, bool masked,
-                const AttentionAhead& ahead);
+                const std::vector<AttentionAhead>& ahead);
   // to[column][query] += sum over the block's keys of from[key][column] * weights[key][query]
   void add_columns(const AttentionStrip& strip, const AttentionBlock& block, uint32_t from,
                    int64_t columns, uint32_t weights, uint32_t to, const AttentionAhead& ahead);

@@ -137,12 +137,12 @@ class BackwardLowering {
   void lower_block(const AttentionStrip& strip, const AttentionBlock& block) {
     auto sums = [&](uint32_t buffer, int64_t columns) {
       return AttentionAhead{buffer, columns,
-                            b_.scaled(b_.add(sums_start_, block.first_key), columns), true};
+                            b_.scaled(b_.add(sums_start_, block.first_key), columns), true, false};
     };
     s_.products(strip, block, s_.operand(1), shape_.depth, q_, weights_, true,
-                s_.rows_of(strip, block, s_.operand(2), shape_.width));
+                {s_.rows_of(strip, block, s_.operand(2), shape_.width)});
     s_.products(strip, block, s_.operand(2), shape_.width, dy_, slopes_, false,
-                sums(dv_, shape_.width));
+                {sums(dv_, shape_.width)});
     for (const AttentionRows& group : block.rows)
       weigh(strip, group);
     s_.add_keys(strip, block, weights_, s_.operand(6), shape_.width, dv_, sums_start_);

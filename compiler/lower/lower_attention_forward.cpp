@@ -48,12 +48,13 @@ class ForwardLowering {
     int64_t strips = shape_.queries / s_.strip_rows(), rest = shape_.queries % s_.strip_rows();
     if (strips > 0) {
       Scalar part = begin_parts(b_, shape_.heads * strips, parallel_);
-      Scalar i = b_.rem(part, b_.index(strips));
-      lower_strip(b_.div(part, b_.index(strips)), b_.scaled(in_pairs(i, strips), s_.strip_rows()),
-                  s_.strip_rows());
+      lower_strip(whole_strip(part, strips), whole_strip(b_.add(part, b_.index(1)), strips));
     }
-    if (rest > 0)
-      lower_strip(begin_parts(b_, shape_.heads, parallel_), b_.index(shape_.queries - rest), rest);
+    if (rest > 0) {
+      Scalar head = begin_parts(b_, shape_.heads, parallel_);
+      Scalar first = b_.index(shape_.queries - rest);
+      lower_strip(strip_of(head, first, rest), strip_of(b_.add(head, b_.index(1)), first, rest));
+    }
     return std::move(kernel_);
   }
 
@@ -67,12 +68,25 @@ class ForwardLowering {
     return b_.add(pair, b_.mul(is_second, last));
   }
 
-  void lower_strip(Scalar head, Scalar first, int64_t rows) {
-    AttentionStrip strip{head, b_.div(head, b_.index(shape_.group)), first, rows};
+  AttentionStrip strip_of(Scalar head, Scalar first, int64_t rows) {
+    return {head, b_.div(head, b_.index(shape_.group)), first, rows};
+  }
+
+  AttentionStrip whole_strip(Scalar part, int64_t strips) {
+    Scalar i = b_.rem(part, b_.index(strips));
+    return strip_of(b_.div(part, b_.index(strips)), b_.scaled(in_pairs(i, strips), s_.strip_rows()),
+                    s_.strip_rows());
+  }
+
+  void lower_strip(const AttentionStrip& strip, const AttentionStrip& next) {
     begin(strip);
     s_.for_each_block(strip, [&](const AttentionBlock& block) {
-      s_.products(strip, block, s_.operand(1), shape_.depth, q_, weights_, true,
-                  s_.rows_of(strip, block, s_.operand(2), shape_.width));
+      std::vector<AttentionAhead> ahead = {s_.rows_of(strip, block, s_.operand(2), shape_.width)};
+      if (block.diagonal) {
+        ahead.push_back(s_.rows_of(next, s_.operand(0), shape_.depth, false));
+        ahead.push_back(s_.rows_of(strip, results_[0], shape_.width, true));
+      }
+      s_.products(strip, block, s_.operand(1), shape_.depth, q_, weights_, true, ahead);
       for (const AttentionRows& group : block.rows)
         weigh(group);
       s_.add_columns(strip, block, s_.operand(2), shape_.width, weights_, sums_,
@@ -104,6 +118,11 @@ class ForwardLowering {
 
   Scalar score_at(Scalar key, Scalar row) { return b_.add(b_.scaled(key, s_.strip_rows()), row); }
 
+  // Of two scores. One that is no number may be lost here: its weight is none either.
+  Scalar larger(Scalar top, Scalar score) {
+    return b_.select(b_.compare(Code::less, top, score), score, top);
+  }
+
   // The largest score of a query and `start`, in chains that do not wait for each other.
   Scalar largest(int64_t keys, Scalar row, Scalar start) {
     int64_t chains = keys % 4 == 0 ? 4 : 1;
@@ -112,11 +131,11 @@ class ForwardLowering {
     for (int64_t i = 0; i < chains; ++i) {
       Scalar key = b_.add(b_.scaled(at[0], chains), b_.index(i));
       tops[static_cast<size_t>(i)] =
-          b_.max(at[static_cast<size_t>(i) + 1], b_.load(weights_, score_at(key, row)));
+          larger(at[static_cast<size_t>(i) + 1], b_.load(weights_, score_at(key, row)));
     }
     tops = b_.end_for(tops);
     for (; tops.size() > 1; tops.pop_back())
-      tops[0] = b_.max(tops[0], tops.back());
+      tops[0] = larger(tops[0], tops.back());
     return tops[0];
   }
 
@@ -124,7 +143,7 @@ class ForwardLowering {
   void weigh(const AttentionRows& group) {
     s_.for_each_row(group, [&](Scalar row) {
       Scalar before = b_.load(top_, row);
-      Scalar top = b_.max(largest(group.keys, row, before), number(ops::lowest_number(dtype_)));
+      Scalar top = larger(number(ops::lowest_number(dtype_)), largest(group.keys, row, before));
       Scalar factor = b_.unary(Code::exp_normal, b_.sub(before, top));
       Scalar total = b_.mul(b_.load(total_, row), factor);
       std::vector<Scalar> at = b_.begin_for(LoopKind::serial, group.keys, {&total, 1});
