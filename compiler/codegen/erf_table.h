@@ -1,5 +1,6 @@
 #pragma once
-// erf x / x for |x| <= kErfEnd in pieces: with c = k / 8 and d = |x| - c, |d| <= 1/16, it is
+// erf x / x for |x| <= kErfEnd in pieces: with c = k * kErfPiece and d = |x| - c, at most half a
+// piece, it is
 //   sum over i of kErfOverX[i][k] * d^i
 // for the least largest relative error, 4e-9 before rounding. Beyond, erf is 1 in f32.
 #include <cstdint>
@@ -7,6 +8,7 @@
 namespace gradc::codegen {
 
 inline constexpr double kErfEnd = 3.92;
+inline constexpr double kErfPiece = 0.125;
 inline constexpr int64_t kErfPieces = 32;
 inline constexpr float kErfOverX[5][kErfPieces] = {
     {1.128379226e+00f, 1.122529626e+00f, 1.105305552e+00f, 1.077645063e+00f, 1.040999770e+00f,

@@ -10,6 +10,7 @@
 
 #include "compiler/codegen/erf_table.h"
 #include "compiler/codegen/plain_fma.h"
+#include "compiler/codegen/tanh_table.h"
 #include "ir/diagnostic.h"
 
 namespace gradc::codegen {
@@ -85,8 +86,11 @@ class MathEmitter {
     return b.CreateSelect(b.CreateFCmpUGE(x, real(infinity())), x, y);  // infinity or NaN
   }
 
-  // For x >= 0, tanh x = E / (E + 2) with E = e^2x - 1 = 2^n (e^r - 1) + (2^n - 1).
+  // Of AVX-512 from a table. Otherwise, for x >= 0, tanh x = E / (E + 2) with E = e^2x - 1 =
+  // 2^n (e^r - 1) + (2^n - 1).
   Value* tanh(Value* x) {
+    if (is_avx512())
+      return by_table(kTanhOverX, kTanhPiece, kTanhEnd, x);
     Value* near = at_most(abs(x), 9.1);
     Reduced reduced = reduce(add(near, near));
     Value* power = power_of_two(reduced);
@@ -105,7 +109,7 @@ class MathEmitter {
   // where u = n + r vanishes with x and keeps the relative error small there.
   Value* erf(Value* x) {
     if (is_avx512())
-      return erf_by_table(x);
+      return by_table(kErfOverX, kErfPiece, kErfEnd, x);
     Value* near = at_most(abs(x), 4);
     Value* exponent = mul(near, polynomial(kErf, near));
     Reduced reduced{.rounded = add(exponent, real(kRounder))};
@@ -248,24 +252,26 @@ class MathEmitter {
     return is_avx512() && vector && vector->getNumElements() == kLanes;
   }
 
-  // x * (erf x / x), a polynomial whose coefficients a shuffle picks; a scalar goes the same way as
-  // a vector, for the same bits.
-  Value* erf_by_table(Value* x) {
+  // x * (f(x) / x) of an odd function, where the quotient is a polynomial in each piece, whose
+  // coefficients a shuffle picks; a scalar goes the same way as a vector, for the same bits. From
+  // `end` on f is what it is there.
+  template <size_t degrees>
+  Value* by_table(const float (&table)[degrees][2 * kLanes], double piece, double end, Value* x) {
     if (!real_->isVectorTy()) {
       llvm::Type* wide = llvm::FixedVectorType::get(real_, kLanes);
-      return b.CreateExtractElement(
-          MathEmitter(b, wide).erf_by_table(b.CreateVectorSplat(kLanes, x)), uint64_t{0});
+      Value* all = b.CreateVectorSplat(kLanes, x);
+      return b.CreateExtractElement(MathEmitter(b, wide).by_table(table, piece, end, all),
+                                    uint64_t{0});
     }
-    constexpr double kToEighths = 1 << 20;  // the sum's last bits count eighths
-    Value* near = at_most(abs(x), kErfEnd);
-    Value* rounded = add(near, real(kToEighths));
-    Value* d = sub(near, sub(rounded, real(kToEighths)));
-    Value* piece = b.CreateBitCast(rounded, integer_);
+    Value* near = at_most(abs(x), end);
+    Value* rounded = fma(near, real(1 / piece), real(kRounder));  // its last bits are the piece
+    Value* d = fma(sub(rounded, real(kRounder)), real(-piece), near);
+    Value* number = b.CreateBitCast(rounded, integer_);
     Value* sum = nullptr;
-    for (size_t i = std::size(kErfOverX); i-- > 0;) {
+    for (size_t i = degrees; i-- > 0;) {
       Value* coefficient =
           b.CreateIntrinsic(llvm::Intrinsic::x86_avx512_vpermi2var_ps_512, {},
-                            {constants(kErfOverX[i]), piece, constants(kErfOverX[i] + kLanes)});
+                            {constants(table[i]), number, constants(table[i] + kLanes)});
       sum = sum ? fma(sum, d, coefficient) : coefficient;
     }
     return copy_sign(mul(near, sum), x);

@@ -175,26 +175,27 @@ TEST_CASE("exp_normal keeps its promised error up to 88", "[math]") {
   }
 }
 
-TEST_CASE("erf is odd, 1 far out, and the same for one element as for many", "[math]") {
-  const std::vector<double> x = {0.03, 0.5, 2.125, 3.9, 3.92, 4, 1e30, kInfinity};
-  for (const char* cpu : {"native", "x86-64-v3", "x86-64-v2"}) {
-    Compiled function(Opcode::erf, cpu);
-    std::vector<double> y = function({x});
-    for (size_t i = 0; i < x.size(); ++i) {
-      INFO("erf(" << x[i] << ") on " << cpu << " gives " << y[i]);
-      CHECK(function({{-x[i]}})[0] == -y[i]);
-      if (x[i] >= 4)
-        CHECK(y[i] == 1);
-      Function single;
-      single.name = "f";
-      Builder b(single);
-      b.result(b.op(Opcode::erf, {b.parameter({DType::f32, {}}, "x")}), "y");
-      auto rounded = static_cast<float>(x[i]);
-      std::vector<Tensor> one =
-          run_native(single, std::vector<Tensor>{{{DType::f32, {}}, {rounded}}}, cpu);
-      CHECK(one[0].data[0] == y[i]);
+TEST_CASE("erf and tanh are odd, 1 far out, and the same for one element as for many", "[math]") {
+  const std::vector<double> x = {0.03, 0.5, 2.125, 3.9, 3.92, 4, 8.9, 9.02, 9.2, 1e30, kInfinity};
+  for (Opcode code : {Opcode::erf, Opcode::tanh})
+    for (const char* cpu : {"native", "x86-64-v3", "x86-64-v2"}) {
+      Compiled function(code, cpu);
+      std::vector<double> y = function({x});
+      for (size_t i = 0; i < x.size(); ++i) {
+        INFO(def(code).name << "(" << x[i] << ") on " << cpu << " gives " << y[i]);
+        CHECK(function({{-x[i]}})[0] == -y[i]);
+        if (x[i] >= (code == Opcode::erf ? 4 : 9.02))
+          CHECK(y[i] == 1);
+        Function single;
+        single.name = "f";
+        Builder b(single);
+        b.result(b.op(code, {b.parameter({DType::f32, {}}, "x")}), "y");
+        auto rounded = static_cast<float>(x[i]);
+        std::vector<Tensor> one =
+            run_native(single, std::vector<Tensor>{{{DType::f32, {}}, {rounded}}}, cpu);
+        CHECK(one[0].data[0] == y[i]);
+      }
     }
-  }
 }
 
 // A query x sees keys 0 and 1 with values 0 and 1: for x <= 0 it gives e^x / (1 + e^x).
