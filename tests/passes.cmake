@@ -2,6 +2,7 @@ gradc_test(passes_test LIBS gradc_compiler gradc_contract_cases gradc_test_suppo
   unit/accumulate_test.cpp
   unit/autodiff_test.cpp
   unit/bands_test.cpp
+  unit/batch_mixing_test.cpp
   unit/drop_empty_test.cpp
   unit/expand_test.cpp
   unit/fuse_test.cpp

@@ -8,6 +8,8 @@
 
 #include "compiler/entries.h"
 #include "compiler/passes/accumulate.h"
+#include "compiler/passes/batch_mixing.h"
+#include "compiler/pipeline.h"
 #include "compiler/plan/cost.h"
 #include "compiler/plan/entry_problem.h"
 #include "compiler/plan/plan.h"
@@ -24,7 +26,10 @@ const Function& step_of(const Module& module) {
   return module.function(std::string(kTrainStep));
 }
 
-void refuse_batch_statistics(const Module& module) {
+// The gradients of micro-batches are those of the whole only where samples do not meet.
+void refuse_mixed_samples(const Module& module, const Options& options) {
+  constexpr const char* kHelp =
+      "--accumulate N takes the mean of what N smaller batches give, whatever that is";
   for (const Result& result : step_of(module).results)
     if (!result.state.empty() && module.find_state(result.state)->role == Role::buffer)
       throw UserError(
@@ -33,15 +38,24 @@ void refuse_batch_statistics(const Module& module) {
                       "statistics than the whole",
                       result.state),
           Fault::command_line)
-          .with_help("--accumulate N trains by the statistics of batches N times smaller");
+          .with_help(kHelp);
+  Options parts = options;
+  parts.expand_all = true;
+  const std::string passes[] = {"simplify", "unroll", "expand", "simplify"};
+  if (std::optional<BatchMixing> mixing =
+          batch_mixing(step_of(run_passes(module, passes, parts, {}))))
+    throw UserError(mixing->loc,
+                    "micro-batches would not give the gradients of the batch: " + mixing->what,
+                    Fault::command_line)
+        .with_help(kHelp);
 }
 
 class MicroBatchChoice {
  public:
   explicit MicroBatchChoice(ModelFlags& flags) : flags_(flags) {
     Module whole = load_model(flags.model, flags.options);
-    refuse_batch_statistics(whole);
     batch_ = batch_size(step_of(whole));
+    refuse_mixed_samples(whole, flags.options);
   }
 
   void take(int64_t size) {

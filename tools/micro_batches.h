@@ -8,8 +8,8 @@ namespace gradc {
 // Reads ModelFlags::micro_batch, behind finish() and when Options::train is known: sets the bind
 // `batch` and Options::accumulate. `auto` plans the step for 1, 2, 3, ... parts of equal size, 64
 // at most, and takes the fastest by the cost table that is within the budget; it ends where no more
-// parts can be faster. A model whose training step keeps statistics of its batch is
-// refused: smaller batches have others.
+// parts can be faster. Where samples meet other than in the loss's mean (batch_mixing.h),
+// micro-batches would give other gradients, and the model is refused.
 void settle_micro_batches(ModelFlags& flags);
 
 }  // namespace gradc

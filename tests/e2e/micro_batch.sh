@@ -58,6 +58,10 @@ expect 2 "$deep" --micro-batch 4 --accumulate 2
 expect 2 "$deep" --micro-batch 4 --infer
 expect 2 "$2/examples/resnet20.model" --memory 1MiB --micro-batch auto
 complains 'micro-batches have other statistics than the whole'
+# Statistics of the batch that nothing keeps.
+sed 's/loss = cross_entropy(logits/loss = cross_entropy(logits - reduce_mean(logits, axes=[0])/' "$deep" >"$out/centred.model"
+expect 2 "$out/centred.model" --micro-batch 4
+complains 'samples meet in `sub` other than by a mean, which `loss` depends on'
 sed 's/^dim batch.*//; s/batch/4096/g' "$deep" >"$out/fixed.model"
 expect 2 "$out/fixed.model" --micro-batch 4
 complains 'the model has no such dim'
