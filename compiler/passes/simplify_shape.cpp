@@ -68,6 +68,48 @@ std::optional<ValueId> transpose_of_broadcast(Site& s) {
   return s.emit(Opcode::broadcast, {x}, {{"axes", places}, {"shape", s.result_type().dims}});
 }
 
+std::vector<int64_t> permuted(const std::vector<int64_t>& list,
+                              const std::vector<int64_t>& permutation) {
+  std::vector<int64_t> result;
+  for (int64_t axis : permutation)
+    result.push_back(list[static_cast<size_t>(axis)]);
+  return result;
+}
+
+Attrs permuted(const Attrs& attrs, const std::vector<int64_t>& permutation) {
+  Attrs result = attrs;
+  for (const auto& [key, attr] : attrs)
+    if (const auto* list = std::get_if<std::vector<int64_t>>(&attr))
+      result.set(key, permuted(*list, permutation));
+  return result;
+}
+
+// The transpose moves fewer elements, and is the same for each pad of x.
+std::optional<ValueId> transpose_of_pad(Site& s) {
+  const std::vector<int64_t>& permutation = s.attrs().integers("permutation");
+  std::optional<Attrs> part;
+  const Op* pad = s.producer(s.x(), Opcode::pad);
+  if (const Op* slice = s.producer(s.x(), Opcode::slice)) {
+    part = permuted(slice->attrs, permutation);
+    pad = s.producer(slice->operand(0), Opcode::pad);
+  }
+  if (!pad)
+    return std::nullopt;
+  Attrs padding = permuted(pad->attrs, permutation);
+  ValueId x = pad->operand(0);
+  ValueId padded = s.emit(Opcode::pad, {s.transpose(x, permutation)}, padding);
+  return part ? s.emit(Opcode::slice, {padded}, *part) : padded;
+}
+
+// Fewer elements for relu, and none for the backward pass to hold of what is before the windows.
+std::optional<ValueId> windows_of_relu(Site& s) {
+  const Op* inner = s.producer(s.x(), Opcode::relu);
+  if (!inner || !s.only_use(s.x()))
+    return std::nullopt;
+  ValueId x = inner->operand(0);
+  return s.emit(Opcode::relu, {s.emit(Opcode::window_max, {x}, s.attrs())}, {});
+}
+
 std::optional<ValueId> broadcast_to_same(Site& s) {
   return s.type(s.x()) == s.result_type() ? std::optional(s.x()) : std::nullopt;
 }
@@ -103,12 +145,16 @@ constexpr SimplifyRule kRules[] = {
     {Opcode::transpose, "transpose(transpose(x)) = transpose(x)", transpose_of_transpose},
     {Opcode::transpose, "transpose(broadcast(x)) = broadcast(transpose(x))",
      transpose_of_broadcast},
+    {Opcode::transpose, "transpose(pad(x)) = pad(transpose(x)), or of a slice of pad(x)",
+     transpose_of_pad},
     {Opcode::broadcast, "broadcast(x) = x, to its own shape", broadcast_to_same},
     {Opcode::broadcast, "broadcast(x) = reshape(x), along axes of size 1", broadcast_along_ones},
     {Opcode::broadcast, "broadcast(broadcast(x)) = broadcast(x)", broadcast_of_broadcast},
     {Opcode::reduce_max, "reduce_max(x) = reshape(x), over axes of size 1", reduce_size_one},
     {Opcode::reduce_min, "reduce_min(x) = reshape(x), over axes of size 1", reduce_size_one},
     {Opcode::reduce_sum, "reduce_sum(x) = reshape(x), over axes of size 1", reduce_size_one},
+    {Opcode::window_max, "window_max(relu(x)) = relu(window_max(x)), if nothing else reads relu(x)",
+     windows_of_relu},
 };
 
 }  // namespace

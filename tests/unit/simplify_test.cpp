@@ -103,6 +103,16 @@ TEST_CASE("simplify: parts of parts", "[simplify]") {
                    "%a") ==
         "forward:\n  %slice: f32[2,2] = slice(%y) {begin=[0,1], end=[3,3], step=[2,1]}\n"
         "  %a: f32[2,2] = transpose(%slice) {permutation=[1,0]}\n  return r=%a\n");
+  const std::string padded = "  %b = pad(%x) {high=[1,0], low=[0,2], value=0.5}\n";
+  CHECK(simplified(padded + "  %a = transpose(%b) {permutation=[1,0]}\n", "%a") ==
+        "forward:\n  %transpose: f32[3,2] = transpose(%x) {permutation=[1,0]}\n"
+        "  %a: f32[5,3] = pad(%transpose) {high=[0,1], low=[2,0], value=0.5}\n  return r=%a\n");
+  CHECK(simplified(padded + "  %c = slice(%b) {begin=[1,0], end=[3,4], step=[1,2]}\n"
+                            "  %a = transpose(%c) {permutation=[1,0]}\n",
+                   "%a") ==
+        "forward:\n  %transpose: f32[3,2] = transpose(%x) {permutation=[1,0]}\n"
+        "  %pad: f32[5,3] = pad(%transpose) {high=[0,1], low=[2,0], value=0.5}\n"
+        "  %a: f32[2,2] = slice(%pad) {begin=[0,1], end=[4,3], step=[2,1]}\n  return r=%a\n");
   // A slice across two pieces stays.
   CHECK(simplified("  %b = concat(%x, %z) {axis=1}\n"
                    "  %a = slice(%b) {begin=[0,2], end=[2,5], step=[1,1]}\n",
@@ -119,6 +129,17 @@ TEST_CASE("simplify: the gradient of n slices is one concatenation", "[simplify]
                    "%b") ==
         "forward:\n  %t: f32[2,3] = tanh(%x)\n  %b: f32[6,3] = concat(%x, %t, %z) {axis=0}\n"
         "  return r=%b\n");
+}
+
+TEST_CASE("simplify: relu comes behind a maximum over windows", "[simplify]") {
+  const std::string attrs = " {high=[0], low=[1], stride=[2], window=[2]}\n";
+  const std::string pooled = "  %b = relu(%x)\n  %a = window_max(%b)" + attrs;
+  CHECK(simplified(pooled, "%a") == "forward:\n  %window_max: f32[2,2] = window_max(%x)" + attrs +
+                                        "  %a: f32[2,2] = relu(%window_max)\n  return r=%a\n");
+  CHECK(simplified(pooled + "  %c = tanh(%b)\n  %d = dot(%c, %a) {batch_a=[], batch_b=[], "
+                            "sum_a=[0], sum_b=[0]}\n",
+                   "%d")
+            .find("window_max(%b)") != std::string::npos);
 }
 
 TEST_CASE("simplify: no product waits for a transposed copy", "[simplify]") {
