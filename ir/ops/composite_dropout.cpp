@@ -1,5 +1,5 @@
-// Dropout. The mask is a function of seed, step and stream: the gradient computes it again, so it
-// is never stored.
+// Dropout. The mask is a function of seed, step and stream: no budget need hold it for the
+// gradient, which says how to compute it.
 #include "ir/ops/composite.h"
 
 namespace gradc::ops {

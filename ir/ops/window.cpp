@@ -4,6 +4,7 @@
 #include "ir/ops/window.h"
 
 #include <algorithm>
+#include <limits>
 #include <optional>
 
 namespace gradc::ops {
@@ -199,6 +200,84 @@ void vjp_window_sum(Vjp& g) {
   g.add(0, g.b.op(Opcode::window_sum, {g.dy()}, attrs));
 }
 
+// Of windows with more elements, one comparison for each costs more than to look for the maximum
+// again.
+constexpr int64_t kMostNumbered = 16;
+
+// x at the element `tap` of each window, where padded x has one: a slice.
+ValueId tap_of(Builder& b, ValueId padded, const WindowAxes& axes, const Dims& tap) {
+  std::vector<int64_t> begin, end, step;
+  for (size_t i = 0; i < axes.size(); ++i) {
+    begin.push_back(tap[i] * axes[i].dilation);
+    end.push_back(begin[i] + (axes[i].result_size() - 1) * axes[i].stride + 1);
+    step.push_back(axes[i].stride);
+  }
+  return b.op(Opcode::slice, {padded}, {{"begin", begin}, {"end", end}, {"step", step}});
+}
+
+// The inverse: what `windows` has for each window at its element `tap`, in x's shape, and `value`
+// elsewhere.
+ValueId at_tap(Builder& b, ValueId windows, const WindowAxes& axes, const Dims& tap, double value) {
+  std::vector<int64_t> low, high, interior, begin, end;
+  for (size_t i = 0; i < axes.size(); ++i) {
+    const WindowAxis& axis = axes[i];
+    low.push_back(tap[i] * axis.dilation);
+    int64_t last = low[i] + (axis.result_size() - 1) * axis.stride;
+    high.push_back(std::max<int64_t>(0, axis.low + axis.size - 1 - last));
+    interior.push_back(axis.stride - 1);
+    begin.push_back(axis.low);
+    end.push_back(axis.low + axis.size);
+  }
+  ValueId spread = b.op(Opcode::pad, {windows},
+                        {{"low", low}, {"high", high}, {"interior", interior}, {"value", value}});
+  return b.op(Opcode::slice, {spread},
+              {{"begin", begin}, {"end", end}, {"step", std::vector<int64_t>(axes.size(), 1)}});
+}
+
+// The number, within its window, of the first element that is the maximum: all that the gradient
+// needs of x, in a byte.
+ValueId numbers_of_maxima(Vjp& g, const WindowAxes& axes, const std::vector<Dims>& taps) {
+  std::vector<int64_t> low, high;
+  for (const WindowAxis& axis : axes) {
+    low.push_back(axis.low);
+    high.push_back(axis.high);
+  }
+  double outside = -std::numeric_limits<double>::infinity();
+  ValueId padded = g.b.op(Opcode::pad, {g.x()}, {{"low", low}, {"high", high}, {"value", outside}});
+  Type bytes{DType::u8, g.y_type().dims};
+  ValueId number = g.b.constant(bytes, static_cast<double>(taps.size() - 1));
+  for (size_t i = taps.size() - 1; i-- > 0;) {
+    ValueId is_maximum = g.b.op(Opcode::equal, {tap_of(g.b, padded, axes, taps[i]), g.y()});
+    number = g.b.select(is_maximum, g.b.constant(bytes, static_cast<double>(i)), number);
+  }
+  return number;
+}
+
+// dx = the sum over the taps of dy where the window's maximum has the tap's number. For images,
+// whose channels become the last axis; where the windows are along the last axis, neighbours in
+// memory would come from windows here and there, and x is read instead.
+void vjp_window_max(Vjp& g) {
+  WindowAxes axes = window_axes(g.x_type(), g.attrs());
+  const Dims& window = g.attrs().integers("window");
+  if (element_count(window) > kMostNumbered || axes.size() < window.size() + 2) {
+    g.add(0, g.b.op(Opcode::window_max_scatter, {g.x(), g.dy()}, g.attrs()));
+    return;
+  }
+  Dims sizes;
+  for (const WindowAxis& axis : axes)
+    sizes.push_back(axis.window);
+  std::vector<Dims> taps;
+  for_each_index(sizes, [&](const Dims& tap) { taps.push_back(tap); });
+  ValueId number = numbers_of_maxima(g, axes, taps);
+  for (size_t i = 0; i < taps.size(); ++i) {
+    auto wanted = static_cast<double>(i), none = static_cast<double>(taps.size());
+    ValueId numbers = at_tap(g.b, number, axes, taps[i], none);
+    ValueId gradient = at_tap(g.b, g.dy(), axes, taps[i], 0);
+    ValueId chosen = g.b.op(Opcode::equal, {numbers, g.b.constant_like(numbers, wanted)});
+    g.add(0, g.b.select(chosen, gradient, g.b.constant_like(gradient, 0)));
+  }
+}
+
 constexpr AttrDefs kWindowAttrs = {{"dilation", AttrKind::integers, false},
                                    {"high", AttrKind::integers},
                                    {"low", AttrKind::integers},
@@ -245,13 +324,14 @@ extern constexpr OpDef window_max = {
         "window_max(f32[2,5,2]) {high=[1,0], low=[1,0], stride=[2,1], window=[3,1]}\n"
         "window_max(f32[2,5]) {high=[0], low=[0], stride=[2], window=[2]}\n"
         "window_max(f32[1,7,9]) {dilation=[2,3], high=[1,2], low=[1,0], stride=[2,1], "
-        "window=[3,2]}",
+        "window=[3,2]}\n"
+        "window_max(f32[1,2,5,4]) {high=[1,0], low=[1,0], stride=[2,1], window=[3,2]}",
     .attrs = kWindowAttrs,
     .exact = true,
     .infer = infer_window_max,
     .eval = eval_window_max,
     .flops = flops_window_max,
-    .vjp = [](Vjp& g) { g.add(0, g.b.op(Opcode::window_max_scatter, {g.x(), g.dy()}, g.attrs())); },
+    .vjp = vjp_window_max,
     .element = element_window_max,
 };
 

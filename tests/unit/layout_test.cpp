@@ -8,6 +8,7 @@
 #include "compiler/entries.h"
 #include "compiler/passes/autodiff.h"
 #include "compiler/passes/expand.h"
+#include "compiler/passes/fuse.h"
 #include "compiler/passes/simplify.h"
 #include "ir/builder.h"
 #include "ir/op_def.h"
@@ -175,4 +176,22 @@ forward:
                                "m.ir");
   Module after = laid_out(module);
   CHECK(count(after, Opcode::transpose) == 2);  // the image, and r for what needs its order
+}
+
+TEST_CASE("the gradient of a max pool reads a byte for each window", "[layout][fuse]") {
+  Network net;
+  ValueId image = net.builder().parameter({DType::f32, {2, 3, 16, 16}}, "image");
+  ValueId x = net.conv(image, 16, 3, 1);
+  Module fused = fuse(laid_out(net.trained(net.max_pool(x))), Options{});
+  const Function& step = fused.function("train_step");
+  std::vector<std::optional<OpId>> definitions = defining_ops(step);
+  std::vector<Type> held;
+  for (const Op& op : step.ops)
+    for (ValueId operand : op.operands)
+      if (op.phase == Phase::backward && definitions[operand.index] &&
+          step.ops[definitions[operand.index]->index].phase == Phase::forward)
+        held.push_back(step.type(operand));
+  for (const Type& type : held)
+    CHECK(type.dims != Dims{2, 16, 16, 16});
+  CHECK(std::ranges::count(held, Type{DType::u8, {2, 8, 8, 16}}) == 1);
 }

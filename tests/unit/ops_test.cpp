@@ -220,6 +220,39 @@ TEST_CASE("windows of all kinds have gradients", "[ops][gradient]") {
   }
 }
 
+// By the number of the first maximum, which is compared with the search for it.
+TEST_CASE("max pooling of images sends gradients to the first maxima", "[ops][gradient]") {
+  Feed feed(11);
+  for (int i = 0; i < 200; ++i) {
+    Example rows = random_window(feed), columns = random_window(feed);
+    Attrs attrs;
+    for (std::string_view key : {"high", "low", "stride", "window"})
+      attrs.set(key, std::vector{rows.attrs.integers(key)[0], columns.attrs.integers(key)[0]});
+    auto dilation = [](const Example& e) {
+      return e.attrs.has("dilation") ? e.attrs.integers("dilation")[0] : 1;
+    };
+    if (dilation(rows) * dilation(columns) > 1)
+      attrs.set("dilation", std::vector{dilation(rows), dilation(columns)});
+    Type image{DType::f32, {2, 1, rows.operands[0].dims[1], columns.operands[0].dims[1]}};
+    INFO(to_string(image) << to_string(attrs));
+    Function function = function_of({Opcode::window_max, {image}, attrs});
+    Type windows = function.type(function.results[0].value);
+    std::vector<Tensor> arguments = {{image, {}}};
+    for (int64_t element = 0; element < image.elements(); ++element)
+      arguments[0].data.push_back(static_cast<double>(feed.below(4)));  // equal ones are frequent
+    Feed weights(12);
+    REQUIRE(sum_up(function, weights, arguments));
+    Tensor gradient = eval_closed(Module{}, gradient_function(function), arguments)[0];
+    Op scatter{.code = Opcode::window_max_scatter, .attrs = attrs};
+    std::vector<Tensor> operands = {arguments[0], arguments[1]};
+    REQUIRE(operands[1].type == windows);
+    Tensor expected = ops::window_max_scatter.eval(operands, scatter, {&image, 1})[0];
+    REQUIRE(gradient.data.size() == expected.data.size());
+    for (size_t element = 0; element < expected.data.size(); ++element)
+      CHECK(gradient.data[element] == Approx(expected.data[element]));
+  }
+}
+
 TEST_CASE("stop_gradient has a gradient of zero", "[ops][gradient]") {
   Feed feed(4);
   Example example = parse_example("stop_gradient(f32[2,3])");

@@ -228,3 +228,29 @@ backward:
   CHECK(found.kernels[0]->parameters.size() == 1);
   CHECK(largest_error(found.module, *found.kernels[0]) == 0);
 }
+
+TEST_CASE("a dropout's mask is made again from its counter alone", "[recipes]") {
+  Found found = recipes_of(R"(
+entry @train_step(%a: f32[64,64], %seed: i64[], %step: i64[]) {
+forward:
+  %z: f32[64,64] = dot(%a, %a) {batch_a=[], batch_b=[], sum_a=[1], sum_b=[0]}
+  %u: f32[64,64] = random_uniform(%seed, %step) {shape=[64,64], stream=0}
+  %half: f32[64,64] = constant() {dtype=f32, shape=[64,64], value=0.5}
+  %kept: bool[64,64] = less_equal(%half, %u)
+  %none: f32[64,64] = constant() {dtype=f32, shape=[64,64], value=0.0}
+  %y: f32[64,64] = select(%kept, %z, %none)
+  %s: f32[64] = reduce_sum(%y) {axes=[0]}
+backward:
+  %d: f32[64,64] = dot(%a, %a) {batch_a=[], batch_b=[], sum_a=[0], sum_b=[0]}
+  %g: f32[64,64] = select(%kept, %d, %none)
+  return %s, %g
+}
+)",
+                           false);
+  auto mask = std::ranges::find_if(found.kernels, [](const Function* recipe) {
+    return recipe->type(recipe->results[0].value).dtype == DType::boolean;
+  });
+  REQUIRE(mask != found.kernels.end());
+  CHECK((*mask)->attrs.integers("takes") == std::vector<int64_t>{1, 2});
+  CHECK(largest_error(found.module, **mask) == 0);
+}
