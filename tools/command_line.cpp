@@ -63,4 +63,11 @@ std::vector<CommandFacts> command_facts(const CLI::App& app) {
   return commands;
 }
 
+void take_one_value_each(CLI::App& app) {
+  for (CLI::App* command : app.get_subcommands([](CLI::App*) { return true; }))
+    for (CLI::Option* option : command->get_options())
+      if (!option->get_positional() && option->get_expected_max() > 1)
+        option->allow_extra_args(false);
+}
+
 }  // namespace gradc

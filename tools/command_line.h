@@ -26,4 +26,8 @@ struct CommandFacts {
 CommandFacts program_facts(const CLI::App& app);
 std::vector<CommandFacts> command_facts(const CLI::App& app);
 
+// Each flag that may be repeated takes one value at a time, so that a model can follow it:
+// `gradc dump --skip unroll net.onnx`.
+void take_one_value_each(CLI::App& app);
+
 }  // namespace gradc

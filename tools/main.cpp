@@ -13,6 +13,7 @@
 #include <system_error>
 
 #include "ir/diagnostic.h"
+#include "tools/command_line.h"
 #include "tools/commands/commands.h"
 
 namespace {
@@ -71,6 +72,7 @@ int run(int argc, char** argv) {
   gradc::add_cache(app);
   gradc::add_completion(app);
   gradc::add_man(app);
+  gradc::take_one_value_each(app);
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& help_or_version) {

@@ -181,15 +181,11 @@ void add_model_flags(CLI::App& command, ModelFlags& flags) {
   command.add_option(
       "--memory-total", flags.memory_total,
       "Bytes that arena, parameters, optimizer state and in- and outputs may take together");
-  command
-      .add_option("--keep", flags.options.keep,
-                  "Values that no budget makes again: names or glob patterns")
-      ->allow_extra_args(false);
-  command
-      .add_option("--recompute", flags.options.recompute,
-                  "Values of the forward pass that the backward pass makes again, whatever the "
-                  "budget: names or glob patterns")
-      ->allow_extra_args(false);
+  command.add_option("--keep", flags.options.keep,
+                     "Values that no budget makes again: names or glob patterns");
+  command.add_option("--recompute", flags.options.recompute,
+                     "Values of the forward pass that the backward pass makes again, whatever the "
+                     "budget: names or glob patterns");
   command.add_flag("--invert", flags.options.invert,
                    "Within a budget, also get values back from later ones (x = y - f(z)), which "
                    "changes their last digits");
