@@ -68,6 +68,28 @@ TEST_CASE("buffers that live together do not overlap", "[offsets]") {
   }
 }
 
+TEST_CASE("many buffers that meet where few bytes are live do not overlap", "[offsets]") {
+  // Full rectangles side by side, and buffers that reach from one into the next, over steps in
+  // between in which little else is live.
+  constexpr int kSteps = 40, kRectangles = 12;
+  constexpr int64_t kHeight = 64 * 64;
+  for (uint32_t seed = 0; seed < 20; ++seed) {
+    CAPTURE(seed);
+    std::vector<Buffer> buffers;
+    for (int r = 0; r < kRectangles; ++r)
+      for (Buffer buffer : cut_rectangle(seed * kRectangles + r, kHeight, kSteps, 40)) {
+        if (buffer.first == 0 && buffer.bytes <= kHeight / 8 && r > 0)
+          buffer.first = -4;
+        if (buffer.last == kSteps - 1 && buffer.bytes <= kHeight / 8 && r + 1 < kRectangles)
+          buffer.last += 4;
+        int start = r * (kSteps + 6);
+        buffers.push_back({buffer.bytes, start + buffer.first, start + buffer.last});
+      }
+    Offsets offsets = place_buffers(buffers, 10'000'000);
+    check_no_overlap(buffers, offsets.at, offsets.bytes);
+  }
+}
+
 TEST_CASE("the search finds packings without a hole", "[offsets]") {
   int found = 0;
   for (uint32_t seed = 0; seed < 50; ++seed) {

@@ -187,7 +187,10 @@ class Placer {
       return false;
     std::vector<int64_t> at(buffers_.size(), -1);
     for (size_t i = 0; i < tight.size(); ++i)
-      at[tight_ones[i]] = (*found)[i];
+      if (int buffer = tight_ones[i]; is_free(buffer, (*found)[i], at))
+        at[buffer] = (*found)[i];
+      else
+        rest.push_back(buffer);  // meets another in a step that is not tight
     if (!rest.empty()) {
       std::stable_sort(rest.begin(), rest.end(), [&](int a, int b) { return size(a) > size(b); });
       place(rest, INT64_MAX, at);
@@ -196,6 +199,13 @@ class Placer {
     }
     keep(at);
     return true;
+  }
+
+  bool is_free(int i, int64_t offset, const std::vector<int64_t>& at) const {
+    return std::ranges::none_of(conflicts_[i], [&](int other) {
+      return at[other] >= 0 && at[other] < offset + buffers_[i].bytes &&
+             offset < at[other] + buffers_[other].bytes;
+    });
   }
 
   // Bytes times steps.
