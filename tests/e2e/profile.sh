@@ -7,7 +7,11 @@ command=bench
 . "$2/tests/e2e/expect.sh"
 mlp=$source/examples/mlp.model
 
-expect 0 "$mlp" --train --threads 2 --seconds 0.2 --profile "$out/trace.json"
+# On a machine that is busy otherwise, one thread may do all of a step: then once more.
+for try in 1 2 3 4 5; do
+  expect 0 "$mlp" --train --threads 2 --seconds 0.2 --profile "$out/trace.json"
+  [ "$(grep -o '"name": *"thread_name"' "$out/trace.json" | wc -l)" -lt 2 ] || break
+done
 says "all kernels"
 says "mlp.model:6:7"
 says "roof: "
