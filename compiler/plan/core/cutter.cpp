@@ -68,57 +68,114 @@ int Cutter::run_to_relieve(const CutSettings& settings) {
   return timeline_.runs().peak();
 }
 
-Cutter::Choice Cutter::best_drop(int run, const CutSettings& settings) {
+// Values that may be dropped over the run, with what that is worth at best.
+void Cutter::find_candidates(int run, const CutSettings& settings) {
   settings_ = &settings;
+  run_ = run;
   peak_label_ = timeline_.runs().label(run);
   candidates_.clear();
-  auto consider = [&](int value, const Timeline::Gap& gap, double worth) {
+  ranked_.clear();
+  if (settings.cost_weight != weight_ || least_weighed_.empty()) {
+    weight_ = settings.cost_weight;
+    least_weighed_.clear();
+    for (int64_t cost : least_cost_)
+      least_weighed_.push_back(1 / weighed(cost, weight_));
+  }
+  auto consider = [&](int value, bool shares) {
+    Candidate candidate{.value = value, .shares = shares};
+    if (!look_at(candidate))
+      return;
     if (settings.noise > 0) {
       double factor = random_.between(1, 1 + settings.noise);
-      worth = random_.below(2) == 0 ? worth * factor : worth / factor;
+      candidate.factor = random_.below(2) == 0 ? factor : 1 / factor;
     }
-    candidates_.push_back(
-        {worth / weighed(least_cost_[value], settings.cost_weight), worth, value, gap});
+    rank(static_cast<int>(candidates_.size()), candidate);
+    candidates_.push_back(candidate);
   };
   timeline_.find_spanning(run, spanning_);
-  for (int value : spanning_) {
-    if (least_cost_[value] == INT64_MAX)
-      continue;
-    Timeline::Gap gap = timeline_.around(value, run);
-    if (!gap.held || gap.after == run)
-      continue;
-    consider(value, gap,
-             over_.runs().empty() ? static_cast<double>(problem_.values[value].bytes)
-                                  : gain(value, gap));
-  }
-  // A value that the run reads and that is read again later keeps a result from its bytes.
-  for (auto [read, written] : timeline_.kernel(run).inplace) {
-    int64_t bytes = problem_.values[written].bytes;
-    if (bytes == 0 || bytes > problem_.values[read].bytes || least_cost_[read] == INT64_MAX ||
-        !timeline_.is_read(read, run))
-      continue;
-    Timeline::Gap gap = timeline_.around(read, timeline_.runs().next(run));
-    int64_t excess = std::max<int64_t>(timeline_.runs().bytes(run) - budget_, 1);
-    consider(read, gap, gain(read, gap) + static_cast<double>(std::min(bytes, excess)));
-  }
+  for (int value : spanning_)
+    if (least_cost_[value] < INT64_MAX)
+      consider(value, false);
+  for (auto [read, written] : timeline_.kernel(run).inplace)
+    if (problem_.values[written].bytes <= problem_.values[read].bytes &&
+        problem_.values[written].bytes > 0 && least_cost_[read] < INT64_MAX)
+      consider(read, true);
+  std::make_heap(ranked_.begin(), ranked_.end());
   work_ += static_cast<int64_t>(droppable_ + 40 * candidates_.size());
-  std::make_heap(candidates_.begin(), candidates_.end());
+}
+
+void Cutter::rank(int number, const Candidate& candidate) {
+  ranked_.push_back({candidate.worth() * least_weighed_[candidate.value], number});
+}
+
+// Where the candidate's gap ends now and what it takes off; false if there is none.
+bool Cutter::look_at(Candidate& candidate) {
+  int value = candidate.value, behind = run_;
+  if (candidate.shares) {
+    // A value that the run reads and that is read again later keeps a result from its bytes.
+    if (!timeline_.is_read(value, run_))
+      return false;
+    behind = timeline_.runs().next(run_);
+  }
+  Timeline::Gap gap = timeline_.around(value, behind);
+  if (!gap.held || gap.after == run_)
+    return false;
+  candidate.until = gap.after;
+  candidate.gain = over_.runs().empty() && !candidate.shares
+                       ? static_cast<double>(problem_.values[value].bytes)
+                       : gain(value, gap);
+  if (candidate.shares) {
+    int64_t bytes = 0;
+    for (auto [read, written] : timeline_.kernel(run_).inplace)
+      if (read == value && problem_.values[written].bytes <= problem_.values[read].bytes)
+        bytes = std::max(bytes, problem_.values[written].bytes);
+    int64_t excess = std::max<int64_t>(timeline_.runs().bytes(run_) - budget_, 1);
+    candidate.gain += static_cast<double>(std::min(bytes, excess));
+  }
+  return true;
+}
+
+// Of the candidates that find_candidates() found. What was found before the timeline changed is
+// looked at again in the order of what it was worth, which has hardly become more since.
+Cutter::Choice Cutter::best_drop(bool changed) {
   Choice best;
-  while (!candidates_.empty() && candidates_.front().most > best.score) {
-    std::pop_heap(candidates_.begin(), candidates_.end());
-    Candidate candidate = candidates_.back();
-    candidates_.pop_back();
+  int chosen = -1;
+  looked_at_.clear();
+  while (!ranked_.empty() && ranked_.front().most > best.score) {
+    int number = ranked_.front().candidate;
+    Candidate& candidate = candidates_[number];
+    std::pop_heap(ranked_.begin(), ranked_.end());
+    ranked_.pop_back();
+    work_ += 40;
+    if (changed && !look_at(candidate))
+      continue;
+    looked_at_.push_back(number);
     ++stamp_;
     depth_ = 0;
-    Rebuild made;
-    double most = best.score > 0 ? candidate.gain / best.score : 1e300;
-    if (!rebuild(candidate.value, candidate.gap.after, most, made))
+    rebuild_.kernels.clear();
+    rebuild_.cost = rebuild_.looks = 0;
+    double most = best.score > 0 ? candidate.worth() / best.score : 1e300;
+    if (!rebuild(candidate.value, candidate.until, most, rebuild_))
       continue;
-    double score = candidate.gain / weighed(made.cost, settings.cost_weight);
-    if (score > best.score)
-      best = {score, std::move(made.kernels), candidate.gap.after};
+    double score = candidate.worth() / weighed(rebuild_.cost, settings_->cost_weight);
+    if (score <= best.score)
+      continue;
+    best = {score, rebuild_.kernels, candidate.until};
+    chosen = number;
+  }
+  for (int number : looked_at_) {
+    if (number == chosen)
+      continue;
+    rank(number, candidates_[number]);
+    std::push_heap(ranked_.begin(), ranked_.end());
   }
   return best;
+}
+
+void Cutter::drop(const Choice& choice) {
+  for (int kernel : choice.kernels)
+    timeline_.insert(kernel, choice.before);
+  work_ += 400 * static_cast<int64_t>(choice.kernels.size());
 }
 
 std::optional<int64_t> Cutter::price(int value, int before) {
@@ -233,7 +290,7 @@ bool Cutter::can_be_kept(int value, int from, int to) {
 
 bool Cutter::cut(const CutSettings& settings) {
   int64_t lowest = INT64_MAX;
-  int stalled = 0, most_stalled = 60 + problem_.kernel_count() / 4;
+  int run = Timeline::kNone, stalled = 0, most_stalled = 60 + problem_.kernel_count() / 4;
   for (int cuts = 0; cuts < 6 * problem_.kernel_count() + 60; ++cuts) {
     int64_t peak = timeline_.peak();
     if (peak <= budget_)
@@ -245,22 +302,27 @@ bool Cutter::cut(const CutSettings& settings) {
     if (stalled > most_stalled)
       return false;
     find_excess();
-    Choice choice = best_drop(run_to_relieve(settings), settings);
+    bool same = run != Timeline::kNone && timeline_.runs().bytes(run) > budget_;
+    Choice choice;
+    if (same)
+      choice = best_drop(true);
+    if (choice.before == Timeline::kNone) {
+      run = same ? run : run_to_relieve(settings);
+      find_candidates(run, settings);
+      choice = best_drop(false);
+    }
     if (choice.before == Timeline::kNone)
       return false;
-    for (int kernel : choice.kernels)
-      timeline_.insert(kernel, choice.before);
-    work_ += 400 * static_cast<int64_t>(choice.kernels.size());
+    drop(choice);
   }
   return false;
 }
 
 bool Cutter::drop_at(int run, const CutSettings& settings) {
   over_.clear();
-  Choice choice = best_drop(run, settings);
-  for (int kernel : choice.kernels)
-    timeline_.insert(kernel, choice.before);
-  work_ += 400 * static_cast<int64_t>(choice.kernels.size());
+  find_candidates(run, settings);
+  Choice choice = best_drop(false);
+  drop(choice);
   return choice.before != Timeline::kNone;
 }
 

@@ -26,11 +26,11 @@ class Cutter {
   Cutter(Timeline& timeline, int64_t budget, Random& random);
 
   void set_budget(int64_t budget) { budget_ = budget; }
-  // While the peak is over the budget: of all values that are held over the peak without being used
-  // there, the one whose gap takes most bytes off runs over the budget per cost of making it again
-  // is dropped for that gap. What its kernel reads is rebuilt in turn, by the cheapest producer,
-  // unless it can be kept longer within the budget. False when it gives up; the timeline is then
-  // left as it is.
+  // Until no run is over the budget: of all values that are held over the peak without being used
+  // there, and over the same run until it is within the budget, the one whose gap takes most bytes
+  // off runs over the budget per cost of making it again is dropped for that gap. What its kernel
+  // reads is rebuilt in turn, by the cheapest producer, unless it can be kept longer within the
+  // budget. False when it gives up; the timeline is then left as it is.
   bool cut(const CutSettings& settings);
   // Drops a value over its gap around `run` whether that is needed or not; false if none can be.
   bool drop_at(int run, const CutSettings& settings);
@@ -48,12 +48,18 @@ class Cutter {
     int before = Timeline::kNone;
   };
   struct Candidate {
-    double most = 0;  // no score can be above
-    double gain = 0;
     int value = 0;
-    Timeline::Gap gap;
-    bool operator<(const Candidate& other) const {
-      return most != other.most ? most < other.most : value > other.value;
+    bool shares = false;  // the run's result would take its bytes
+    int until = 0;  // the run that reads it next
+    double gain = 0, factor = 1;  // the latter by chance
+
+    double worth() const { return gain * factor; }
+  };
+  struct Ranked {
+    double most = 0;  // no score can be above
+    int candidate = 0;
+    bool operator<(const Ranked& other) const {
+      return most != other.most ? most < other.most : candidate > other.candidate;
     }
   };
   struct Rebuild {
@@ -65,7 +71,11 @@ class Cutter {
   void find_excess();
   int run_to_relieve(const CutSettings& settings);
   double gain(int value, const Timeline::Gap& gap);
-  Choice best_drop(int run, const CutSettings& settings);
+  Choice best_drop(bool changed);
+  void drop(const Choice& choice);
+  bool look_at(Candidate& candidate);
+  void rank(int number, const Candidate& candidate);
+  void find_candidates(int run, const CutSettings& settings);
   double weighed(int64_t cost, CostWeight weight) const;
   bool rebuild(int value, int before, double most, Rebuild& result);
   bool rebuild_by(int kernel, int before, double most, Rebuild& result);
@@ -79,6 +89,8 @@ class Cutter {
   Random& random_;
   size_t droppable_ = 0;  // values
   std::vector<int64_t> least_cost_;  // by value: of its producers
+  CostWeight weight_ = CostWeight::linear;
+  std::vector<double> least_weighed_;  // by value: by weight_, and turned over
   RunList::Above over_;  // the budget
   std::vector<int64_t> over_sums_;  // excess of the runs over the budget before
   // What gain() found last; many values have the same gap and size.
@@ -92,10 +104,14 @@ class Cutter {
   std::vector<int> repeated_;  // runs
   std::vector<int> witnesses_;  // by run: where its results did not fit, if they still do not
   std::vector<Candidate> candidates_;
+  std::vector<Ranked> ranked_;  // a heap
+  std::vector<int> looked_at_;  // candidates
+  Rebuild rebuild_;
   std::vector<int> rebuilt_;  // by value: the stamp of the rebuild that makes it
   std::vector<int> busy_;  // by value: the stamp of the rebuild that is at it
   int stamp_ = 0, depth_ = 0;
-  int64_t peak_label_ = 0;
+  int run_ = Timeline::kNone;  // to be relieved
+  int64_t peak_label_ = 0;  // its
   const CutSettings* settings_ = nullptr;
   int64_t work_ = 0;
 };

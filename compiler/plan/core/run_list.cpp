@@ -176,10 +176,11 @@ int RunList::above_between(int first, int last, int64_t limit) const {
 void RunList::Above::find(const RunList& list, int64_t limit) {
   runs_.clear();
   excess_.clear();
-  blocks_.clear();
+  of_block_.assign(list.blocks_.size(), {});
   for (int b : list.order_) {
     const Block& block = *list.blocks_[b];
-    OfBlock& of = blocks_.emplace_back(OfBlock{.first = runs_.size()});
+    OfBlock& of = of_block_[b];
+    of.first = runs_.size();
     if (block.most + block.added <= limit)
       continue;
     for (int slot = 0; slot < block.count; ++slot) {

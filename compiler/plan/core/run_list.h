@@ -4,7 +4,6 @@
 // and adding over a range cost the length of a block and the number of blocks.
 #include <algorithm>
 #include <array>
-#include <bit>
 #include <cstdint>
 #include <memory>
 #include <utility>
@@ -53,7 +52,7 @@ class RunList {
     const std::vector<int64_t>& excess() const { return excess_; }
     size_t before(const RunList& list, int run) const {
       auto [of, slot] = at(list, run);
-      return of.first + static_cast<size_t>(std::popcount(of.slots & ((uint64_t{1} << slot) - 1)));
+      return of.first + (of.slots == 0 ? 0 : set_bits(of.slots & ((uint64_t{1} << slot) - 1)));
     }
     size_t up_to(const RunList& list, int run) const {
       auto [of, slot] = at(list, run);
@@ -67,9 +66,15 @@ class RunList {
     };
     std::pair<OfBlock, int> at(const RunList& list, int run) const {
       const Place& place = list.places_[run];
-      return {blocks_[list.blocks_[place.block]->rank], place.slot};
+      return {of_block_[place.block], place.slot};
     }
-    std::vector<OfBlock> blocks_;  // by rank
+    // std::popcount is a call where the processor may lack the instruction.
+    static size_t set_bits(uint64_t bits) {
+      bits -= bits >> 1 & 0x5555555555555555;
+      bits = (bits & 0x3333333333333333) + (bits >> 2 & 0x3333333333333333);
+      return ((bits + (bits >> 4)) & 0x0f0f0f0f0f0f0f0f) * 0x0101010101010101 >> 56;
+    }
+    std::vector<OfBlock> of_block_;
     std::vector<int> runs_;
     std::vector<int64_t> excess_;
   };
