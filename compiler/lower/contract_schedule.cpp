@@ -345,7 +345,7 @@ class Chooser {
 
   // Rows that share their taps, such as those of a pixel in many images, need no padding.
   void choose_padding() {
-    if (!nest_.has_padding(a()) || is_computed(a()))
+    if (!nest_.has_padding(a()) || is_computed(a()) || nest_.has_channel_parts)
       return;
     std::optional<std::vector<TapAxis>> axes = tap_axes(nest_, a());
     if (!axes)

@@ -98,6 +98,17 @@ bool moves_axis(const ContractionNest& nest, const AffineIndex& index, size_t l)
                      [&](const auto& term) { return static_cast<size_t>(term.first) == l; });
 }
 
+// How many rows of a tile must share their taps for padding to be skipped rather than a weight to
+// be read in one piece: more where it is multiplied by few pixels in all.
+int64_t fewest_shared_rows(const ContractionNest& nest, size_t image) {
+  constexpr int64_t kFewPixels = 200;
+  int64_t pixels = 1;
+  for (size_t l = 0; l < nest.result_loops; ++l)
+    pixels *=
+        nest.loops[l].moves[image] && !nest.loops[l].moves[1 - image] ? nest.loops[l].extent : 1;
+  return pixels <= kFewPixels ? 2 * kFewestSharedRows : kFewestSharedRows;
+}
+
 // Whether a loop of `fewest` iterations moves the image and no window: whether so many rows of a
 // tile share their taps.
 bool has_shared_rows(const ContractionNest& nest, size_t image, int64_t fewest) {
@@ -149,7 +160,7 @@ ContractionNest with_channel_parts(ContractionNest nest) {
   size_t first = nest.result_loops, last = nest.loops.size() - 1, image = 0;
   if (last <= first || !nest.has_windows(image) || nest.has_windows(1 - image) ||
       nest.step(image, last) != 1 || nest.step(1 - image, last) != taps_of(nest) ||
-      has_shared_rows(nest, image, kFewestSharedRows))
+      has_shared_rows(nest, image, fewest_shared_rows(nest, image)))
     return nest;
   int64_t channels = nest.loops[last].extent, part = 1;
   while (2 * part * taps_of(nest) <= kPartElements && channels % (2 * part) == 0)
