@@ -13,6 +13,7 @@
 #include "compiler/plan/core/offsets.h"
 #include "compiler/plan/core/order.h"
 #include "compiler/plan/entry_problem.h"
+#include "compiler/plan/views.h"
 #include "ir/diagnostic.h"
 #include "ir/parse.h"
 
@@ -37,7 +38,8 @@ void compare(const std::string& path, size_t beam) {
   Options options;
   options.cpu = std::get<std::string>(*cpu);
   options.threads = static_cast<int>(std::get<int64_t>(*threads));
-  EntryProblem problem = make_problem(module, module.function(kInfer), options);
+  EntryProblem problem =
+      make_problem(module, with_views(module, module.function(kInfer), options), options);
   Schedule ours = order_kernels(problem);
   bench::LeastPeak least = bench::least_peak(problem, beam);
   int64_t arena = arena_of(problem, ours), least_arena = arena_of(problem, least.order);

@@ -2,8 +2,9 @@
 // Kernels: what `fuse` makes, `schedule` annotates, `plan` places and lowering turns into loops.
 //
 // After `fuse` an entry holds only `call`s of kernels, and `reshape`s, which are views: the result
-// has its operand's bytes. Every result of an entry, and everything tied to state, is produced by a
-// kernel of its own (`copy` where nothing else would), never by a view or a parameter.
+// has its operand's bytes; `plan` adds `slice`s that are views (compiler/plan/views.h). Every result
+// of an entry, and everything tied to state, is produced by a kernel of its own (`copy` where
+// nothing else would), never by a view or a parameter.
 //
 // A kernel is a Function of primitive ops. Its attribute `class` says how it is lowered:
 //

@@ -27,6 +27,7 @@
 #include "compiler/passes/watch.h"
 #include "compiler/passes/winograd.h"
 #include "compiler/plan/plan.h"
+#include "compiler/plan/views.h"
 #include "ir/diagnostic.h"
 #include "ir/op_def.h"
 #include "ir/verify.h"
@@ -155,8 +156,7 @@ void check_entries(const Module& module, bool fused) {
       if (!fused && calls_kernel)
         fail("@{} calls kernel @{}, but the module has not been through `fuse`", function.name,
              op.callee);
-      if (fused && function.kind == FunctionKind::entry && !calls_kernel &&
-          def(op).kernel != KernelClass::view)
+      if (fused && function.kind == FunctionKind::entry && !calls_kernel && !is_view(op))
         fail("@{} holds `{}` outside of a kernel, but the module has been through `{}`",
              function.name, def(op).name, passes_run(module).back());
     }

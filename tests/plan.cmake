@@ -18,4 +18,5 @@ gradc_test(plan_test LIBS gradc_plan SOURCES
   unit/plan_storage_test.cpp
   unit/plan_test.cpp
   unit/plan_timeline_test.cpp
+  unit/plan_views_test.cpp
   unit/plan_wishes_test.cpp)

@@ -9,6 +9,7 @@
 #include <set>
 
 #include "compiler/lower/kernel_place.h"
+#include "compiler/plan/views.h"
 #include "ir/op_def.h"
 #include "tools/machine_peak.h"
 
@@ -70,7 +71,7 @@ Row total_of(const std::vector<Row>& rows) {
 std::vector<ProfiledKernel> kernels_of(const Module& planned, const Function& entry) {
   std::vector<ProfiledKernel> kernels;
   for (const Op& call : entry.ops) {
-    if (def(call.code).kernel == KernelClass::view)
+    if (is_view(call))
       continue;
     const Function& kernel = planned.function(call.callee);
     int64_t flops = 0;

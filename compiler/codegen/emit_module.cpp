@@ -12,6 +12,7 @@
 #include "compiler/codegen/target_machine.h"
 #include "compiler/lower/lower.h"
 #include "compiler/plan/storage.h"
+#include "compiler/plan/views.h"
 #include "ir/diagnostic.h"
 #include "ir/op_def.h"
 
@@ -85,7 +86,7 @@ class EntryEmitter {
     };
     uint32_t calls = 0;
     for (const Op& op : function.ops) {
-      if (def(op).kernel == KernelClass::view)
+      if (is_view(op))
         continue;
       emit_mark(code, calls++);
       std::vector<llvm::Value*> arguments = {code->getArg(0)};

@@ -1,7 +1,7 @@
 #include "compiler/codegen/kernel_units.h"
 
 #include "compiler/kernel.h"
-#include "ir/op_def.h"
+#include "compiler/plan/views.h"
 #include "ir/print.h"
 
 namespace gradc::codegen {
@@ -22,7 +22,7 @@ KernelUnits kernel_units(const Module& module) {
     if (entry.kind != FunctionKind::entry)
       continue;
     for (const Op& op : entry.ops) {
-      if (def(op).kernel == KernelClass::view || units.by_name.contains(op.callee))
+      if (is_view(op) || units.by_name.contains(op.callee))
         continue;
       const Function& kernel = module.function(op.callee);
       std::string structure = structure_of(kernel);

@@ -7,6 +7,7 @@
 #include "compiler/kernel.h"
 #include "compiler/plan/byte_map.h"
 #include "compiler/plan/storage.h"
+#include "compiler/plan/views.h"
 #include "ir/op_def.h"
 #include "ir/print.h"
 
@@ -46,7 +47,7 @@ class MemoryReplay {
       write(parameter.value);
     }
     for (size_t i = 0; i < entry_.ops.size(); ++i)
-      if (def(entry_.ops[i]).kernel == KernelClass::view)
+      if (is_view(entry_.ops[i]))
         view(entry_.ops[i]);
       else
         call(entry_.ops[i], i);
@@ -204,7 +205,10 @@ class ComputationReplay {
     for (const Parameter& parameter : original.parameters)
       classes_[parameter.value.index] = parameter.value;
     for (const Op& op : original.ops) {
-      Computation& computation = computations_[key(op, classes_)];
+      Key name = key(op, classes_);
+      if (const Op* slice = op.callee.empty() ? nullptr : only_slice(module.function(op.callee)))
+        shown_.emplace(Key{Opcode::slice, "", std::get<2>(name), slice->attrs}, name);
+      Computation& computation = computations_[std::move(name)];
       if (!computation.first)
         computation.first = &op;
       ++computation.due;
@@ -220,7 +224,7 @@ class ComputationReplay {
     for (const Op& op : planned_.ops)
       match(op);
     for (const auto& [unused, computation] : computations_)
-      if (computation.due > 0 && def(*computation.first).kernel != KernelClass::view)
+      if (computation.due > 0 && !is_view(*computation.first))
         bad("@{} giving %{} never runs", computation.first->callee,
             original_[computation.first->result()].name);
     match_results();
@@ -264,7 +268,10 @@ class ComputationReplay {
   }
 
   void match(const Op& op) {
-    auto found = computations_.find(key(op, same_as_));
+    Key name = key(op, same_as_);
+    if (auto shown = shown_.find(name); shown != shown_.end())
+      name = shown->second;
+    auto found = computations_.find(name);
     if (found == computations_.end() && match_recipe(op))
       return;
     if (found == computations_.end())
@@ -318,6 +325,7 @@ class ComputationReplay {
   std::vector<ValueId> same_as_;  // by planned value: the original's, the first computed alike
   std::vector<ValueId> classes_;  // by value of the original: the first that is computed alike
   std::map<Key, Computation> computations_;
+  std::map<Key, Key> shown_;  // by a slice as a view: the call that copies it
 };
 
 }  // namespace

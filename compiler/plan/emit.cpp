@@ -1,5 +1,6 @@
 #include "compiler/plan/emit.h"
 
+#include "compiler/kernel.h"
 #include "compiler/plan/views.h"
 
 namespace gradc {

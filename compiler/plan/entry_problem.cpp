@@ -6,6 +6,7 @@
 #include "compiler/kernel.h"
 #include "compiler/plan/cost.h"
 #include "compiler/plan/storage.h"
+#include "compiler/plan/views.h"
 #include "ir/op_def.h"
 
 namespace gradc {
@@ -47,7 +48,7 @@ class ProblemMaker {
   void find_values() {
     for (uint32_t i = 0; i < entry_.ops.size(); ++i) {
       const Op& op = entry_.ops[i];
-      if (def(op).kernel == KernelClass::view) {
+      if (is_view(op)) {
         maker_[op.result().index] = maker_[op.operand(0).index];
         value_of(op.result()) = value_of(op.operand(0));
         continue;
@@ -86,7 +87,7 @@ class ProblemMaker {
   void add_recipe(const Op& op, const Function& recipe, std::vector<double>& lost) {
     ValueId given = numbered(op, recipe.attrs.integer("gives"));
     int value = value_of(given);
-    if (value < 0 || def(entry_.ops[definitions_[given.index]->index]).kernel == KernelClass::view)
+    if (value < 0 || is_view(entry_.ops[definitions_[given.index]->index]))
       return;
     bool inverts = static_cast<size_t>(recipe.attrs.integer("gives")) < op.operands.size();
     Op call{.code = Opcode::call,
@@ -161,8 +162,10 @@ class ProblemMaker {
     std::pair<int, int> pair{value_of(operand), value_of(result)};
     bool known =
         std::find(kernel.inplace.begin(), kernel.inplace.end(), pair) != kernel.inplace.end();
-    if (pair.first >= 0 && !known && entry_.type(operand).bytes() == entry_.type(result).bytes() &&
-        may_share(op, operand, result))
+    if (pair.first < 0 || known || entry_.type(operand).bytes() != entry_.type(result).bytes())
+      return;
+    bool is_whole = problem_.values[pair.first].bytes == problem_.values[pair.second].bytes;
+    if (is_whole && may_share(op, operand, result))
       kernel.inplace.push_back(pair);
   }
 

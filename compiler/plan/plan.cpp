@@ -11,6 +11,7 @@
 #include "compiler/plan/entry_problem.h"
 #include "compiler/plan/report.h"
 #include "compiler/plan/storage.h"
+#include "compiler/plan/views.h"
 #include "compiler/plan/wishes.h"
 #include "ir/diagnostic.h"
 
@@ -180,13 +181,14 @@ void check(const Module& module, const Function& original, const Function& plann
   }
 }
 
-void drop_unused_recipes(Module& module) {
+// Recipes that nobody wants, and what views stand for.
+void drop_unused_kernels(Module& module) {
   std::set<std::string> called;
   for (const Function& function : module.functions)
     for (const Op& op : function.ops)
       called.insert(op.callee);
   std::erase_if(module.functions, [&](const Function& function) {
-    return function.attrs.has("recipe_of") && !called.contains(function.name);
+    return function.kind == FunctionKind::kernel && !called.contains(function.name);
   });
 }
 
@@ -200,17 +202,19 @@ Module plan(const Module& module, const Options& options) {
     if (entry.kind != FunctionKind::entry)
       continue;
     int64_t budget = budget_of(module, entry, options);
-    planned.functions[i] = EntryPlanner(module, entry, options).run(budget);
+    Function shown = with_views(module, entry, options);
+    planned.functions[i] = EntryPlanner(module, shown, options).run(budget);
     check(module, entry, planned.functions[i], options, budget);
   }
-  drop_unused_recipes(planned);
+  drop_unused_kernels(planned);
   return planned;
 }
 
 double least_overhead(const Module& module, const Function& entry, const Options& options,
                       int64_t budget) {
-  EntryProblem problem = wished_problem(module, with_copies(module, entry, options), options);
-  int64_t base = make_problem(module, entry, options).base_cost(),
+  Function shown = with_views(module, entry, options);
+  EntryProblem problem = wished_problem(module, with_copies(module, shown, options), options);
+  int64_t base = make_problem(module, shown, options).base_cost(),
           copies = problem.base_cost() - base;
   Bound bound = BoundSearch(problem, order_kernels(problem)).bound(budget);
   return static_cast<double>(bound.overhead + copies) /

@@ -8,6 +8,7 @@
 #include "compiler/kernel.h"
 #include "compiler/plan/cost.h"
 #include "compiler/plan/entry_problem.h"
+#include "compiler/plan/views.h"
 #include "ir/op_def.h"
 #include "ir/print.h"
 
@@ -22,7 +23,7 @@ std::vector<Lifetime> lifetimes_of(const Module& module, const Function& entry, 
   std::vector<int> of_value(entry.values.size(), kNone);  // views have that of their operand
   for (int i = 0; i < static_cast<int>(entry.ops.size()); ++i) {
     const Op& op = entry.ops[i];
-    if (def(op).kernel == KernelClass::view) {
+    if (is_view(op)) {
       of_value[op.result().index] = of_value[op.operand(0).index];
       continue;
     }
@@ -80,7 +81,7 @@ void add_work(MemoryReport& report, const Module& module, const Function& entry,
   report.work.resize(entry.ops.size());
   for (size_t i = 0; i < entry.ops.size(); ++i) {
     const Op& op = entry.ops[i];
-    if (def(op).kernel == KernelClass::view)
+    if (is_view(op))
       continue;
     Work& work = report.work[i];
     const Function& kernel = module.function(op.callee);
@@ -121,7 +122,7 @@ class RepeatFinder {
   using Key = std::tuple<Opcode, std::string, std::vector<ValueId>, Attrs>;
 
   bool is_repeat(const Op& op) {
-    bool view = def(op).kernel == KernelClass::view;
+    bool view = is_view(op);
     Key key{op.code, op.callee, {}, view ? op.attrs : Attrs{}};
     for (ValueId operand : op.operands)
       std::get<2>(key).push_back(first_made_[operand.index]);

@@ -7,6 +7,7 @@
 #include "compiler/plan/entry_problem.h"
 #include "compiler/plan/plan.h"
 #include "compiler/plan/storage.h"
+#include "compiler/plan/views.h"
 
 namespace gradc {
 namespace {
@@ -34,9 +35,10 @@ int64_t callers_bytes(const Function& entry, const Op& call, const std::vector<S
 std::unordered_map<std::string, int64_t> scratch_limits(const Module& module,
                                                         const Options& options) {
   std::unordered_map<std::string, int64_t> limits;
-  for (const Function& entry : module.functions) {
-    if (entry.kind != FunctionKind::entry)
+  for (const Function& function : module.functions) {
+    if (function.kind != FunctionKind::entry)
       continue;
+    Function entry = with_views(module, function, options);
     EntryProblem problem = make_problem(module, entry, options);
     for (PlanKernel& kernel : problem.kernels)
       kernel.workspace = 0;

@@ -4,6 +4,7 @@
 #include <unordered_map>
 
 #include "compiler/kernel.h"
+#include "compiler/plan/views.h"
 #include "ir/op_def.h"
 
 namespace gradc {
@@ -20,7 +21,7 @@ class Finder {
 
   std::vector<Storage> run() {
     for (const Op& op : entry_.ops)
-      if (op.code != Opcode::call && def(op).kernel != KernelClass::view)
+      if (op.code != Opcode::call && !is_view(op))
         fail("@{}: `{}` stands outside of a kernel; run `fuse` first", entry_.name, def(op).name);
     int64_t inputs = 0, outputs = 0;
     for (const Parameter& parameter : entry_.parameters)
@@ -51,8 +52,16 @@ class Finder {
   }
 
   void visit(const Op& op) {
-    if (def(op).kernel == KernelClass::view) {
-      storages_[op.result().index] = storages_[op.operand(0).index];
+    if (is_view(op)) {
+      Storage shown = storages_[op.operand(0).index];
+      if (int64_t begin = view_begin(entry_, op); op.code == Opcode::slice) {
+        if (shown.region != Region::arena)
+          fail("@{}: %{} is a part of the region `{}`, and views are of the arena only",
+               entry_.name, entry_[op.result()].name, name_of(shown.region));
+        if (shown.offset != Storage::kUnplaced)
+          shown.offset += begin;
+      }
+      storages_[op.result().index] = shown;
       return;
     }
     for (ValueId result : op.results) {

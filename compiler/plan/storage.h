@@ -27,7 +27,7 @@ struct Storage {
 //   call's result, tied to state  the state tensor, overwritten in place
 //   call's result, returned       output: its position among the untied results
 //   call's other results          the arena, at the value's offset
-//   view                          where its operand lives
+//   view                          where its operand lives, or a slice's part of that
 std::vector<Storage> storage_of(const Module& module, const Function& entry);
 
 // The state region holds the module's state tensors in order, each at a multiple of kAlignment. One

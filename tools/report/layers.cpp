@@ -4,16 +4,12 @@
 #include <map>
 #include <set>
 
-#include "ir/op_def.h"
+#include "compiler/plan/views.h"
 
 namespace gradc {
 namespace {
 
 constexpr int kNone = -1;
-
-bool is_view(const Op& op) {
-  return def(op).kernel == KernelClass::view;
-}
 
 // Layers of which the common part is wanted.
 struct Layers {

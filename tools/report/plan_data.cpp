@@ -4,6 +4,7 @@
 
 #include "compiler/plan/report.h"
 #include "compiler/plan/storage.h"
+#include "compiler/plan/views.h"
 #include "ir/op_def.h"
 #include "ir/print.h"
 #include "tools/report/layers.h"
@@ -78,7 +79,7 @@ class PlanWriter {
         layers_(layers_of(module, entry)) {
     for (const Op& op : entry.ops) {
       time_.push_back(kernels_);
-      kernels_ += def(op).kernel != KernelClass::view;
+      kernels_ += !is_view(op);
     }
   }
 
@@ -95,7 +96,7 @@ class PlanWriter {
   }
 
  private:
-  bool is_call(size_t op) const { return def(entry_.ops[op]).kernel != KernelClass::view; }
+  bool is_call(size_t op) const { return !is_view(entry_.ops[op]); }
 
   // Whether a kernel gives back what another one reads.
   bool is_inverse(const Function& kernel) const {
@@ -163,7 +164,7 @@ class PlanWriter {
     for (uint32_t i = 0; i < root.size(); ++i)
       root[i] = i;
     for (const Op& op : entry_.ops)
-      if (def(op).kernel == KernelClass::view)
+      if (is_view(op))
         root[op.result().index] = root[op.operand(0).index];
     Json json = Json::array();
     for (uint32_t i = 0; i < root.size(); ++i) {
