@@ -121,6 +121,17 @@ TEST_CASE("batch norm learns statistics in training and uses them in inference",
   check_near(network.infer({x}).data, {-1 / t, 1 / t, 3 / t, 5 / t});
 }
 
+TEST_CASE("a batch norm's scale stays away from 0 where that is asked for", "[nn]") {
+  Network network("x: f32[4, 1]", "y = batch_norm(x, epsilon=0, least_scale=0.25)");
+  Tensor x = tensor({4, 1}, {1, 3, 5, 7});
+  double s = std::sqrt(5);
+  for (double scale : {1.0, 0.0, -3.0}) {
+    network["batch_norm_1.scale"] = {scale};
+    double factor = std::abs(scale) + 0.25;
+    check_near(network.train({x}).data, {-3 * factor / s, -factor / s, factor / s, 3 * factor / s});
+  }
+}
+
 TEST_CASE("dropout draws anew in each step and rests in inference", "[nn]") {
   Network network("x: f32[200]", "y = dropout(dropout(x, 0.25), 0.25)");
   Tensor x = tensor({200}, std::vector<double>(200, 9.0));
