@@ -88,6 +88,9 @@ if(NOT GRADC_SANITIZE)
     COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/e2e/package.sh ${CMAKE_BINARY_DIR} ${PROJECT_SOURCE_DIR})
   add_test(NAME "embedded training program"
     COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/e2e/embed.sh $<TARGET_FILE:gradc> ${PROJECT_SOURCE_DIR} $<TARGET_FILE:gradc_runtime>)
+  add_test(NAME "resident memory within budgets"
+    COMMAND python3 ${PROJECT_SOURCE_DIR}/bench/resident.py $<TARGET_FILE:gradc> $<TARGET_FILE:gradc_runtime>
+            resnet20:16 unet:4)
   # resnet20's batch is large enough that recomputing pays, the others' just long enough to compute something.
   foreach(model_batch resnet20:16 gpt:2 lstm:8)
     string(REPLACE ":" ";" model_batch ${model_batch})
