@@ -452,12 +452,14 @@ class Chooser {
   }
 
   // Several threads would add to columns of the same few rows, again and again: what one's cache
-  // fetches beyond its columns it takes from another's.
+  // fetches beyond its columns it takes from another's. Where scratch is short, longer passes are
+  // worth more.
   bool adds_beside_others() const {
     constexpr int64_t kManyPasses = 4, kFewRowsOfSums = 256;
     return threads_ > 1 && passes() >= kManyPasses &&
            nest_.loops[vector_loop()].extent > s_.vectors * lanes_ &&
-           all_rows() <= std::min(kFewRowsOfSums, limits_.rows);
+           all_rows() <= std::min(kFewRowsOfSums, limits_.rows) &&
+           limits_.pass_elements == INT64_MAX;
   }
 
   // The first result whose type can hold sums, rather one that could not be in an operand's place;
