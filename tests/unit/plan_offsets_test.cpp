@@ -54,6 +54,15 @@ std::vector<Buffer> cut_rectangle(uint32_t seed, int64_t height, int steps, int 
   return buffers;
 }
 
+std::vector<std::vector<int>> conflicts_of(const std::vector<Buffer>& buffers) {
+  std::vector<std::vector<int>> conflicts(buffers.size());
+  for (int i = 0; i < static_cast<int>(buffers.size()); ++i)
+    for (int j = 0; j < static_cast<int>(buffers.size()); ++j)
+      if (i != j && buffers[i].first <= buffers[j].last && buffers[j].first <= buffers[i].last)
+        conflicts[i].push_back(j);
+  return conflicts;
+}
+
 }  // namespace
 
 TEST_CASE("buffers that live together do not overlap", "[offsets]") {
@@ -94,12 +103,13 @@ TEST_CASE("the search finds packings without a hole", "[offsets]") {
   int found = 0;
   for (uint32_t seed = 0; seed < 50; ++seed) {
     std::vector<Buffer> buffers = cut_rectangle(seed, 64 * 30, 16, 16);
-    auto at = search_offsets(buffers, 64 * 30, 50'000);
+    std::vector<std::vector<int>> conflicts = conflicts_of(buffers);
+    auto at = OffsetSearch(buffers, conflicts, 64 * 30).run(50'000);
     if (!at)
       continue;
     ++found;
     check_no_overlap(buffers, *at, 64 * 30);
-    CHECK_FALSE(search_offsets(buffers, 64 * 29, 1000).has_value());
+    CHECK_FALSE(OffsetSearch(buffers, conflicts, 64 * 29).run(1000).has_value());
   }
   CHECK(found == 50);
 }
@@ -109,14 +119,11 @@ TEST_CASE("offsets that stick out are repaired", "[offsets]") {
   for (uint32_t seed = 0; seed < 20; ++seed) {
     CAPTURE(seed);
     std::vector<Buffer> buffers = cut_rectangle(seed, 64 * 40, 40, 60);
-    std::vector<std::vector<int>> conflicts(buffers.size());
+    std::vector<std::vector<int>> conflicts = conflicts_of(buffers);
     std::vector<int> all;
     std::vector<int64_t> stacked;  // one above the other
     int64_t top = 0;
     for (int i = 0; i < static_cast<int>(buffers.size()); ++i) {
-      for (int j = 0; j < static_cast<int>(buffers.size()); ++j)
-        if (i != j && buffers[i].first <= buffers[j].last && buffers[j].first <= buffers[i].last)
-          conflicts[i].push_back(j);
       all.push_back(i);
       stacked.push_back(top);
       top += buffers[i].bytes;

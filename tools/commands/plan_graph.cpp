@@ -78,7 +78,10 @@ class GraphPlan {
 
   // With an offset for each buffer; at least the peak.
   int64_t arena_bytes(const Schedule& schedule) const {
-    return place_buffers(buffers_of(instance_.problem, schedule).buffers).bytes;
+    constexpr int64_t kWork = 100'000'000, kWorkOfKernel = 200'000;
+    return place_buffers(buffers_of(instance_.problem, schedule).buffers,
+                         kWork + kWorkOfKernel * instance_.problem.kernel_count())
+        .bytes;
   }
 
   double percent(int64_t overhead) const {

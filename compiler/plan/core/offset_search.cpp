@@ -15,7 +15,7 @@ struct Span {
   int first = 0, last = 0;  // sections
 };
 
-std::vector<Span> spans_of(std::span<const Buffer> buffers, int& sections) {
+std::vector<Span> spans_of(const std::vector<Buffer>& buffers, int& sections) {
   std::vector<int> starts;
   for (const Buffer& buffer : buffers)
     starts.push_back(buffer.first);
@@ -41,54 +41,55 @@ constexpr std::array kPreferences = {
     Preference{.bytes = true, .sections = true, .contention = true}, Preference{.sections = true},
     Preference{.bytes = true}};
 
-class Search {
+}  // namespace
+
+class OffsetSearch::Search {
  public:
-  Search(std::span<const Buffer> buffers, int64_t capacity)
-      : buffers_(buffers),
+  Search(std::vector<Buffer> buffers, std::vector<std::vector<int>> conflicts, int64_t capacity)
+      : buffers_(std::move(buffers)),
         capacity_(capacity),
-        spans_(spans_of(buffers, sections_)),
-        learned_(buffers.size()),
-        rank_(buffers.size()),
-        overlaps_(buffers.size()) {
-    for (int a = 0; a < count(); ++a)
-      for (int b = 0; b < count(); ++b)
-        if (a != b && spans_[a].first <= spans_[b].last && spans_[b].first <= spans_[a].last)
-          overlaps_[a].push_back(b);
+        spans_(spans_of(buffers_, sections_)),
+        learned_(buffers_.size()),
+        rank_(buffers_.size()),
+        overlaps_(std::move(conflicts)),
+        nodes_(count() + 500) {
     covering_.resize(sections_);
     for (int i = 0; i < count(); ++i)
       for (int s = spans_[i].first; s <= spans_[i].last; ++s)
         covering_[s].push_back(i);
   }
 
-  std::optional<std::vector<int64_t>> run(int64_t work_limit) {
-    work_limit_ = work_limit;
+  std::optional<std::vector<int64_t>> run(int64_t work) {
+    work_limit_ = work_ + work;
     // A longer try by each preference, then short ones that differ by what was learned and by
     // chance.
-    if (try_preferences(4 * count() + 500, false))
-      return at_;
-    std::fill(learned_.begin(), learned_.end(), 0.0);
-    int64_t nodes = count() + 500;
-    for (bool learned = false; work_ < work_limit && !all_seen_; learned = true) {
-      if (try_preferences(nodes, learned))
+    while (work_ < work_limit_ && !all_seen_) {
+      auto preference = static_cast<size_t>(tries_ % kPreferences.size());
+      int64_t round = tries_++ / static_cast<int64_t>(kPreferences.size());
+      if (round == 1 && preference == 0)
+        std::fill(learned_.begin(), learned_.end(), 0.0);
+      if (round > 1 && preference == 0) {
+        nodes_ = std::min(nodes_ + nodes_ / 10, kMostNodes * count());
+        for (double& learned : learned_)
+          learned *= kMemory;
+      }
+      if (try_once(kPreferences[preference], round == 0 ? 4 * count() + 500 : nodes_, round > 1))
         return at_;
-      nodes += nodes / 10;
     }
     return std::nullopt;
   }
 
+  int64_t work() const { return work_; }
+
  private:
-  bool try_preferences(int64_t nodes, bool learned) {
-    for (const Preference& preference : kPreferences) {
-      if (work_ >= work_limit_ || all_seen_)
-        break;
-      rank_by(preference, learned);
-      reset();
-      nodes_left_ = nodes;
-      Span conflict;
-      if (descend(0, 0, -1, conflict))
-        return true;
-      all_seen_ = nodes_left_ > 0 && work_ < work_limit_;
-    }
+  bool try_once(const Preference& preference, int64_t nodes, bool learned) {
+    rank_by(preference, learned);
+    reset();
+    nodes_left_ = nodes;
+    Span conflict;
+    if (descend(0, 0, -1, conflict))
+      return true;
+    all_seen_ = nodes_left_ > 0 && work_ < work_limit_;
     return false;
   }
 
@@ -265,9 +266,10 @@ class Search {
 
   static constexpr int64_t kFree = -1, kChanged = -1;
   static constexpr int64_t kPlaced = std::numeric_limits<int64_t>::max();
-  static constexpr double kLesson = 0.0003;
+  static constexpr double kLesson = 0.0003, kMemory = 0.9;
+  static constexpr int64_t kMostNodes = 40;  // of a short try, for each buffer
 
-  std::span<const Buffer> buffers_;
+  std::vector<Buffer> buffers_;
   int64_t capacity_;
   int sections_ = 0;
   std::vector<Span> spans_;
@@ -281,16 +283,26 @@ class Search {
   std::vector<int64_t> lowest_in_;  // by section: of what is not placed
   std::vector<int> changed_;  // sections
   std::vector<std::pair<int, int64_t>> raised_, lowered_;  // what lowest_ and lowest_in_ were
+  int64_t tries_ = 0, nodes_ = 0;  // so far; of the next short try
   int64_t nodes_left_ = 0, work_ = 0, work_limit_ = 0;
   bool all_seen_ = false;  // and none of them fits
   Random random_;
 };
 
-}  // namespace
+OffsetSearch::OffsetSearch(std::vector<Buffer> buffers, std::vector<std::vector<int>> conflicts,
+                           int64_t capacity)
+    : search_(std::make_unique<Search>(std::move(buffers), std::move(conflicts), capacity)) {}
 
-std::optional<std::vector<int64_t>> search_offsets(std::span<const Buffer> buffers,
-                                                   int64_t capacity, int64_t work_limit) {
-  return Search(buffers, capacity).run(work_limit);
+OffsetSearch::OffsetSearch(OffsetSearch&&) noexcept = default;
+
+OffsetSearch::~OffsetSearch() = default;
+
+std::optional<std::vector<int64_t>> OffsetSearch::run(int64_t work) {
+  return search_->run(work);
+}
+
+int64_t OffsetSearch::work() const {
+  return search_->work();
 }
 
 }  // namespace gradc

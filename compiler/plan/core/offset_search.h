@@ -1,8 +1,8 @@
 #pragma once
 // Searches for offsets that fit a given arena exactly, where greedy placement leaves holes.
 #include <cstdint>
+#include <memory>
 #include <optional>
-#include <span>
 #include <vector>
 
 #include "compiler/plan/core/schedule.h"
@@ -12,9 +12,24 @@ namespace gradc {
 // Depth first over canonical placements: buffers in the order of their offsets, each as low as the
 // ones before it let it (Moffitt, MiniMalloc, ASPLOS 2023). What is left must fit above the lowest
 // place that any of it can have; a dead end jumps back to what has a part in it. Restarts with the
-// buffers that blocked it first. Gives up after about `work_limit` nanoseconds, which are counted
-// and not timed; nullopt proves nothing. All buffers have bytes.
-std::optional<std::vector<int64_t>> search_offsets(std::span<const Buffer> buffers,
-                                                   int64_t capacity, int64_t work_limit);
+// buffers that blocked it first.
+class OffsetSearch {
+ public:
+  // All buffers have bytes. `conflicts`: for each, those that it must not overlap, which are at
+  // least the ones needed at a common step.
+  OffsetSearch(std::vector<Buffer> buffers, std::vector<std::vector<int>> conflicts,
+               int64_t capacity);
+  OffsetSearch(OffsetSearch&&) noexcept;
+  ~OffsetSearch();
+
+  // Gives up after about `work` nanoseconds, which are counted and not timed; nullopt proves
+  // nothing. The next run goes on with the next restart, and finds other offsets.
+  std::optional<std::vector<int64_t>> run(int64_t work);
+  int64_t work() const;  // of all runs
+
+ private:
+  class Search;
+  std::unique_ptr<Search> search_;
+};
 
 }  // namespace gradc

@@ -70,7 +70,7 @@ class Placer {
  private:
   using Key = std::function<double(int)>;  // larger first
 
-  static constexpr int64_t kImproveWork = 20'000'000;  // about a tenth of a second
+  static constexpr int64_t kImproveWork = 5'000'000;  // about a fortieth of a second
   static constexpr int64_t kMostTries = 500;
   static constexpr size_t kFew = 400;  // buffers
 
@@ -150,62 +150,93 @@ class Placer {
     }
   }
 
-  // At the peak, and if that is not found, a little above. First what is needed where nearly as
-  // many bytes are live as may be, in those steps only; there is more than one place for the rest.
+  // At the peak, and if that is not found, a little above.
   void search() {
     for (double above : {0.0, 0.001, 0.0025, 0.005, 0.01, 0.02, 0.05}) {
       auto capacity = peak_ + static_cast<int64_t>(static_cast<double>(peak_) * above);
-      if (capacity >= best_.bytes)
+      if (capacity >= best_.bytes || search_within(capacity, above > 0 ? work_ / 6 : work_))
         return;
-      int64_t work = above > 0 ? work_ / 8 : work_ / 2;
-      if (placeable_.size() < kFew) {
-        if (search_tight(0, capacity, work))
-          return;
-        continue;
-      }
-      for (double share : {0.98, 0.95, 0.92, 0.88, 0.0})
-        if (search_tight(share, capacity, share > 0 ? work / 8 : work / 2))
-          return;
     }
   }
 
-  bool search_tight(double share, int64_t capacity, int64_t work) {
-    auto least = static_cast<int64_t>(static_cast<double>(capacity) * share);
-    std::vector<int> tight_before(live_.size() + 1);  // steps with more bytes
-    for (size_t step = 0; step < live_.size(); ++step)
-      tight_before[step + 1] = tight_before[step] + (live_[step] > least ? 1 : 0);
-    std::vector<Buffer> tight;
-    std::vector<int> tight_ones, rest;
-    for (int i : placeable_) {
-      int first = tight_before[buffers_[i].first], end = tight_before[buffers_[i].last + 1];
-      (first < end ? tight_ones : rest).push_back(i);
-      if (first < end)
-        tight.push_back({buffers_[i].bytes, first, end - 1});
+  // What is needed where nearly as many bytes are live as may be, in those steps only.
+  struct Tight {
+    std::vector<int> ones, rest;  // buffers
+    OffsetSearch search;
+    bool hard = false;  // nothing was found in its turn
+  };
+
+  // First what is tight; there is more than one place for the rest, which is put into gaps and
+  // repaired. Where that fails, with other offsets of what is tight.
+  bool search_within(int64_t capacity, int64_t work) {
+    constexpr int64_t kTurns = 16;
+    std::vector<double> shares = {0.98, 0.95, 0.92, 0.88, 0.0};
+    if (placeable_.size() < kFew)
+      shares = {0.0};
+    std::vector<Tight> all;
+    for (double share : shares)
+      all.push_back(
+          tight_at(static_cast<int64_t>(static_cast<double>(capacity) * share), capacity));
+    while (work > 0) {
+      int64_t before = work;
+      for (Tight& tight : all) {
+        if (tight.hard && &tight != &all.back())
+          continue;
+        int64_t done = tight.search.work();
+        auto found =
+            tight.search.run(all.size() == 1 ? work : std::max<int64_t>(work_ / kTurns, 1));
+        work -= tight.search.work() - done;
+        tight.hard = !found;
+        if (found && place_rest(tight, *found, capacity, work))
+          return true;
+      }
+      if (work == before)
+        return false;
     }
-    auto found = search_offsets(tight, capacity, work);
-    if (!found)
-      return false;
+    return false;
+  }
+
+  Tight tight_at(int64_t least, int64_t capacity) const {
+    std::vector<int> steps_before(live_.size() + 1);  // with more bytes
+    for (size_t step = 0; step < live_.size(); ++step)
+      steps_before[step + 1] = steps_before[step] + (live_[step] > least ? 1 : 0);
+    std::vector<Buffer> buffers;
+    std::vector<int> ones, rest;
+    for (int i : placeable_) {
+      int first = steps_before[buffers_[i].first], end = steps_before[buffers_[i].last + 1];
+      (first < end ? ones : rest).push_back(i);
+      if (first < end)
+        buffers.push_back({buffers_[i].bytes, first, end - 1});
+    }
+    std::stable_sort(rest.begin(), rest.end(), [&](int a, int b) { return size(a) > size(b); });
+    // Those that meet in another step only must be apart too.
+    std::vector<int> number(buffers_.size(), -1);
+    for (size_t i = 0; i < ones.size(); ++i)
+      number[ones[i]] = static_cast<int>(i);
+    std::vector<std::vector<int>> conflicts(ones.size());
+    for (size_t i = 0; i < ones.size(); ++i)
+      for (int other : conflicts_[ones[i]])
+        if (number[other] >= 0)
+          conflicts[i].push_back(number[other]);
+    return {std::move(ones), std::move(rest),
+            OffsetSearch(std::move(buffers), std::move(conflicts), capacity)};
+  }
+
+  // Takes its work off `work`.
+  bool place_rest(const Tight& tight, const std::vector<int64_t>& found, int64_t capacity,
+                  int64_t& work) {
+    constexpr int64_t kRepairs = 32;
     std::vector<int64_t> at(buffers_.size(), -1);
-    for (size_t i = 0; i < tight.size(); ++i)
-      if (int buffer = tight_ones[i]; is_free(buffer, (*found)[i], at))
-        at[buffer] = (*found)[i];
-      else
-        rest.push_back(buffer);  // meets another in a step that is not tight
-    if (!rest.empty()) {
-      std::stable_sort(rest.begin(), rest.end(), [&](int a, int b) { return size(a) > size(b); });
-      place(rest, INT64_MAX, at);
-      if (!repair_offsets(buffers_, placeable_, conflicts_, capacity, work, at))
+    for (size_t i = 0; i < found.size(); ++i)
+      at[tight.ones[i]] = found[i];
+    if (!tight.rest.empty()) {
+      place(tight.rest, INT64_MAX, at);
+      work -= work_ / kRepairs;
+      if (!repair_offsets(buffers_, placeable_, conflicts_, capacity, work_ / kRepairs, at))
         return false;
     }
     keep(at);
     return true;
-  }
-
-  bool is_free(int i, int64_t offset, const std::vector<int64_t>& at) const {
-    return std::ranges::none_of(conflicts_[i], [&](int other) {
-      return at[other] >= 0 && at[other] < offset + buffers_[i].bytes &&
-             offset < at[other] + buffers_[other].bytes;
-    });
   }
 
   // Bytes times steps.

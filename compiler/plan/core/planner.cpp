@@ -21,7 +21,7 @@ struct Candidate {
 
 // Steps of the search at effort 1, about nanoseconds.
 int64_t search_work(const Problem& problem, const PlanEffort& effort) {
-  double work = 2e8 + 5e5 * static_cast<double>(problem.kernels.size());
+  double work = 2.6e8 + 6.5e5 * static_cast<double>(problem.kernels.size());
   return static_cast<int64_t>(std::min(1e18, work * effort.steps));
 }
 
