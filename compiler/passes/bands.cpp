@@ -15,6 +15,9 @@ namespace {
 using Axes = std::vector<int64_t>;
 
 constexpr int64_t kMostBands = 4, kFewestRows = 8;  // of what a band of windows gives
+// More leave threads too few images each: LeNet, 128 images, two threads, takes 3.6 ms in two
+// bands, 4.4 in four, 3.9 in one.
+constexpr int64_t kMostBandsOfImages = 2;
 
 struct Rows {
   int64_t begin = 0, end = 0;
@@ -132,7 +135,7 @@ class PairFinder {
 
   int64_t most_bands(const Pair& pair) const {
     const Dims& dims = function_.type(pair.window->result()).dims;
-    return dims[0] > 1 ? std::min(kMostBands, dims[0])
+    return dims[0] > 1 ? std::min(kMostBandsOfImages, dims[0])
                        : std::min(kMostBands, dims[1] / kFewestRows);
   }
 
