@@ -4,18 +4,15 @@
 #include <utility>
 
 #include "compiler/kernel.h"
-#include "compiler/lower/lower_contract.h"
+#include "compiler/lower/contract_method.h"
 #include "compiler/lower/present_taps.h"
-#include "ir/diagnostic.h"
 #include "ir/integer_math.h"
 
 namespace gradc {
 namespace {
 
-// Elements of the summed loops in one pass: the vectors of b that a tile reads stay in the second
-// level cache; where a's rows are not contiguous along the summed loops, its cache lines should
-// stay in the first.
-constexpr int64_t kPassElements = 1024;
+// Elements of the summed loops in one pass where a's rows are not contiguous along them: its cache
+// lines should stay in the first level cache.
 constexpr int64_t kStridedPassElements = 256;
 // Where channels come in parts: what a pass has of b is in order in the first level cache, or just
 // outside of it.
@@ -29,7 +26,6 @@ constexpr int64_t kRowGroup = 16;
 constexpr int64_t kStageBytes = 256 << 10;  // of a, staged at once
 constexpr int64_t kSumRows = 1024;  // whose sums a task holds
 constexpr int64_t kStagedRows = 256;  // where a is staged row by row, without windows
-constexpr int64_t kNarrowColumns = 64;  // of b, in which a tile's columns lie as in a copy
 constexpr int64_t kFewRows = 24;  // too few for staging b to pay off
 // Of pixels that a weight gradient sums in a pass: their vectors of b stay in the first level
 // cache.
@@ -38,11 +34,6 @@ constexpr int64_t kPassPixels = 128;
 // other's way: a pass copies them, some channels at a time.
 constexpr int64_t kFarPixels = 64;
 constexpr int64_t kPassStagedPixels = 64, kStagedChannels = 64;
-
-// What takes as much scratch as a tile, and an input, of Winograd's.
-constexpr int64_t kRowsOfTile = 16, kElementsOfInput = 4;
-
-constexpr int64_t kMatrixBlock = 128;  // rows and columns of a task of a matrix unit
 
 int64_t largest_divisor(int64_t x, int64_t limit) {
   for (int64_t d = std::min(x, limit); d > 1; --d)
@@ -55,35 +46,15 @@ bool may_be_in_place(const Function& kernel, size_t result) {
   return std::ranges::count(in_place_pairs(kernel), result, &InPlacePair::result) > 0;
 }
 
-class Chooser {
+// Tiles, passes, tasks and staging of methods tile and panels.
+class TileChooser : MethodChooser {
  public:
-  Chooser(const Function& kernel, const Target& target, int threads, const ContractLimits& limits)
-      : kernel_(kernel),
-        nest_(contraction_nest(kernel)),
-        target_(target),
-        threads_(threads),
-        limits_(limits),
-        lanes_(target.lanes_f32()) {}
+  TileChooser(const Function& kernel, const Target& target, int threads,
+              const ContractLimits& limits)
+      : MethodChooser(kernel, target, threads, limits) {}
 
   ContractSchedule choose() {
-    if (nest_.op.attrs.flag("winograd")) {
-      choose_winograd();
-      return s_;
-    }
-    if (is_depthwise(nest_)) {
-      s_.method = ContractMethod::depthwise;
-      return s_;
-    }
-    summed_axes_ = std::count_if(nest_.loops.begin(), nest_.loops.end(),
-                                 [](const auto& loop) { return loop.summed && loop.extent > 1; });
-    nest_ = with_channel_parts(with_joined_loops(std::move(nest_)));
-    s_.blocks = nest_.extents();
-    if (choose_matrix())
-      return s_;
-    double cost = choose_method();
-    if (choose_pairs(cost))
-      return s_;
-    if (s_.method != ContractMethod::tile)
+    if (!choose_method())
       return s_;
     choose_row_loop();
     choose_padding();
@@ -105,232 +76,6 @@ class Chooser {
   }
 
  private:
-  size_t b() const { return static_cast<size_t>(s_.vector_operand); }
-  size_t a() const { return 1 - b(); }
-  size_t vector_loop() const { return static_cast<size_t>(s_.vector_loop); }
-  bool is_row(size_t l) const {
-    return l < nest_.result_loops && nest_.loops[l].moves[a()] && !nest_.loops[l].moves[b()];
-  }
-
-  // Its elements are not what lies in an operand's buffer.
-  bool is_computed(size_t operand) const {
-    const auto& parameters = kernel_.parameters;
-    return nest_.types[operand].dtype != nest_.sum_dtype() ||
-           std::none_of(parameters.begin(), parameters.end(), [&](const Parameter& parameter) {
-             return parameter.value == nest_.operands[operand];
-           });
-  }
-
-  int64_t summed_elements() const { return element_count(nest_.contraction.summed_dims); }
-
-  double utilization(int64_t extent) const {
-    return static_cast<double>(extent) / static_cast<double>(ceil_div(extent, lanes_) * lanes_);
-  }
-
-  // Whether an operand that is read in vectors lies as a copy of it would: in rows of few whole
-  // vectors, one behind the other along the summed loop.
-  bool is_in_order(size_t side) const {
-    if (nest_.result_loops == nest_.loops.size())
-      return false;
-    int64_t step = nest_.step(side, nest_.loops.size() - 1);
-    return step <= kNarrowColumns && step % lanes_ == 0;
-  }
-
-  // Cycles per product of two vectors when operand `side` is read in vectors along loop `v`:
-  // whole vectors, plus bringing b into order, shared by all rows, plus storing the sums.
-  double tile_cost(size_t side, size_t v) const {
-    double rows = 1;
-    for (size_t l = 0; l < nest_.result_loops; ++l)
-      if (nest_.loops[l].moves[1 - side] && !nest_.loops[l].moves[side])
-        rows *= static_cast<double>(nest_.loops[l].extent);
-    double staging = nest_.step(side, v) != 1 ? 5 : is_in_order(side) ? 0 : 2;
-    // Sums over many pixels wait for the next pass in rows of the result, or cost far more.
-    bool waits = summed_axes_ > 1 && summed_elements() > kPassElements;
-    double storing = nest_.loops[v].result_step == 1 ? 2 : waits ? 300 : 10;
-    return 1 / utilization(nest_.loops[v].extent) + staging / rows +
-           storing / static_cast<double>(summed_elements());
-  }
-
-  // The same of vectors along the summed loop: folding a sum over its lanes and storing it, and
-  // reading both operands in vectors for products of few of them.
-  double lanes_cost(int64_t extent) const {
-    double folding = 7 * static_cast<double>(lanes_) / static_cast<double>(extent);
-    return std::max(extent < 4 * lanes_ ? 2.0 : 0.0, 1.15 / utilization(extent) + folding);
-  }
-
-  // The vector loop of a tile that costs less than `best`, which becomes its cost.
-  void choose_vector_loop(double& best, bool result_rows) {
-    for (size_t side : {0, 1}) {
-      if (nest_.has_windows(side) || nest_.has_padding(side))
-        continue;
-      for (size_t l = 0; l < nest_.result_loops; ++l) {
-        const ContractionLoop& loop = nest_.loops[l];
-        if (loop.extent == 1 || !loop.moves[side] || loop.moves[1 - side] ||
-            (result_rows && loop.result_step != 1) || tile_cost(side, l) >= best)
-          continue;
-        best = tile_cost(side, l);
-        s_.method = ContractMethod::tile;
-        s_.vector_operand = static_cast<int64_t>(side);
-        s_.vector_loop = static_cast<int64_t>(l);
-      }
-    }
-  }
-
-  // Where both operands are bf16 matrices, large enough to be worth bringing into order.
-  bool choose_matrix() {
-    if (!target_.matrix_bf16 || !is_matrix(0) || !is_matrix(1))
-      return false;
-    ContractSchedule before = s_;
-    if (!choose_matrix_loops()) {
-      s_ = before;
-      return false;
-    }
-    s_.method = ContractMethod::matrix;
-    s_.blocks = nest_.extents();
-    std::fill_n(s_.blocks.begin(), nest_.result_loops, 1);
-    for (size_t l : {vector_loop(), static_cast<size_t>(s_.row_loop)})
-      s_.blocks[l] = std::min(nest_.loops[l].extent, kMatrixBlock);
-    return true;
-  }
-
-  void choose_winograd() {
-    s_.method = ContractMethod::winograd;
-    s_.winograd = choose_winograd_schedule(winograd_shape(nest_), target_, threads_,
-                                           limits_.rows / kRowsOfTile,
-                                           limits_.pass_elements / kElementsOfInput);
-  }
-
-  bool is_matrix(size_t operand) const {
-    return nest_.types[operand].dtype == DType::bf16 && !nest_.has_windows(operand) &&
-           !nest_.has_padding(operand);
-  }
-
-  // One loop over columns, that along the result's rows, at least one over rows and none over both.
-  bool choose_matrix_loops() {
-    constexpr int64_t kFewest = 8, kProducts = 1 << 15;
-    for (size_t l = 0; l < nest_.result_loops; ++l)
-      if (nest_.loops[l].extent > 1 && nest_.loops[l].result_step == 1)
-        s_.vector_loop = static_cast<int64_t>(l);
-    if (s_.vector_loop < 0)
-      return false;
-    s_.vector_operand = nest_.loops[vector_loop()].moves[1] ? 1 : 0;
-    int64_t rows = 1, columns = nest_.loops[vector_loop()].extent;
-    for (size_t l = 0; l < nest_.result_loops; ++l) {
-      const ContractionLoop& loop = nest_.loops[l];
-      if (loop.extent == 1 || l == vector_loop())
-        continue;
-      if (!is_row(l))
-        return false;
-      rows *= loop.extent;
-      s_.row_loop = static_cast<int64_t>(l);
-    }
-    return std::min({rows, columns, summed_elements()}) >= kFewest &&
-           rows * columns * summed_elements() >= kProducts;
-  }
-
-  // The method and the vector loop. Which operands are computed in the kernel, and what limits its
-  // scratch, must not choose the method: neither fusion nor memory ever changes a bit.
-  // Returns what that costs.
-  double choose_method() {
-    double best = 4;  // about what vectors along the result without tiles cost
-    choose_vector_loop(best, false);
-    const ContractionLoop* summed =
-        nest_.result_loops < nest_.loops.size() ? &nest_.loops.back() : nullptr;
-    bool contiguous = summed && nest_.step(0, nest_.loops.size() - 1) == 1 &&
-                      nest_.step(1, nest_.loops.size() - 1) == 1;
-    int64_t columns = nest_.result_loops ? nest_.loops[nest_.result_loops - 1].extent : 1;
-    double direct = 4 / utilization(columns);
-    bool is_short = summed && summed->extent < 4 * lanes_;
-    if (contiguous && summed->extent >= lanes_ / 2 &&
-        (best >= 4 ? direct > (is_short ? 8 : lanes_cost(summed->extent))
-                   : best > lanes_cost(summed->extent)))
-      s_.method = ContractMethod::lanes;
-    double chosen = s_.method == ContractMethod::lanes  ? lanes_cost(summed->extent)
-                    : s_.method == ContractMethod::tile ? best
-                                                        : direct;
-    if (double cost = 1.25 * best; s_.method == ContractMethod::tile && limits_.result_rows)
-      choose_vector_loop(cost, true);
-    return chosen;
-  }
-
-  // Rows of fewer columns than a vector has lanes, of products that are contiguous in a.
-  bool choose_pairs(double cost) {
-    ContractSchedule before = s_;
-    if (choose_pair_loops() && pairs_cost() < cost) {
-      choose_pair_rows();
-      return true;
-    }
-    s_ = before;
-    return false;
-  }
-
-  bool choose_pair_loops() {
-    constexpr int64_t kFewestRows = 8, kMostStaged = 32 << 10;
-    s_.vector_loop = s_.row_loop = -1;
-    for (size_t l = 0; l < nest_.result_loops; ++l)
-      if (nest_.loops[l].extent > 1 && nest_.loops[l].result_step == 1)
-        s_.vector_loop = static_cast<int64_t>(l);
-    if (s_.vector_loop < 0 || nest_.sum_dtype() != DType::f32)
-      return false;
-    const ContractionLoop& column = nest_.loops[vector_loop()];
-    s_.vector_operand = column.moves[1] ? 1 : 0;
-    if (column.moves[a()] || column.extent >= lanes_)
-      return false;
-    for (size_t side : {0, 1})
-      if (nest_.has_windows(side) || nest_.has_padding(side))
-        return false;
-    size_t last = nest_.loops.size() - 1;
-    for (size_t l = 0; l < last; ++l) {
-      const ContractionLoop& loop = nest_.loops[l];
-      if (loop.extent == 1 || l == vector_loop())
-        continue;
-      if (is_row(l) && s_.row_loop < 0)
-        s_.row_loop = static_cast<int64_t>(l);
-      else if (loop.summed || !loop.moves[0] || !loop.moves[1])
-        return false;
-    }
-    if (s_.row_loop < 0 || nest_.result_loops == nest_.loops.size())
-      return false;
-    int64_t summed = nest_.loops[last].extent;
-    bool has_order = nest_.step(b(), vector_loop()) == 1 || nest_.step(b(), last) == 1;
-    return nest_.step(a(), last) == 1 && has_order && summed % (lanes_ / 2) == 0 &&
-           summed >= 4 * lanes_ && summed * column.extent <= kMostStaged &&
-           nest_.loops[static_cast<size_t>(s_.row_loop)].extent >= kFewestRows;
-  }
-
-  int64_t pair_vectors() const { return ceil_div(nest_.loops[vector_loop()].extent, 2); }
-
-  int64_t most_pair_rows() const {
-    return (target_.vector_registers - 3 - pair_vectors()) / pair_vectors();
-  }
-
-  // In the terms of tile_cost.
-  double pairs_cost() const {
-    if (most_pair_rows() * pair_vectors() < 8)
-      return 1e9;
-    auto columns = static_cast<double>(nest_.loops[vector_loop()].extent);
-    auto rows = static_cast<double>(nest_.loops[static_cast<size_t>(s_.row_loop)].extent);
-    double used = columns / static_cast<double>(2 * pair_vectors());
-    double folding = 2.5 * static_cast<double>(lanes_) / static_cast<double>(summed_elements());
-    return 1.05 / used + folding + 12 / rows;
-  }
-
-  void choose_pair_rows() {
-    s_.method = ContractMethod::pairs;
-    std::fill_n(s_.blocks.begin(), nest_.result_loops, 1);
-    s_.blocks[vector_loop()] = nest_.loops[vector_loop()].extent;
-    auto row = static_cast<size_t>(s_.row_loop);
-    int64_t rows = nest_.loops[row].extent;
-    int64_t panels = ceil_div(rows, most_pair_rows());
-    s_.rows = ceil_div(rows, panels);
-    s_.vectors = pair_vectors();
-    s_.row_parts = std::min<int64_t>(threads_, panels);
-    s_.blocks[row] = ceil_div(rows, s_.row_parts);
-    s_.stage_a = is_computed(a());
-    s_.stage_b = is_computed(b());
-    s_.direct_store = true;
-  }
-
   // The last loop that fills a tile, else the longest.
   void choose_row_loop() {
     int64_t longest = 1;
@@ -635,22 +380,13 @@ class Chooser {
       ++first;
     s_.staged_from = static_cast<int64_t>(first);
   }
-
-  const Function& kernel_;
-  ContractionNest nest_;
-  const Target& target_;
-  int threads_;
-  ContractLimits limits_;
-  int64_t lanes_;
-  int64_t summed_axes_ = 0;  // that are longer than 1, before loops are joined
-  ContractSchedule s_;
 };
 
 }  // namespace
 
 ContractSchedule choose_contract_schedule(const Function& kernel, const Target& target, int threads,
                                           const ContractLimits& limits) {
-  return Chooser(kernel, target, threads, limits).choose();
+  return TileChooser(kernel, target, threads, limits).choose();
 }
 
 }  // namespace gradc
