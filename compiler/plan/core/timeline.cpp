@@ -64,7 +64,7 @@ void Timeline::find_spanning(int run, std::vector<int>& values) const {
   size_t count = 0;
   for (size_t value = 0; value < spans_.size(); ++value) {
     values[count] = static_cast<int>(value);
-    count += (spans_[value].first < label) & (label < spans_[value].last);
+    count += int{spans_[value].first < label} & int{label < spans_[value].last};
   }
   values.resize(count);
 }
