@@ -43,6 +43,13 @@ std::optional<MemoryRows> rows_in_memory(const std::vector<int64_t>& steps,
 
 }  // namespace
 
+bool pays_to_fetch(const KernelValues& values, const ContractionNest& nest, size_t operand) {
+  constexpr int64_t kLargeBytes = 256 << 10;
+  return nest.types[operand].bytes() > kLargeBytes &&
+         nest.types[operand].dtype == nest.sum_dtype() &&
+         values.buffer_of(nest.operands[operand]).has_value();
+}
+
 std::optional<AheadPart> part_ahead(loop::Builder& b, const OperandAccess& block,
                                     const std::vector<int64_t>& sizes, const Part& part) {
   constexpr int64_t kLine = 16;

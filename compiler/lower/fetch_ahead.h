@@ -19,6 +19,9 @@ struct Part {
   }
 };
 
+// Whether an operand is large enough to be fetched ahead, and is copied as it lies in memory.
+bool pays_to_fetch(const KernelValues& values, const ContractionNest& nest, size_t operand);
+
 struct AheadPart {
   loop::TileAhead rows;
   loop::Scalar start;

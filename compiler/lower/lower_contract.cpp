@@ -380,11 +380,9 @@ class TileLowering {
   // Whether what the next pass, or the next task's first one, reads of a large operand is fetched
   // for it while the tiles of this one multiply.
   bool fetches_next_columns() {
-    constexpr int64_t kLargeBytes = 256 << 10;
     if (row_ == nest_.loops.size() || (!s_.stage_b && block_.size[row_] < 2 * s_.rows))
       return false;
-    return s_.staged_rows == 0 && split_loops() <= 1 && nest_.types[b_].bytes() > kLargeBytes &&
-           nest_.types[b_].dtype == dtype_ && values_.buffer_of(nest_.operands[b_]);
+    return s_.staged_rows == 0 && split_loops() <= 1 && pays_to_fetch(values_, nest_, b_);
   }
 
   // Summed loops that take several passes.

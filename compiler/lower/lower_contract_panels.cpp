@@ -278,7 +278,6 @@ class PanelLowering {
   // What the next pass copies of large operands, shared out among the tiles of this one.
   void fetch_next_pass(loop::Tile& tile, std::vector<Scalar>& starts, const NestBlock& task,
                        const Part& part) {
-    constexpr int64_t kLargeBytes = 256 << 10;
     std::vector<size_t> split;
     for (size_t l = nest_.result_loops; l < nest_.loops.size(); ++l)
       if (block_.size[l] < nest_.loops[l].extent)
@@ -292,10 +291,8 @@ class PanelLowering {
       next.size[l] = task.size[l];
     }
     for (size_t operand : {b_, a_}) {
-      const Type& type = nest_.types[operand];
       bool is_copied = operand == b_ || s_.stage_a;
-      if (!is_copied || type.bytes() <= kLargeBytes || type.dtype != nest_.sum_dtype() ||
-          !values_.buffer_of(nest_.operands[operand]))
+      if (!is_copied || !pays_to_fetch(values_, nest_, operand))
         continue;
       std::vector<int64_t> sizes = next.size;
       sizes[operand == b_ ? row_ : vector_] = 1;

@@ -7,6 +7,7 @@
 
 #include "compiler/lower/lower_contract.h"
 #include "compiler/passes/access.h"
+#include "compiler/passes/axis_order.h"
 #include "ir/op_def.h"
 
 namespace gradc {
@@ -14,14 +15,6 @@ namespace {
 
 // Vectors with fewer elements waste more than transposes cost.
 constexpr int64_t kFewestChannels = 8;
-
-std::vector<int64_t> reordered(const std::vector<int64_t>& list,
-                               const std::vector<int64_t>& order) {
-  std::vector<int64_t> result;
-  for (int64_t axis : order)
-    result.push_back(list[static_cast<size_t>(axis)]);
-  return result;
-}
 
 // Where old axis `axis` is now.
 int64_t place_of(int64_t axis, const std::vector<int64_t>& order) {
@@ -33,11 +26,7 @@ using Rule = std::optional<Attrs> (*)(const Attrs&, const std::vector<int64_t>& 
 
 // One entry per axis.
 std::optional<Attrs> lists_by_axis(const Attrs& attrs, const std::vector<int64_t>& order) {
-  Attrs moved = attrs;
-  for (const auto& [key, value] : attrs)
-    if (const auto* list = std::get_if<std::vector<int64_t>>(&value))
-      moved.set(key, reordered(*list, order));
-  return moved;
+  return reordered(attrs, order);
 }
 
 std::optional<Attrs> named_axis(const Attrs& attrs, const std::vector<int64_t>& order) {

@@ -1,6 +1,7 @@
 // Rules on ops that change shapes, move axes or repeat elements.
 #include <algorithm>
 
+#include "compiler/passes/axis_order.h"
 #include "compiler/passes/simplify_rules.h"
 
 namespace gradc {
@@ -68,34 +69,18 @@ std::optional<ValueId> transpose_of_broadcast(Site& s) {
   return s.emit(Opcode::broadcast, {x}, {{"axes", places}, {"shape", s.result_type().dims}});
 }
 
-std::vector<int64_t> permuted(const std::vector<int64_t>& list,
-                              const std::vector<int64_t>& permutation) {
-  std::vector<int64_t> result;
-  for (int64_t axis : permutation)
-    result.push_back(list[static_cast<size_t>(axis)]);
-  return result;
-}
-
-Attrs permuted(const Attrs& attrs, const std::vector<int64_t>& permutation) {
-  Attrs result = attrs;
-  for (const auto& [key, attr] : attrs)
-    if (const auto* list = std::get_if<std::vector<int64_t>>(&attr))
-      result.set(key, permuted(*list, permutation));
-  return result;
-}
-
 // The transpose moves fewer elements, and is the same for each pad of x.
 std::optional<ValueId> transpose_of_pad(Site& s) {
   const std::vector<int64_t>& permutation = s.attrs().integers("permutation");
   std::optional<Attrs> part;
   const Op* pad = s.producer(s.x(), Opcode::pad);
   if (const Op* slice = s.producer(s.x(), Opcode::slice)) {
-    part = permuted(slice->attrs, permutation);
+    part = reordered(slice->attrs, permutation);
     pad = s.producer(slice->operand(0), Opcode::pad);
   }
   if (!pad)
     return std::nullopt;
-  Attrs padding = permuted(pad->attrs, permutation);
+  Attrs padding = reordered(pad->attrs, permutation);
   ValueId x = pad->operand(0);
   ValueId padded = s.emit(Opcode::pad, {s.transpose(x, permutation)}, padding);
   return part ? s.emit(Opcode::slice, {padded}, *part) : padded;
