@@ -7,10 +7,8 @@
 
 #include "compiler/kernel.h"
 #include "compiler/plan/report.h"
-#include "compiler/plan/storage.h"
 #include "compiler/plan/views.h"
 #include "ir/diagnostic.h"
-#include "ir/op_def.h"
 #include "ir/print.h"
 #include "ir/rewrite.h"
 
