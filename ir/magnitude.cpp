@@ -3,7 +3,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
-#include <cmath>
+#include <vector>
 
 namespace gradc {
 namespace {
@@ -18,60 +18,22 @@ const Op* producer(const Function& function, ValueId value) {
   return op == function.ops.end() ? nullptr : &*op;
 }
 
-bool moves_elements(const Op& op) {
-  return op.code == Opcode::broadcast || op.code == Opcode::reshape || op.code == Opcode::transpose;
-}
-
-bool is_never_negative(const Function& function, ValueId value) {
+Magnitude magnitude_of(const Function& function, ValueId value) {
   const Op* op = producer(function, value);
   if (!op)
-    return false;
-  switch (op->code) {
-    case Opcode::abs:
-    case Opcode::exp:
-    case Opcode::relu:
-    case Opcode::rsqrt:
-    case Opcode::sigmoid:
-    case Opcode::sqrt:
-      return true;
-    case Opcode::constant:
-      return op->attrs.real("value") >= 0;
-    case Opcode::mul:
-      if (op->operand(0) == op->operand(1))
-        return true;
-      [[fallthrough]];
-    case Opcode::add:
-      return is_never_negative(function, op->operand(0)) &&
-             is_never_negative(function, op->operand(1));
-    default:
-      return moves_elements(*op) && is_never_negative(function, op->operand(0));
-  }
+    return {.least = function.attrs.real_or(key_of(value), 0)};
+  if (!def(*op).magnitude)
+    return {};
+  std::vector<Magnitude> operands;
+  for (ValueId operand : op->operands)
+    operands.push_back(magnitude_of(function, operand));
+  return def(*op).magnitude(*op, operands);
 }
 
 }  // namespace
 
 double least_magnitude(const Function& function, ValueId value) {
-  const Op* op = producer(function, value);
-  if (!op)
-    return function.attrs.real_or(key_of(value), 0);
-  auto least = [&](size_t i) { return least_magnitude(function, op->operand(i)); };
-  switch (op->code) {
-    case Opcode::constant:
-      return std::abs(op->attrs.real("value"));
-    case Opcode::exp:
-    case Opcode::rsqrt:
-    case Opcode::sigmoid:
-      return 1;
-    case Opcode::abs:
-    case Opcode::neg:
-      return least(0);
-    case Opcode::mul:
-      return least(0) * least(1);
-    case Opcode::add:
-      return is_never_negative(function, value) ? std::max(least(0), least(1)) : 0;
-    default:
-      return moves_elements(*op) ? least(0) : 0;
-  }
+  return magnitude_of(function, value).least;
 }
 
 void set_least_magnitude(Function& function, ValueId parameter, double magnitude) {
@@ -82,16 +44,14 @@ void set_least_magnitude(Function& function, ValueId parameter, double magnitude
 double growth_of_quotient(const Function& function, ValueId factor) {
   double least = least_magnitude(function, factor);
   const Op* op = producer(function, factor);
-  while (op && moves_elements(*op))
+  while (op && def(*op).exact && op->operands.size() == 1)
     op = producer(function, op->operand(0));
   bool is_alike = op && op->code == Opcode::constant && least > 0;
   return is_alike ? 1 : std::max(1.0, 1 / least);
 }
 
 double error_growth(const Function& function, const Op& op) {
-  if (op.code == Opcode::leaky_relu)
-    return std::max(1.0, std::abs(op.attrs.real("slope")));
-  return op.code == Opcode::div ? growth_of_quotient(function, op.operand(1)) : 1;
+  return def(op).error_growth ? def(op).error_growth(function, op) : 1;
 }
 
 }  // namespace gradc

@@ -1,14 +1,13 @@
 #pragma once
 // How small a factor can be, by what it is made of, and how errors grow where it is divided by.
-#include "ir/module.h"
+#include "ir/op_def.h"
 
 namespace gradc {
 
 // An inverse in which errors may grow more is none.
 inline constexpr double kMostGrowth = 1000;
 
-// What no element's magnitude is below, whatever the operands of the function are. Of what is never
-// 0 but has no such bound, as an exponential, it is taken to be 1; 0 where an element may be 0.
+// Magnitude::least of `value` (ir/op_def.h).
 double least_magnitude(const Function& function, ValueId value);
 
 // Says so of a parameter.
@@ -18,7 +17,7 @@ void set_least_magnitude(Function& function, ValueId parameter, double magnitude
 // each relative to the largest element; infinite where `factor` may be 0.
 double growth_of_quotient(const Function& function, ValueId factor);
 
-// The same for any op that inverses are made of. Sums and products are taken to keep it.
+// OpDef::error_growth of `op`, 1 where it has none.
 double error_growth(const Function& function, const Op& op);
 
 }  // namespace gradc

@@ -77,6 +77,14 @@ struct Domains {
   }
 };
 
+// What is known of the elements of a value whatever the operands of the function are.
+struct Magnitude {
+  // No element is nearer to 0. Of what is never 0 but has no such bound, as an exponential, it is
+  // taken to be 1; 0 where an element may be 0.
+  double least = 0;
+  bool never_negative = false;
+};
+
 // A result of one type, written by shape rules as `return one(type)`.
 using Types = std::vector<Type>;
 inline Types one(Type type) {
@@ -153,6 +161,12 @@ struct OpDef {
   // follow, or only with a loss that nothing bounds (y = tanh(x) near 1, y = a b near b = 0).
   ValueId (*inverse)(Builder& builder, const Op& op, std::span<const Type> types, size_t sought,
                      ValueId y) = nullptr;
+  // How small the result can be, from the same of the operands. Null: nothing is known.
+  Magnitude (*magnitude)(const Op& op, std::span<const Magnitude> operands) = nullptr;
+  // How many times as large an error of operand 0 may be in the result, each relative to the
+  // largest element; infinite where nothing bounds it. Null: as large, as sums and products are
+  // taken to keep it.
+  double (*error_growth)(const Function& function, const Op& op) = nullptr;
 };
 
 const OpDef& def(Opcode code);

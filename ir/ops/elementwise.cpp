@@ -26,6 +26,11 @@ extern constexpr OpDef add = {
           ValueId other = op.operand(1 - sought);
           return other.valid() ? b.sub(y, other) : other;
         },
+    .magnitude =
+        [](const Op&, std::span<const Magnitude> x) {
+          bool never_negative = x[0].never_negative && x[1].never_negative;
+          return Magnitude{never_negative ? std::max(x[0].least, x[1].least) : 0, never_negative};
+        },
 };
 
 extern constexpr OpDef sub = {
@@ -68,6 +73,12 @@ extern constexpr OpDef mul = {
                          growth_of_quotient(b.function(), factor) <= kMostGrowth;
           return follows ? b.div(y, factor) : ValueId{};
         },
+    .magnitude =
+        [](const Op& op, std::span<const Magnitude> x) {
+          bool is_square = op.operand(0) == op.operand(1);
+          return Magnitude{x[0].least * x[1].least,
+                           is_square || (x[0].never_negative && x[1].never_negative)};
+        },
 };
 
 namespace {
@@ -103,6 +114,8 @@ extern constexpr OpDef div = {
           bool follows = sought == 0 && op.operand(1).valid() && is_float(types[sought].dtype);
           return follows ? b.mul(y, op.operand(1)) : ValueId{};
         },
+    .error_growth = [](const Function& function,
+                       const Op& op) { return growth_of_quotient(function, op.operand(1)); },
 };
 
 namespace {
@@ -207,6 +220,7 @@ extern constexpr OpDef neg = {
     .element = element_unary<Code::neg>,
     .inverse = [](Builder& b, const Op&, std::span<const Type>, size_t,
                   ValueId y) { return b.neg(y); },
+    .magnitude = [](const Op&, std::span<const Magnitude> x) { return Magnitude{x[0].least}; },
 };
 
 // dx = dy * sign(x)
@@ -219,6 +233,8 @@ extern constexpr OpDef abs = {
     .eval = eval_unary<[](double x) { return std::abs(x); }>,
     .vjp = [](Vjp& g) { g.add(0, g.b.mul(g.dy(), g.b.op(Opcode::sign, {g.x()}))); },
     .element = element_unary<Code::abs>,
+    .magnitude = [](const Op&,
+                    std::span<const Magnitude> x) { return Magnitude{x[0].least, true}; },
 };
 
 namespace {

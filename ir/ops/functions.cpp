@@ -19,6 +19,7 @@ extern constexpr OpDef exp = {
     .eval = eval_unary<[](double x) { return std::exp(x); }>,
     .vjp = [](Vjp& g) { g.add(0, g.b.mul(g.dy(), g.y())); },
     .element = element_unary<Code::exp>,
+    .magnitude = positive,
 };
 
 // dx = dy * y
@@ -80,6 +81,7 @@ extern constexpr OpDef sqrt = {
     .eval = eval_unary<[](double x) { return std::sqrt(x); }>,
     .vjp = [](Vjp& g) { g.add(0, g.b.div(g.b.scale(g.dy(), 0.5), g.y())); },
     .element = element_unary<Code::sqrt>,
+    .magnitude = not_negative,
 };
 
 // dx = -dy * y^3 / 2
@@ -100,6 +102,7 @@ extern constexpr OpDef rsqrt = {
           loop::Scalar x = c.at(0);
           return c.b.div(c.b.constant(x.dtype, 1), c.b.unary(Code::sqrt, x));
         },
+    .magnitude = positive,
 };
 
 // dx = dy * cos(x)
@@ -153,6 +156,7 @@ extern constexpr OpDef sigmoid = {
           g.add(0, g.b.mul(g.dy(), slope));
         },
     .element = element_unary<Code::sigmoid>,
+    .magnitude = positive,
 };
 
 // dx = dy * 2 / sqrt(pi) * exp(-x^2)
@@ -188,6 +192,7 @@ extern constexpr OpDef relu = {
           loop::Scalar x = c.at(0);
           return c.b.max(x, c.b.constant(x.dtype, 0));
         },
+    .magnitude = not_negative,
 };
 
 // dx = dy where x > 0, else dy * slope. The result tells the sign of x unless the slope is
@@ -220,6 +225,8 @@ extern constexpr OpDef leaky_relu = {
         return {};
       return b.op(Opcode::leaky_relu, {y}, {{"slope", 1 / slope}});
     },
+    .error_growth = [](const Function&,
+                       const Op& op) { return std::max(1.0, std::abs(op.attrs.real("slope"))); },
 };
 
 }  // namespace gradc::ops

@@ -75,6 +75,18 @@ double converted(DType dtype, double value);
 // For piecewise constant ops: the gradient is zero wherever there is one, so nothing is added.
 inline void zero_gradient(Vjp&) {}
 
+// Magnitude of the result of ops that give all elements of operand 0, of those of which nothing is
+// negative, and of those of which nothing is 0 either.
+inline Magnitude of_operand(const Op&, std::span<const Magnitude> operands) {
+  return operands[0];
+}
+inline Magnitude not_negative(const Op&, std::span<const Magnitude>) {
+  return {.never_negative = true};
+}
+inline Magnitude positive(const Op&, std::span<const Magnitude>) {
+  return {.least = 1, .never_negative = true};
+}
+
 // For ops that only move elements.
 inline int64_t no_flops(std::span<const Type>, std::span<const Type>, const Attrs&) {
   return 0;

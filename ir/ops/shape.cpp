@@ -12,10 +12,8 @@ extern constexpr OpDef constant = {
         "value=3.0}",
     .operands = 0,
     .attrs = {{"dtype", AttrKind::dtype}, {"shape", AttrKind::integers}, {"value", AttrKind::real}},
-    .infer =
-        [](std::span<const Type>, const Attrs& a) {
-          return one({a.dtype("dtype"), a.integers("shape")});
-        },
+    .infer = [](std::span<const Type>,
+                const Attrs& a) { return one({a.dtype("dtype"), a.integers("shape")}); },
     .eval =
         [](std::span<const Tensor>, const Op& op, std::span<const Type> types) {
           return std::vector{tensor_of(types[0], [&](const Dims&) {
@@ -27,6 +25,11 @@ extern constexpr OpDef constant = {
     .element =
         [](loop::ElementContext& c) {
           return c.b.constant(c.result_type().dtype, c.attrs().real("value"));
+        },
+    .magnitude =
+        [](const Op& op, std::span<const Magnitude>) {
+          double value = op.attrs.real("value");
+          return Magnitude{std::abs(value), value >= 0};
         },
 };
 
@@ -45,15 +48,14 @@ extern constexpr OpDef reshape = {
                  x[0].elements(), to_string(shape), element_count(shape));
           return one({x[0].dtype, shape});
         },
-    .eval =
-        [](std::span<const Tensor> x, const Op&, std::span<const Type> types) {
-          return std::vector<Tensor>{{types[0], x[0].data}};
-        },
+    .eval = [](std::span<const Tensor> x, const Op&,
+               std::span<const Type> types) { return std::vector<Tensor>{{types[0], x[0].data}}; },
     .flops = no_flops,
     .vjp = [](Vjp& g) { g.add(0, g.b.reshape(g.dy(), g.x_type().dims)); },
     .element = [](loop::ElementContext& c) { return c.at_linear(0, c.linear()); },
     .inverse = [](Builder& b, const Op&, std::span<const Type> types, size_t,
                   ValueId y) { return b.reshape(y, types[0].dims); },
+    .magnitude = of_operand,
 };
 
 // axes[i] is the result's axis that axis i of x becomes. The dual of reduce_sum.
@@ -106,6 +108,7 @@ extern constexpr OpDef broadcast = {
             from.push_back(c.position()[static_cast<size_t>(axis)]);
           return c.at(0, from);
         },
+    .magnitude = of_operand,
 };
 
 namespace {
@@ -164,6 +167,7 @@ extern constexpr OpDef transpose = {
         [](Builder& b, const Op& op, std::span<const Type>, size_t, ValueId y) {
           return b.transpose(y, inverse_order(op.attrs.integers("permutation")));
         },
+    .magnitude = of_operand,
 };
 
 }  // namespace gradc::ops
