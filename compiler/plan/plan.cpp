@@ -14,6 +14,7 @@
 #include "compiler/plan/views.h"
 #include "compiler/plan/wishes.h"
 #include "ir/diagnostic.h"
+#include "ir/print.h"
 
 namespace gradc {
 
@@ -121,22 +122,22 @@ class EntryPlanner {
                     Fault::impossible_budget);
     if (options_.memory_total)
       error = error.with_note(
-          fmt::format("of --memory-total, state, inputs and outputs take {}", others));
+          fmt::format("of --memory-total, state, inputs and outputs take {} bytes", others));
     error =
-        error.with_note(fmt::format("{} is the smallest budget that a plan was found for; "
+        error.with_note(fmt::format("{} bytes are the smallest budget that a plan was found for; "
                                     "recomputation adds {:.1f} % to its time",
                                     needed, 100 * report.overhead()));
     if (BoundSearch::Floor floor = planner_.floor(); floor.kernel >= 0) {
       const Op& op = entry_.ops[problem_.op_of[floor.kernel].index];
       error = error.with_note(
-          fmt::format("no plan can do with less than {}, which @{} giving %{} needs{}", floor.bytes,
-                      op.callee, entry_[op.result()].name,
+          fmt::format("no plan can do with less than {} bytes, which @{} giving %{} needs{}",
+                      floor.bytes, op.callee, unique_names(entry_)[op.result().index],
                       floor.alone ? " alone" : " with what has to be kept meanwhile"));
     }
     if (int64_t without = options_.has_wishes() ? smallest_without_wishes() : needed;
         without < needed)
       error = error.with_note(
-          fmt::format("without --keep and --recompute, {} is the smallest", without));
+          fmt::format("without --keep and --recompute, {} bytes are the smallest", without));
     throw error.with_note("at the peak of that plan: " + held_at_peak(report))
         .with_help(options_.memory_total ? fmt::format("allow --memory-total {}", needed + others)
                                          : fmt::format("allow --memory {}", needed))

@@ -19,7 +19,7 @@ EOF
 expect 0 "$model" --svg "$out/curve.svg" --explain
 says 'overhead 0.00 %, at least 0.00 %, gap 0.00 points'
 says 'recomputation     at least         gap'
-says 'is the smallest budget that a plan was found for'
+says 'are the smallest budget that a plan was found for'
 says 'no plan can do with less than '
 says 'the dearest bytes held over the peak'
 says 'the cheapest next budget: --memory '

@@ -113,7 +113,7 @@ TEST_CASE("an impossible budget is refused with what would do", "[recompute]") {
   INFO(text);
   CHECK(text.starts_with("error: @train_step needs an arena of " + least +
                          " bytes, but 8192 are allowed\n"));
-  CHECK(text.find("note: no plan can do with less than 12288, which @k0 giving %d.w16 needs") !=
+  CHECK(text.find("note: no plan can do with less than 12288 bytes, which @k0 giving %d.w16 needs") !=
         std::string::npos);
   CHECK(text.find("at the peak of that plan: %") != std::string::npos);
   CHECK(text.ends_with("help: allow --memory " + least));

@@ -149,7 +149,7 @@ TEST_CASE("a budget that only wishes make impossible says so", "[wishes]") {
   plan(module, options);
   options.keep = {"h*"};
   CHECK_THAT(error_of(module, options, Fault::impossible_budget),
-             Contains("note: without --keep and --recompute, ") && Contains("is the smallest"));
+             Contains("note: without --keep and --recompute, ") && Contains("bytes are the smallest"));
 }
 
 TEST_CASE("what the forward pass overwrites cannot be read again behind it", "[wishes]") {

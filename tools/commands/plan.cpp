@@ -53,18 +53,17 @@ class ModelPlan {
   }
 
   void run() {
-    constexpr int64_t kRows = 10;
-    Progress progress("plan", kRows + 1, flags_.model.json);
+    constexpr int64_t kMostSteps = 9, kLeastStep = 200;  // of the arena, one part of so many
+    Progress progress("plan", kMostSteps + 2, flags_.model.json);
     progress.update(0, "the smallest budget");
     int64_t most = chosen_.report.arena_bytes, least = smallest_budget();
-    for (int64_t row = 0; row < kRows; ++row) {
-      int64_t budget = most - (most - least) * row / (kRows - 1);
-      if (!rows_.empty() && budget == rows_.back().budget)
-        continue;
-      progress.update(row + 1, human_bytes(budget));
+    int64_t steps = std::min(kMostSteps, (most - least) / std::max<int64_t>(1, most / kLeastStep));
+    for (int64_t step = 0; step <= steps; ++step) {
+      int64_t budget = step == 0 ? most : most - (most - least) * step / steps;
+      progress.update(step + 1, human_bytes(budget));
       rows_.push_back(plan_within(budget, nullptr));
     }
-    progress.update(kRows, "measuring");
+    progress.update(kMostSteps + 1, "measuring");
     measure();
     progress.clear();
     if (!flags_.svg.empty())

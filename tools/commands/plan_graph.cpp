@@ -129,10 +129,11 @@ class GraphPlan {
     throw UserError(flags_.graph,
                     fmt::format("needs {} bytes, but {} are allowed", smallest.peak, budget_),
                     Fault::impossible_budget)
-        .with_note(fmt::format("{} is the smallest budget that a plan was found for; recomputation "
-                               "adds {:.1f} % to its time",
-                               smallest.peak, percent(smallest.cost - base_.cost)))
-        .with_note(fmt::format("no plan can do with less than {}, because of kernel {}, `{}`",
+        .with_note(
+            fmt::format("{} bytes are the smallest budget that a plan was found for; recomputation "
+                        "adds {:.1f} % to its time",
+                        smallest.peak, percent(smallest.cost - base_.cost)))
+        .with_note(fmt::format("no plan can do with less than {} bytes, because of kernel {}, `{}`",
                                floor.bytes, floor.kernel,
                                instance_.kernel_names[static_cast<size_t>(floor.kernel)]))
         .with_help(fmt::format("allow --budget {}", smallest.peak));
