@@ -12,9 +12,8 @@
 //
 // Where one block has all inputs, the image or the weight is transformed outside of the inner loop.
 #include "compiler/lower/contract_results.h"
-#include "compiler/lower/contract_schedule.h"
-#include "compiler/lower/contract_tasks.h"
 #include "compiler/lower/lower_contract.h"
+#include "compiler/lower/segments.h"
 #include "compiler/lower/winograd_blocks.h"
 #include "ir/integer_math.h"
 
@@ -27,20 +26,10 @@ using loop::Scalar;
 constexpr int64_t kTaps = kWinogradTaps * kWinogradTaps;
 constexpr int64_t kTransposedInputs = 16;  // of a weight, at once: they stay in the first cache
 
-class WinogradLowering {
+class WinogradLowering : WinogradKernel {
  public:
   WinogradLowering(const Function& function, const Target& target, int threads)
-      : kernel_{.name = function.name},
-        b_(kernel_),
-        values_(function, b_),
-        nest_(contraction_nest(function)),
-        s_(contract_schedule_of(function).winograd),
-        shape_(winograd_shape(nest_)),
-        lanes_(target.lanes_f32()),
-        blocks_(values_, shape_, lanes_) {
-    parallel_ = pays_in_parallel(nest_, lanes_, threads);
-    all_inputs_ = s_.inputs >= shape_.inputs;
-  }
+      : WinogradKernel(function, target, threads), all_inputs_(s_.inputs >= shape_.inputs) {}
 
   loop::Kernel run() {
     std::vector<Segment> tiles =
@@ -219,15 +208,7 @@ class WinogradLowering {
     store_results(values_, nest_, loops, sum);
   }
 
-  loop::Kernel kernel_;
-  loop::Builder b_;
-  KernelValues values_;
-  ContractionNest nest_;
-  WinogradSchedule s_;
-  WinogradShape shape_;
-  int64_t lanes_;
-  WinogradBlocks blocks_;
-  bool parallel_ = false, all_inputs_ = false;
+  bool all_inputs_;
   OpenRange tiles_, inputs_, outputs_;  // of the open block
   WinogradBlock image_, weight_, sums_;
 };

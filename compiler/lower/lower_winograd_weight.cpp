@@ -8,9 +8,8 @@
 //     sums -> taps
 //   }
 #include "compiler/lower/contract_results.h"
-#include "compiler/lower/contract_schedule.h"
-#include "compiler/lower/contract_tasks.h"
 #include "compiler/lower/lower_contract.h"
+#include "compiler/lower/segments.h"
 #include "compiler/lower/winograd_blocks.h"
 #include "ir/integer_math.h"
 
@@ -23,19 +22,10 @@ using loop::Scalar;
 constexpr int64_t kTaps = kWinogradTaps * kWinogradTaps;
 constexpr int64_t kStoredInputs = 16;  // whose taps are brought into the weight's order at once
 
-class WinogradWeightLowering {
+class WinogradWeightLowering : WinogradKernel {
  public:
   WinogradWeightLowering(const Function& function, const Target& target, int threads)
-      : kernel_{.name = function.name},
-        b_(kernel_),
-        values_(function, b_),
-        nest_(contraction_nest(function)),
-        s_(contract_schedule_of(function).winograd),
-        shape_(winograd_shape(nest_)),
-        lanes_(target.lanes_f32()),
-        blocks_(values_, shape_, lanes_) {
-    parallel_ = pays_in_parallel(nest_, lanes_, threads);
-  }
+      : WinogradKernel(function, target, threads) {}
 
   loop::Kernel run() {
     for (const Segment& inputs : segments(shape_.inputs, ceil_div(shape_.inputs, s_.inputs)))
@@ -111,15 +101,6 @@ class WinogradWeightLowering {
     }
   }
 
-  loop::Kernel kernel_;
-  loop::Builder b_;
-  KernelValues values_;
-  ContractionNest nest_;
-  WinogradSchedule s_;
-  WinogradShape shape_;
-  int64_t lanes_;
-  WinogradBlocks blocks_;
-  bool parallel_ = false;
   OpenRange inputs_, outputs_;  // of the open task
   WinogradBlock sums_;
 };

@@ -1,5 +1,6 @@
 #include "compiler/lower/winograd_blocks.h"
 
+#include "compiler/lower/contract_tasks.h"
 #include "compiler/lower/segments.h"
 #include "ir/diagnostic.h"
 #include "ir/integer_math.h"
@@ -137,5 +138,16 @@ void WinogradBlocks::multiply(const WinogradBlock& a, const WinogradBlock& b,
   }
   b_.end_for();
 }
+
+WinogradKernel::WinogradKernel(const Function& function, const Target& target, int threads)
+    : kernel_{.name = function.name},
+      b_(kernel_),
+      values_(function, b_),
+      nest_(contraction_nest(function)),
+      s_(contract_schedule_of(function).winograd),
+      shape_(winograd_shape(nest_)),
+      lanes_(target.lanes_f32()),
+      blocks_(values_, shape_, lanes_),
+      parallel_(pays_in_parallel(nest_, lanes_, threads)) {}
 
 }  // namespace gradc

@@ -4,6 +4,7 @@
 #include <functional>
 #include <string>
 
+#include "compiler/lower/contract_schedule.h"
 #include "compiler/lower/kernel_values.h"
 #include "compiler/lower/winograd.h"
 
@@ -72,6 +73,22 @@ class WinogradBlocks {
   loop::Builder& b_;
   const WinogradShape& shape_;
   int64_t lanes_;
+};
+
+// A kernel while it is lowered: what convolutions and their weight gradients begin with.
+class WinogradKernel {
+ protected:
+  WinogradKernel(const Function& function, const Target& target, int threads);
+
+  loop::Kernel kernel_;
+  loop::Builder b_;
+  KernelValues values_;
+  ContractionNest nest_;
+  WinogradSchedule s_;
+  WinogradShape shape_;
+  int64_t lanes_;
+  WinogradBlocks blocks_;
+  bool parallel_;
 };
 
 }  // namespace gradc
