@@ -56,6 +56,12 @@ Module module_of(const Case& c, bool backward) {
   return module;
 }
 
+std::vector<gradc_tensor> tensors_of(const gradc_entry& entry) {
+  std::vector<gradc_tensor> tensors(entry.inputs, entry.inputs + entry.input_count);
+  tensors.insert(tensors.end(), entry.outputs, entry.outputs + entry.output_count);
+  return tensors;
+}
+
 struct Measured {
   double seconds = 1e9, peak = 0;
   int64_t arena = 0;
@@ -69,15 +75,21 @@ Measured measure(Module module, bool expanded) {
       plan(schedule(fuse(simplify(expand(module, options), options), options), options), options);
   JitModule code(module, CodegenOptions{options.target, 1, "bench", ""});
   const gradc_entry& entry = code.get()->entries[0];
-  std::vector<bench::Buffer> buffers;
   std::vector<const void*> inputs;
   std::vector<void*> outputs;
+  // All in one region, as a step's values are.
+  size_t all = entry.arena_bytes + 64;
+  for (const gradc_tensor& tensor : tensors_of(entry))
+    all += tensor.bytes + 64;
+  bench::Buffer region(all);
+  uint32_t state = 1;
+  for (float& x : region.floats())
+    x = static_cast<float>((state = state * 1664525 + 1013904223) >> 8) * 0x1p-23F - 1;
+  size_t used = 0;
   auto buffer = [&](size_t bytes) {
-    buffers.emplace_back(bytes);
-    uint32_t state = 1;
-    for (float& x : buffers.back().floats())
-      x = static_cast<float>((state = state * 1664525 + 1013904223) >> 8) * 0x1p-23F - 1;
-    return buffers.back().data();
+    void* at = static_cast<char*>(region.data()) + used;
+    used += (bytes + 63) / 64 * 64;
+    return at;
   };
   for (uint32_t i = 0; i < entry.input_count; ++i)
     inputs.push_back(buffer(entry.inputs[i].bytes));

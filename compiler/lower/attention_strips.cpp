@@ -19,7 +19,7 @@ constexpr int64_t kStripVectors = 2;  // of queries
 constexpr int64_t kBlockKeys = 64;
 constexpr int64_t kPanelKeys = 16;  // on the diagonal
 constexpr int64_t kMostTileRows = 12;
-constexpr int64_t kMostTileVectors = 4;
+constexpr int64_t kMostTileVectors = 4, kMostNarrowTileVectors = 2;  // with 32 registers, and fewer
 
 }  // namespace
 
@@ -38,7 +38,6 @@ AttentionStrips::AttentionStrips(const Function& function, loop::Builder& builde
       strip_rows_(kStripVectors * lanes_) {
   registers_ = target.vector_registers * 4 / byte_size(dtype_);
   offset_ = causal_ ? shape_.keys - shape_.queries : 0;
-  rows_ = scratch("rows", strip_rows_ * std::max(shape_.depth, shape_.width));
   if (op_.operands.size() == fixed)
     return;
   mask_ = function.type(op_.operand(fixed));
@@ -54,6 +53,14 @@ AttentionStrips::AttentionStrips(const Function& function, loop::Builder& builde
 
 bool AttentionStrips::has_bool_mask() const {
   return mask_ && mask_->dtype == DType::boolean;
+}
+
+bool AttentionStrips::has_number_mask() const {
+  return mask_ && !has_bool_mask();
+}
+
+bool AttentionStrips::scales_late() const {
+  return scale_ > 0 && !has_number_mask();
 }
 
 int64_t AttentionStrips::most_keys() const {
@@ -159,6 +166,18 @@ int64_t AttentionStrips::most_tile_rows(int64_t columns) const {
   return std::clamp<int64_t>((registers_ - vectors - 1) / vectors, 1, kMostTileRows);
 }
 
+void AttentionStrips::for_each_panel(int64_t columns,
+                                     const std::function<void(int64_t, int64_t)>& body) const {
+  int64_t vectors = registers_ >= 32 ? kMostTileVectors : kMostNarrowTileVectors;
+  int64_t most = vectors * lanes_;
+  for (int64_t column = 0; column < columns; column += most)
+    body(column, std::min(most, columns - column));
+}
+
+int64_t AttentionStrips::keys_seen(const AttentionBlock& block, int64_t row) const {
+  return std::min(block.keys, row + 1 + offset_ % kPanelKeys);
+}
+
 void AttentionStrips::in_parts(int64_t extent, int64_t most,
                                const std::function<void(Scalar, int64_t)>& body) {
   for (const Segment& part : segments(extent, ceil_div(extent, most)))
@@ -174,37 +193,15 @@ void AttentionStrips::for_each_row(const AttentionRows& rows,
   b_.end_for();
 }
 
-// To and from tensors by way of scratch: their lines are touched one after the other, as a CPU can
-// fetch them ahead; squares of a transpose would touch one here and there.
 void AttentionStrips::stage(const AttentionStrip& strip, uint32_t from, int64_t columns,
-                            double factor, uint32_t to) {
-  Scalar start = query_at(strip, b_.index(0), columns);
-  Scalar i = b_.begin_for(LoopKind::vector, strip.rows * columns)[0];
-  Scalar x = b_.load(from, b_.add(start, i));
-  b_.store(rows_, i, factor == 1 ? x : b_.mul(x, b_.constant(dtype_, factor)));
-  b_.end_for();
+                            uint32_t to) {
   b_.transpose({.rows = strip.rows,
                 .columns = columns,
-                .from_buffer = rows_,
+                .from_buffer = from,
                 .to_buffer = to,
                 .from_step = columns,
                 .to_step = strip_rows_},
-               b_.index(0), b_.index(0));
-}
-
-void AttentionStrips::write(const AttentionStrip& strip, uint32_t from, int64_t columns,
-                            uint32_t to) {
-  b_.transpose({.rows = columns,
-                .columns = strip.rows,
-                .from_buffer = from,
-                .to_buffer = rows_,
-                .from_step = strip_rows_,
-                .to_step = columns},
-               b_.index(0), b_.index(0));
-  Scalar start = query_at(strip, b_.index(0), columns);
-  Scalar i = b_.begin_for(LoopKind::vector, strip.rows * columns)[0];
-  b_.store(to, b_.add(start, i), b_.load(rows_, i));
-  b_.end_for();
+               query_at(strip, b_.index(0), columns), b_.index(0));
 }
 
 AttentionAhead AttentionStrips::rows_of(const AttentionStrip& strip, const AttentionBlock& block,
@@ -234,8 +231,8 @@ void AttentionStrips::fetch(const AttentionAhead& ahead, Scalar key, int64_t key
 
 void AttentionStrips::products(const AttentionStrip& strip, const AttentionBlock& block,
                                uint32_t from, int64_t depth, uint32_t staged, uint32_t to,
-                               bool masked, const std::vector<AttentionAhead>& ahead) {
-  if (masked && mask_by_query_)
+                               bool scores, const std::vector<AttentionAhead>& ahead) {
+  if (scores && mask_by_query_)
     stage_mask(strip, block);
   Scalar start = key_at(strip, block, depth);
   for (const AttentionPanel& panel : block.panels) {
@@ -254,50 +251,60 @@ void AttentionStrips::products(const AttentionStrip& strip, const AttentionBlock
         fetch(wanted, key, rows, tile, operands);
       auto [row, group, column, sum] = b_.begin_tile(tile, operands);
       Scalar query = b_.add(column, b_.index(panel.row)), in_block = b_.add(key, row);
-      Scalar product = masked ? this->masked(strip, block, in_block, query, sum) : sum;
+      Scalar product = scores ? score(strip, block, in_block, query, sum) : sum;
       b_.store(to, b_.add(b_.scaled(in_block, strip_rows_), query), product);
       b_.end_tile();
     });
   }
 }
 
-void AttentionStrips::add_columns(const AttentionStrip& strip, const AttentionBlock& block,
-                                  uint32_t from, int64_t columns, uint32_t weights, uint32_t to,
-                                  const AttentionAhead& ahead) {
+void AttentionStrips::add_queries(const AttentionStrip& strip, const AttentionBlock& block,
+                                  uint32_t weights, uint32_t from, int64_t columns, uint32_t to,
+                                  Scalar to_start, const AttentionAhead& ahead) {
   Scalar start = key_at(strip, block, columns);
-  for (const AttentionPanel& panel : block.panels) {
-    int64_t queries = strip.rows - panel.row;
-    in_parts(columns, most_tile_rows(queries), [&](Scalar first, int64_t rows) {
-      loop::Tile tile{.rows = rows,
-                      .columns = queries,
-                      .loops = {{panel.keys, columns, strip_rows_}},
-                      .a_buffer = from,
-                      .b_buffer = weights,
-                      .a_row_step = 1,
-                      .accumulate = true,
-                      .acc_buffer = to,
-                      .acc_row_step = strip_rows_,
-                      .padded = true};
-      Scalar acc = b_.add(b_.scaled(first, strip_rows_), b_.index(panel.row));
-      Scalar a = b_.add(start, b_.add(first, b_.index(panel.key * columns)));
-      Scalar b = b_.index(panel.key * strip_rows_ + panel.row);
-      std::vector<Scalar> operands = {a, b, acc};
-      fetch(ahead, first, rows, tile, operands);  // a row for each column: there is no better share
-      auto [row, group, column, sum] = b_.begin_tile(tile, operands);
-      b_.store(to, b_.add(b_.add(acc, b_.scaled(row, strip_rows_)), column), sum);
-      b_.end_tile();
-    });
-  }
+  int64_t ahead_per_row = ahead.once ? 1 : ceil_div(block.keys, strip.rows);
+  auto add = [&](Scalar first, int64_t rows, int64_t keys, int64_t column, int64_t width) {
+    loop::Tile tile{.rows = rows,
+                    .columns = width,
+                    .loops = {{keys, strip_rows_, columns}},
+                    .a_buffer = weights,
+                    .b_buffer = from,
+                    .a_row_step = 1,
+                    .accumulate = true,
+                    .acc_buffer = to,
+                    .acc_row_step = columns};
+    Scalar acc = b_.add(b_.add(to_start, b_.scaled(first, columns)), b_.index(column));
+    std::vector<Scalar> operands = {first, b_.add(start, b_.index(column)), acc};
+    if (column == 0)
+      fetch(ahead, b_.scaled(first, ahead_per_row), rows * ahead_per_row, tile, operands);
+    auto [row, group, at, sum] = b_.begin_tile(tile, operands);
+    b_.store(to, b_.add(b_.add(acc, b_.scaled(row, columns)), at), sum);
+    b_.end_tile();
+  };
+  for_each_panel(columns, [&](int64_t column, int64_t width) {
+    for (const AttentionRows& group : block.rows) {
+      int64_t most = most_tile_rows(width);
+      if (!block.diagonal) {
+        in_parts(group.rows, most, [&](Scalar first, int64_t rows) {
+          add(b_.add(first, b_.index(group.row)), rows, group.keys, column, width);
+        });
+        continue;
+      }
+      for (const Segment& part : segments(group.rows, ceil_div(group.rows, most)))
+        for (int64_t i = 0; i < part.count; ++i) {
+          int64_t first = group.row + part.start + i * part.size;
+          add(b_.index(first), part.size, keys_seen(block, first + part.size - 1), column, width);
+        }
+    }
+  });
 }
 
 void AttentionStrips::add_keys(const AttentionStrip& strip, const AttentionBlock& block,
                                uint32_t weights, uint32_t from, int64_t columns, uint32_t to,
                                Scalar to_start) {
   Scalar start = b_.scaled(b_.add(to_start, block.first_key), columns);
-  int64_t most_columns = kMostTileVectors * lanes_ * 4 / byte_size(dtype_);
   for (const AttentionPanel& panel : block.panels)
-    for (int64_t column = 0; column < columns; column += most_columns) {
-      int64_t width = std::min(most_columns, columns - column);
+    for_each_panel(columns, [&](int64_t column, int64_t width) {
       in_parts(panel.keys, most_tile_rows(width), [&](Scalar first, int64_t rows) {
         Scalar key = b_.add(first, b_.index(panel.key));
         loop::Tile tile{.rows = rows,
@@ -316,7 +323,7 @@ void AttentionStrips::add_keys(const AttentionStrip& strip, const AttentionBlock
         b_.store(to, b_.add(b_.add(acc, b_.scaled(row, columns)), at), sum);
         b_.end_tile();
       });
-    }
+    });
 }
 
 // --- Masks.
@@ -365,24 +372,35 @@ void AttentionStrips::stage_mask(const AttentionStrip& strip, const AttentionBlo
 }
 
 // `key` in the block, `row` in the strip.
-Scalar AttentionStrips::masked(const AttentionStrip& strip, const AttentionBlock& block, Scalar key,
-                               Scalar row, Scalar score) {
+Scalar AttentionStrips::score(const AttentionStrip& strip, const AttentionBlock& block, Scalar key,
+                              Scalar row, Scalar product) {
   Scalar hidden = b_.constant(dtype_, -std::numeric_limits<double>::infinity());
+  Scalar factor = b_.constant(dtype_, scale_);
+  Scalar score = scales_late() || has_number_mask() ? product : b_.mul(product, factor);
   if (mask_ && mask_by_query_) {
     Scalar number = b_.load(staged_mask_, b_.add(b_.scaled(key, strip_rows_), row));
     Scalar seen = b_.compare(Code::equal, number, b_.constant(dtype_, 0));
-    score = has_bool_mask() ? b_.select(seen, score, hidden) : b_.add(score, number);
+    score = has_bool_mask() ? b_.select(seen, score, hidden) : b_.fma(score, factor, number);
   } else if (mask_) {
     Scalar at = mask_start(strip);
     if (mask_->dims.back() > 1)
       at = b_.add(at, b_.add(block.first_key, key));
     Scalar number = b_.load(mask_buffer_, at);
-    score = has_bool_mask() ? b_.select(number, score, hidden) : b_.add(score, number);
+    score = has_bool_mask() ? b_.select(number, score, hidden) : b_.fma(score, factor, number);
   }
   if (!block.diagonal)
     return score;
   Scalar last = b_.add(row, b_.index(offset_ % kPanelKeys));
   return b_.select(b_.compare(Code::less_equal, key, last), score, hidden);
+}
+
+Scalar AttentionStrips::scaled(Scalar score) {
+  return scales_late() ? b_.mul(score, b_.constant(dtype_, scale_)) : score;
+}
+
+Scalar AttentionStrips::above(Scalar score, Scalar top) {
+  return scales_late() ? b_.fma(score, b_.constant(dtype_, scale_), b_.unary(Code::neg, top))
+                       : b_.sub(score, top);
 }
 
 }  // namespace gradc

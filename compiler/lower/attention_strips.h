@@ -73,11 +73,8 @@ class AttentionStrips {
   // Calls body(block) for all blocks that queries of the strip see.
   void for_each_block(const AttentionStrip& strip,
                       const std::function<void(const AttentionBlock&)>& body);
-  // The strip of an operand [heads, queries, columns] as scratch [columns][query], times `factor`.
-  void stage(const AttentionStrip& strip, uint32_t from, int64_t columns, double factor,
-             uint32_t to);
-  // Back again: the strip of a result [heads, queries, columns] from scratch [columns][query].
-  void write(const AttentionStrip& strip, uint32_t from, int64_t columns, uint32_t to);
+  // The strip of an operand [heads, queries, columns] as scratch [columns][query].
+  void stage(const AttentionStrip& strip, uint32_t from, int64_t columns, uint32_t to);
   // Rows of an operand [key heads, keys, columns] for the block, or for the next one.
   AttentionAhead rows_of(const AttentionStrip& strip, const AttentionBlock& block, uint32_t from,
                          int64_t columns);
@@ -85,14 +82,20 @@ class AttentionStrips {
                             int64_t columns);
   // Rows of an operand [heads, queries, columns] for a strip, or of a result.
   AttentionAhead rows_of(const AttentionStrip& strip, uint32_t from, int64_t columns, bool written);
-  // to[key][query] = rows of `from`, [key heads, keys, depth], times staged [depth][query]. Masks
-  // make scores of it: -inf where a query does not see a key.
+  // to[key][query] = rows of `from`, [key heads, keys, depth], times staged [depth][query]. With
+  // `scores` it is one: -inf where a query does not see a key, and what `scaled` and `above` take.
   void products(const AttentionStrip& strip, const AttentionBlock& block, uint32_t from,
-                int64_t depth, uint32_t staged, uint32_t to, bool masked,
+                int64_t depth, uint32_t staged, uint32_t to, bool scores,
                 const std::vector<AttentionAhead>& ahead);
-  // to[column][query] += sum over the block's keys of from[key][column] * weights[key][query]
-  void add_columns(const AttentionStrip& strip, const AttentionBlock& block, uint32_t from,
-                   int64_t columns, uint32_t weights, uint32_t to, const AttentionAhead& ahead);
+  // A score of `products` times the op's scale, and that minus `top`. Where the scale is a positive
+  // number and nothing was added to the scores yet, it is multiplied here, which costs nothing.
+  loop::Scalar scaled(loop::Scalar score);
+  loop::Scalar above(loop::Scalar score, loop::Scalar top);
+  // to[to_start + query][column] += sum over the block's keys of weights[key][query] *
+  // from[key][column]
+  void add_queries(const AttentionStrip& strip, const AttentionBlock& block, uint32_t weights,
+                   uint32_t from, int64_t columns, uint32_t to, loop::Scalar to_start,
+                   const AttentionAhead& ahead);
   // to[to_start + key][column] += sum over queries of weights[key][query] * from[query][column]
   void add_keys(const AttentionStrip& strip, const AttentionBlock& block, uint32_t weights,
                 uint32_t from, int64_t columns, uint32_t to, loop::Scalar to_start);
@@ -106,10 +109,16 @@ class AttentionStrips {
 
  private:
   bool has_bool_mask() const;
+  bool has_number_mask() const;
+  bool scales_late() const;
   AttentionBlock whole_block(const AttentionStrip& strip, loop::Scalar first_key, int64_t keys);
   AttentionBlock diagonal_block(const AttentionStrip& strip, loop::Scalar first_key);
   loop::Scalar key_at(const AttentionStrip& strip, const AttentionBlock& block, int64_t columns);
   int64_t most_tile_rows(int64_t columns) const;
+  // How many keys of a block on the diagonal this query of the strip sees.
+  int64_t keys_seen(const AttentionBlock& block, int64_t row) const;
+  // Calls body(first column, columns) for what the vectors of a tile can hold.
+  void for_each_panel(int64_t columns, const std::function<void(int64_t, int64_t)>& body) const;
   // The rows of `ahead` for keys [key, key + keys) of the block, after a tile with these operands.
   void fetch(const AttentionAhead& ahead, loop::Scalar key, int64_t keys, loop::Tile& tile,
              std::vector<loop::Scalar>& operands);
@@ -118,8 +127,8 @@ class AttentionStrips {
                 const std::function<void(loop::Scalar, int64_t)>& body);
   void stage_mask(const AttentionStrip& strip, const AttentionBlock& block);
   loop::Scalar mask_start(const AttentionStrip& strip);
-  loop::Scalar masked(const AttentionStrip& strip, const AttentionBlock& block, loop::Scalar key,
-                      loop::Scalar row, loop::Scalar score);
+  loop::Scalar score(const AttentionStrip& strip, const AttentionBlock& block, loop::Scalar key,
+                     loop::Scalar row, loop::Scalar product);
 
   const Function& function_;
   const Op& op_;
@@ -133,7 +142,7 @@ class AttentionStrips {
   std::optional<Type> mask_;
   uint32_t mask_buffer_ = 0;
   bool mask_by_query_ = false;
-  uint32_t rows_ = 0, staged_mask_ = 0, mask_numbers_ = 0;  // scratch
+  uint32_t staged_mask_ = 0, mask_numbers_ = 0;  // scratch
   int64_t strip_rows_;
   int64_t offset_ = 0;  // of a query's position: how many keys come before the first query's own
 };

@@ -6,10 +6,10 @@
 //   parallel head of keys, part of its strips {
 //     dk = dv = 0
 //     strip of queries {
-//       q' = scale * q and dy' transposed, dq' = 0
+//       q' = q and dy' = dy transposed, dq = 0
 //       block of keys {
-//         weights = exp(k q' - top) / total, d = scale * weights * (v dy' - delta)
-//         dv += weights dy, dk += d q, dq' += k' d
+//         weights = exp(scale * k q' - top) / total, d = scale * weights * (v dy' - delta)
+//         dv += weights dy, dk += d q, dq += d' k
 //       }
 //     }
 //   }
@@ -54,7 +54,6 @@ class BackwardLowering {
     dy_ = s_.scratch("dy", shape_.width * rows);
     weights_ = s_.scratch("weights", s_.most_keys() * rows);
     slopes_ = s_.scratch("slopes", s_.most_keys() * rows);
-    dq_ = s_.scratch("dq", shape_.depth * rows);
   }
 
   loop::Kernel run() {
@@ -123,15 +122,13 @@ class BackwardLowering {
   void lower_strip(Scalar member, Scalar first, int64_t rows) {
     Scalar head = b_.add(b_.scaled(key_head_, shape_.group), member);
     AttentionStrip strip{head, key_head_, first, rows};
-    s_.stage(strip, s_.operand(0), shape_.depth, s_.scale(), q_);
-    s_.stage(strip, s_.operand(6), shape_.width, 1, dy_);
-    s_.for_each_row({0, rows, 0}, [&](Scalar row) {
-      Scalar column = b_.begin_for(LoopKind::serial, shape_.depth)[0];
-      b_.store(dq_, b_.add(b_.scaled(column, s_.strip_rows()), row), b_.constant(dtype_, 0));
-      b_.end_for();
-    });
+    s_.stage(strip, s_.operand(0), shape_.depth, q_);
+    s_.stage(strip, s_.operand(6), shape_.width, dy_);
+    Scalar start = s_.query_at(strip, b_.index(0), shape_.depth);
+    Scalar i = b_.begin_for(LoopKind::vector, rows * shape_.depth)[0];
+    b_.store(results_[0], b_.add(start, i), b_.constant(dtype_, 0));
+    b_.end_for();
     s_.for_each_block(strip, [&](const AttentionBlock& block) { lower_block(strip, block); });
-    s_.write(strip, dq_, shape_.depth, results_[0]);
   }
 
   void lower_block(const AttentionStrip& strip, const AttentionBlock& block) {
@@ -147,7 +144,8 @@ class BackwardLowering {
       weigh(strip, group);
     s_.add_keys(strip, block, weights_, s_.operand(6), shape_.width, dv_, sums_start_);
     s_.add_keys(strip, block, slopes_, s_.operand(0), shape_.depth, dk_, sums_start_);
-    s_.add_columns(strip, block, s_.operand(1), shape_.depth, slopes_, dq_,
+    s_.add_queries(strip, block, slopes_, s_.operand(1), shape_.depth, results_[0],
+                   s_.query_at(strip, b_.index(0), shape_.depth),
                    s_.rows_after(strip, block, s_.operand(1), shape_.depth));
   }
 
@@ -162,7 +160,7 @@ class BackwardLowering {
       Scalar factor = b_.mul(inverse, b_.constant(dtype_, s_.scale()));
       Scalar key = b_.begin_for(LoopKind::serial, group.keys)[0];
       Scalar to = b_.add(b_.scaled(key, s_.strip_rows()), row);
-      Scalar power = b_.unary(Code::exp_normal, b_.sub(b_.load(weights_, to), top));
+      Scalar power = b_.unary(Code::exp_normal, s_.above(b_.load(weights_, to), top));
       Scalar slope = b_.mul(b_.sub(b_.load(slopes_, to), delta), b_.mul(power, factor));
       b_.store(weights_, to, b_.mul(power, inverse));
       b_.store(slopes_, to, slope);
@@ -197,7 +195,7 @@ class BackwardLowering {
   int64_t parts_ = 1;
   std::array<uint32_t, 3> results_{};
   uint32_t dk_ = 0, dv_ = 0;  // results, or sums of parts in workspace
-  uint32_t q_ = 0, dy_ = 0, weights_ = 0, slopes_ = 0, dq_ = 0;  // scratch
+  uint32_t q_ = 0, dy_ = 0, weights_ = 0, slopes_ = 0;  // scratch
   Scalar key_head_, part_, sums_start_;
 };
 

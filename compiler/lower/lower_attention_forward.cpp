@@ -2,11 +2,11 @@
 // Gimelshein 2018; Dao et al. 2022):
 //
 //   parallel head, strip {
-//     q' = scale * q transposed, sums' = 0, top = -inf, total = 0
+//     q' = q transposed, sums = 0, top = -inf, total = 0
 //     block of keys {
-//       scores = k q', masked
+//       scores = scale * k q', masked
 //       top = max(top, scores), weights = exp(scores - top), what was summed is scaled to the new
-//       top total += weights, sums' += v' weights
+//       top total += weights, sums += weights' v
 //     }
 //     y = sums / total
 //   }
@@ -40,6 +40,7 @@ class ForwardLowering {
     q_ = s_.scratch("q", shape_.depth * rows);
     weights_ = s_.scratch("weights", s_.most_keys() * rows);
     sums_ = s_.scratch("sums", shape_.width * rows);
+    factors_ = s_.scratch("factors", rows);
     top_ = s_.scratch("top", rows);
     total_ = s_.scratch("total", rows);
   }
@@ -82,15 +83,17 @@ class ForwardLowering {
     begin(strip);
     s_.for_each_block(strip, [&](const AttentionBlock& block) {
       std::vector<AttentionAhead> ahead = {s_.rows_of(strip, block, s_.operand(2), shape_.width)};
-      if (block.diagonal) {
+      if (block.diagonal)
         ahead.push_back(s_.rows_of(next, s_.operand(0), shape_.depth, false));
-        ahead.push_back(s_.rows_of(strip, results_[0], shape_.width, true));
-      }
       s_.products(strip, block, s_.operand(1), shape_.depth, q_, weights_, true, ahead);
       for (const AttentionRows& group : block.rows)
         weigh(group);
-      s_.add_columns(strip, block, s_.operand(2), shape_.width, weights_, sums_,
-                     s_.rows_after(strip, block, s_.operand(1), shape_.depth));
+      for_each_sum(strip, [&](Scalar at, Scalar factor) {
+        b_.store(sums_, at, b_.mul(b_.load(sums_, at), factor));
+      });
+      s_.add_queries(strip, block, weights_, s_.operand(2), shape_.width, sums_, b_.index(0),
+                     block.diagonal ? s_.rows_of(strip, results_[0], shape_.width, true)
+                                    : s_.rows_after(strip, block, s_.operand(1), shape_.depth));
     });
     finish(strip);
     while (b_.depth() > 0)
@@ -99,21 +102,26 @@ class ForwardLowering {
 
   Scalar number(double value) { return b_.constant(dtype_, value); }
 
-  // Calls f(where the sum of a column lies).
+  // Calls f(where a sum lies, the factor of its query).
   template <typename F>
-  void for_each_sum(Scalar row, F f) {
-    Scalar column = b_.begin_for(LoopKind::serial, shape_.width)[0];
-    f(b_.add(b_.scaled(column, s_.strip_rows()), row));
+  void for_each_sum(const AttentionStrip& strip, F f) {
+    Scalar row = b_.begin_for(LoopKind::serial, strip.rows)[0];
+    Scalar factor = b_.load(factors_, row);
+    Scalar column = b_.begin_for(LoopKind::vector, shape_.width)[0];
+    f(b_.add(b_.scaled(row, shape_.width), column), factor);
+    b_.end_for();
     b_.end_for();
   }
 
   void begin(const AttentionStrip& strip) {
-    s_.stage(strip, s_.operand(0), shape_.depth, s_.scale(), q_);
+    s_.stage(strip, s_.operand(0), shape_.depth, q_);
     s_.for_each_row({0, strip.rows, 0}, [&](Scalar row) {
       b_.store(top_, row, number(-std::numeric_limits<double>::infinity()));
       b_.store(total_, row, number(0));
-      for_each_sum(row, [&](Scalar at) { b_.store(sums_, at, number(0)); });
     });
+    Scalar i = b_.begin_for(LoopKind::vector, strip.rows * shape_.width)[0];
+    b_.store(sums_, i, number(0));
+    b_.end_for();
   }
 
   Scalar score_at(Scalar key, Scalar row) { return b_.add(b_.scaled(key, s_.strip_rows()), row); }
@@ -123,10 +131,11 @@ class ForwardLowering {
     return b_.select(b_.compare(Code::less, top, score), score, top);
   }
 
-  // The largest score of a query and `start`, in chains that do not wait for each other.
-  Scalar largest(int64_t keys, Scalar row, Scalar start) {
+  // The largest score of a query, in chains that do not wait for each other.
+  Scalar largest(int64_t keys, Scalar row) {
     int64_t chains = keys % 4 == 0 ? 4 : 1;
-    std::vector<Scalar> tops(static_cast<size_t>(chains), start);
+    std::vector<Scalar> tops(static_cast<size_t>(chains),
+                             number(-std::numeric_limits<double>::infinity()));
     std::vector<Scalar> at = b_.begin_for(LoopKind::serial, keys / chains, tops);
     for (int64_t i = 0; i < chains; ++i) {
       Scalar key = b_.add(b_.scaled(at[0], chains), b_.index(i));
@@ -143,19 +152,19 @@ class ForwardLowering {
   void weigh(const AttentionRows& group) {
     s_.for_each_row(group, [&](Scalar row) {
       Scalar before = b_.load(top_, row);
-      Scalar top = larger(number(ops::lowest_number(dtype_)), largest(group.keys, row, before));
+      Scalar top = larger(before, s_.scaled(largest(group.keys, row)));
+      top = larger(number(ops::lowest_number(dtype_)), top);
       Scalar factor = b_.unary(Code::exp_normal, b_.sub(before, top));
       Scalar total = b_.mul(b_.load(total_, row), factor);
       std::vector<Scalar> at = b_.begin_for(LoopKind::serial, group.keys, {&total, 1});
       Scalar to = score_at(at[0], row);
-      Scalar weight = b_.unary(Code::exp_normal, b_.sub(b_.load(weights_, to), top));
+      Scalar weight = b_.unary(Code::exp_normal, s_.above(b_.load(weights_, to), top));
       b_.store(weights_, to, weight);
       Scalar next = b_.add(at[1], weight);
       total = b_.end_for({&next, 1})[0];
       b_.store(top_, row, top);
       b_.store(total_, row, total);
-      for_each_sum(row,
-                   [&](Scalar sum) { b_.store(sums_, sum, b_.mul(b_.load(sums_, sum), factor)); });
+      b_.store(factors_, row, factor);
     });
   }
 
@@ -165,12 +174,14 @@ class ForwardLowering {
       Scalar total = b_.load(total_, row), inverse = b_.div(number(1), total);
       if (s_.has_mask())
         inverse = b_.select(b_.compare(Code::equal, total, number(0)), number(0), inverse);
-      for_each_sum(row,
-                   [&](Scalar at) { b_.store(sums_, at, b_.mul(b_.load(sums_, at), inverse)); });
+      b_.store(factors_, row, inverse);
       b_.store(results_[1], b_.add(start, row), b_.load(top_, row));
       b_.store(results_[2], b_.add(start, row), total);
     });
-    s_.write(strip, sums_, shape_.width, results_[0]);
+    start = b_.scaled(start, shape_.width);
+    for_each_sum(strip, [&](Scalar at, Scalar inverse) {
+      b_.store(results_[0], b_.add(start, at), b_.mul(b_.load(sums_, at), inverse));
+    });
   }
 
   loop::Kernel kernel_;
@@ -181,7 +192,7 @@ class ForwardLowering {
   DType dtype_;
   bool parallel_ = false;
   std::array<uint32_t, 3> results_{};
-  uint32_t q_ = 0, weights_ = 0, sums_ = 0, top_ = 0, total_ = 0;  // scratch
+  uint32_t q_ = 0, weights_ = 0, sums_ = 0, factors_ = 0, top_ = 0, total_ = 0;  // scratch
 };
 
 }  // namespace

@@ -16,7 +16,7 @@ std::vector<ValueId> parameters(Builder& b, const AttentionCase& c) {
 }
 
 Attrs attrs_of(const AttentionCase& c) {
-  return {{"causal", c.causal}, {"scale", 0.3}};
+  return {{"causal", c.causal}, {"scale", c.scale}};
 }
 
 Type rows_of(const AttentionCase& c) {
@@ -42,9 +42,10 @@ AttentionCase with_type(AttentionCase c, DType dtype) {
 }  // namespace
 
 std::string to_string(const AttentionCase& c) {
-  return fmt::format("q {} k {} v {} mask {}{}", gradc::to_string(c.q), gradc::to_string(c.k),
-                     gradc::to_string(c.v), c.mask ? gradc::to_string(*c.mask) : "none",
-                     c.causal ? " causal" : "");
+  return fmt::format("q {} k {} v {} mask {}{} scale {}", gradc::to_string(c.q),
+                     gradc::to_string(c.k), gradc::to_string(c.v),
+                     c.mask ? gradc::to_string(*c.mask) : "none", c.causal ? " causal" : "",
+                     c.scale);
 }
 
 std::vector<AttentionCase> attention_cases() {
@@ -70,6 +71,12 @@ std::vector<AttentionCase> attention_cases() {
         masked.mask = mask;
         cases.push_back(masked);
       }
+    // A block of which nothing is seen, and scores in the other order, or all equal.
+    for (double scale : {3.0, -0.3, 0.0}) {
+      masked.mask = truth({37, 70});
+      masked.scale = scale;
+      cases.push_back(masked);
+    }
   }
   cases.push_back(with_type(cases[3], DType::f64));
   cases.push_back(with_type(cases.back(), DType::f64));

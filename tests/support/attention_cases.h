@@ -1,6 +1,6 @@
 #pragma once
 // Attention of many shapes: whole and broken strips and blocks, causal or not, other lengths and
-// widths, shared keys, masks of all forms.
+// widths, shared keys, masks of all forms, scales of any sign.
 #include <optional>
 #include <string>
 #include <vector>
@@ -14,6 +14,7 @@ struct AttentionCase {
   Type q, k, v;
   std::optional<Type> mask;
   bool causal = false;
+  double scale = 0.3;
 };
 std::string to_string(const AttentionCase& c);
 
