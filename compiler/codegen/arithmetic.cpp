@@ -1,5 +1,7 @@
 #include "compiler/codegen/arithmetic.h"
 
+#include <llvm/IR/PatternMatch.h>
+
 #include <limits>
 
 #include "compiler/codegen/vector_math.h"
@@ -32,6 +34,14 @@ Value* round_to_bf16_bits(llvm::IRBuilder<>& b, Value* x) {
   Value* rounded = b.CreateAdd(bits, b.CreateAdd(odd, number(0x7fff)));
   Value* quiet = b.CreateOr(bits, number(0x400000));
   return b.CreateLShr(b.CreateSelect(b.CreateFCmpUNO(x, x), quiet, rounded), 16);
+}
+
+// What from_memory widened, if x is that as it was: a copy rounds nothing.
+Value* bf16_bits_of(Value* x) {
+  using namespace llvm::PatternMatch;
+  Value* bits = nullptr;
+  bool widened = match(x, m_BitCast(m_Shl(m_ZExt(m_Value(bits)), m_SpecificInt(16))));
+  return widened && bits->getType()->getScalarSizeInBits() == 16 ? bits : nullptr;
 }
 
 // Rounds an f32 value to what f16 or bf16 can hold.
@@ -235,8 +245,10 @@ Value* to_memory(llvm::IRBuilder<>& b, DType dtype, Value* x) {
     return b.CreateZExt(x, type);
   if (dtype == DType::f16)
     return b.CreateBitCast(b.CreateFPTrunc(x, x->getType()->getWithNewType(b.getHalfTy())), type);
-  if (dtype == DType::bf16)
-    return b.CreateTrunc(round_to_bf16_bits(b, x), type);
+  if (dtype == DType::bf16) {
+    Value* loaded = bf16_bits_of(x);
+    return loaded ? loaded : b.CreateTrunc(round_to_bf16_bits(b, x), type);
+  }
   return x;
 }
 
