@@ -87,6 +87,7 @@ std::vector<std::string> convolution_cases(const std::string& name) {
   size_t end = name.find('_');
   std::string_view variant = end == std::string::npos ? "" : std::string_view(name).substr(end);
   bool channels_last = variant != "_first", winograd = variant == "_winograd";
+  bool narrow = variant == "_bf16";
   std::vector<std::string> cases;
   for (const Layer& layer : layers_of(name.substr(0, end))) {
     if (winograd && (layer.kernel != 3 || layer.stride != 1 || layer.groups != 1))
@@ -95,6 +96,8 @@ std::vector<std::string> convolution_cases(const std::string& name) {
     if (layer.inputs <= 3)
       all.erase(all.begin() + 1);  // nobody asks for the gradient of the images
     for (std::string& one : all) {
+      for (size_t at = 0; narrow && (at = one.find("f32[", at)) != std::string::npos; at += 5)
+        one.replace(at, 3, "bf16");
       cases.push_back(one);
       if (winograd)
         cases.push_back(one.substr(0, one.size() - 1) + std::string(kWinograd));

@@ -9,8 +9,8 @@
 namespace gradc {
 namespace {
 
-constexpr std::array<std::string_view, 8> kMethodNames = {
-    "tile", "panels", "direct", "matrix", "pairs", "lanes", "depthwise", "winograd"};
+constexpr std::array<std::string_view, 9> kMethodNames = {
+    "tile", "panels", "direct", "matrix", "windows", "pairs", "lanes", "depthwise", "winograd"};
 
 bool has_no_settings(ContractMethod method) {
   return method == ContractMethod::direct || method == ContractMethod::lanes ||
@@ -61,7 +61,9 @@ void set_attributes(Function& kernel, const ContractSchedule& s) {
   kernel.attrs.set("vector_loop", s.vector_loop);
   kernel.attrs.set("row_loop", s.row_loop);
   kernel.attrs.set("blocks", s.blocks);
-  if (s.method == ContractMethod::matrix)
+  if (s.method == ContractMethod::windows)
+    kernel.attrs.set("rows", s.rows);
+  if (s.method == ContractMethod::matrix || s.method == ContractMethod::windows)
     return;
   kernel.attrs.set("tile", std::vector<int64_t>{s.rows, s.vectors});
   kernel.attrs.set("row_parts", s.row_parts);
@@ -99,7 +101,8 @@ ContractSchedule contract_schedule_of(const Function& kernel) {
   s.vector_loop = attrs.integer("vector_loop");
   s.row_loop = attrs.integer("row_loop");
   s.blocks = attrs.integers("blocks");
-  if (s.method == ContractMethod::matrix)
+  s.rows = attrs.integer_or("rows", 1);
+  if (s.method == ContractMethod::matrix || s.method == ContractMethod::windows)
     return s;
   s.rows = attrs.integers("tile").at(0);
   s.vectors = attrs.integers("tile").at(1);

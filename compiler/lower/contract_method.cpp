@@ -1,5 +1,6 @@
 #include "compiler/lower/contract_method.h"
 
+#include "compiler/lower/matrix_windows.h"
 #include "ir/integer_math.h"
 
 namespace gradc {
@@ -22,10 +23,11 @@ bool MethodChooser::choose_method() {
   }
   summed_axes_ = std::count_if(nest_.loops.begin(), nest_.loops.end(),
                                [](const auto& loop) { return loop.summed && loop.extent > 1; });
-  nest_ = with_channel_parts(with_joined_loops(std::move(nest_)));
-  s_.blocks = nest_.extents();
-  if (choose_matrix())
+  nest_ = with_joined_loops(std::move(nest_));
+  if ((has_one_row_loop() && choose_matrix()) || choose_windows() || choose_matrix())
     return false;
+  nest_ = with_channel_parts(std::move(nest_));
+  s_.blocks = nest_.extents();
   double cost = choose_by_cost();
   return !choose_pairs(cost) && s_.method == ContractMethod::tile;
 }
@@ -82,6 +84,40 @@ bool MethodChooser::choose_matrix() {
   std::fill_n(s_.blocks.begin(), nest_.result_loops, 1);
   for (size_t l : {vector_loop(), static_cast<size_t>(s_.row_loop)})
     s_.blocks[l] = std::min(nest_.loops[l].extent, kMatrixBlock);
+  return true;
+}
+
+bool MethodChooser::has_one_row_loop() const {
+  return std::ranges::count_if(nest_.loops, [](const ContractionLoop& loop) {
+           return !loop.summed && loop.extent > 1;
+         }) <= 2;
+}
+
+bool MethodChooser::choose_windows() {
+  constexpr int64_t kFewest = 8, kProducts = 1 << 15;
+  if (!target_.matrix_bf16 || nest_.types[0].dtype != DType::bf16 ||
+      nest_.types[1].dtype != DType::bf16)
+    return false;
+  std::optional<MatrixWindows> windows = matrix_windows(nest_);
+  if (!windows)
+    return false;
+  int64_t columns = nest_.loops[windows->column_loop].extent, positions = 0, depth = 0;
+  for (const WindowPhase& phase : windows->phases) {
+    positions += phase.positions();
+    depth = std::max(depth, phase.taps() * windows->channels);
+  }
+  if (std::min({positions, columns, summed_elements()}) < kFewest ||
+      positions * columns * summed_elements() < kProducts)
+    return false;
+  s_.method = ContractMethod::windows;
+  s_.vector_operand = static_cast<int64_t>(1 - windows->image);
+  s_.vector_loop = static_cast<int64_t>(windows->column_loop);
+  s_.blocks = nest_.extents();
+  s_.blocks[windows->column_loop] = std::min(columns, kMatrixBlock);
+  // What a task has of the image in order should stay in the second level cache.
+  int64_t bytes =
+      limits_.pass_elements >= kPassElements ? target_.l2_bytes / 2 : limits_.pass_elements << 10;
+  s_.rows = std::clamp<int64_t>(bytes / (2 * depth) / 16 * 16, 16, 2 * kMatrixBlock);
   return true;
 }
 

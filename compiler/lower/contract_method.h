@@ -84,6 +84,9 @@ class MethodChooser : protected ContractChooser {
   void choose_vector_loop(double& best, bool result_rows);
   // Where both operands are bf16 matrices, large enough to be worth bringing into order.
   bool choose_matrix();
+  bool has_one_row_loop() const;  // and one over columns: positions that are evenly spaced
+  // The same of a convolution with windows or a stride, or its data gradient.
+  bool choose_windows();
   void choose_winograd();
   bool is_matrix(size_t operand) const;
   // One loop over columns, that along the result's rows, at least one over rows and none over both.

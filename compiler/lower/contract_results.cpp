@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "compiler/lower/segments.h"
+#include "ir/diagnostic.h"
 
 namespace gradc {
 
@@ -45,6 +46,7 @@ class BlockStore {
               block.size.begin() + static_cast<std::ptrdiff_t>(nest.result_loops)),
         loops_(block.start.begin(),
                block.start.begin() + static_cast<std::ptrdiff_t>(nest.result_loops)),
+        period_(block.period),
         sums_(sums),
         base_(sums.base),
         scratch_(scratch) {}
@@ -68,7 +70,7 @@ class BlockStore {
 
  private:
   void move(size_t l, Scalar i) {
-    loops_[l] = b_.add(loops_[l], i);
+    loops_[l] = b_.add(loops_[l], period_.empty() ? i : b_.scaled(i, period_[l]));
     base_ = b_.add(base_, b_.scaled(i, sums_.step[l]));
   }
 
@@ -97,6 +99,7 @@ class BlockStore {
   // The result wants neighbouring rows side by side: columns become rows, then vectors run along
   // what were rows.
   void store_transposed(size_t first_of_run, int64_t run) {
+    GRADC_CHECK(period_.empty(), "@{} stores rows side by side", values_.function().name);
     size_t row = nest_.result_loops - 1;
     while (size_[row] == 1)
       --row;
@@ -154,6 +157,7 @@ class BlockStore {
   size_t vector_;
   Dims size_;  // per loop of the result
   std::vector<Scalar> loops_;  // where the open loops are
+  std::vector<int64_t> period_;
   const OperandAccess& sums_;
   Scalar base_;  // in the sums, there
   const ScratchBuffers& scratch_;

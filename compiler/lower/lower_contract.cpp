@@ -480,6 +480,8 @@ loop::Kernel lower_contract(const Function& kernel, const Target& target, int th
       return lower_contract_panels(kernel, target, threads);
     case ContractMethod::matrix:
       return lower_contract_matrix(kernel, threads);
+    case ContractMethod::windows:
+      return lower_contract_windows(kernel, threads);
     case ContractMethod::direct:
       return lower_contract_direct(kernel, target, threads);
     case ContractMethod::lanes:

@@ -15,6 +15,8 @@ namespace gradc {
 struct NestBlock {
   std::vector<loop::Scalar> start;
   std::vector<int64_t> size;
+  // Of store_sums only: from one of the block's iterations of loop l to the next; none: 1.
+  std::vector<int64_t> period{};
 };
 
 // Where a tile finds an operand: element (i_0, i_1, ...), counted from the block's start, lies at

@@ -120,6 +120,43 @@ std::vector<std::string> matrix_cases() {
   return cases;
 }
 
+std::vector<std::string> window_cases() {
+  std::vector<std::string> all, cases;
+  for (const ConvolutionShape& shape : {ConvolutionShape{3, 3, 20, 9, 3, 1, 1, 1, 1},
+                                        {5, 1, 33, 12, 5, 1, 2, 1, 1},
+                                        {2, 6, 24, 11, 3, 2, 1, 1, 1},
+                                        {9, 20, 33, 4, 3, 1, 1, 1, 1},
+                                        {5, 20, 33, 7, 1, 2, 0, 1, 1},
+                                        {4, 32, 48, 8, 3, 2, 1, 1, 1},
+                                        {3, 32, 16, 7, 3, 1, 0, 1, 1},
+                                        {2, 34, 18, 9, 3, 1, 2, 2, 1},
+                                        {9, 16, 17, 7, 2, 3, 0, 1, 1},
+                                        {2, 9, 21, 8, 3, 1, 2, 1, 1},
+                                        {1, 64, 130, 20, 3, 1, 1, 1, 1},
+                                        {1, 3, 18, 23, 7, 2, 3, 1, 1}}) {
+    append_convolutions(all, shape, true);
+    bool has_columns = shape.inputs >= 8 && (shape.dilation == 1 || shape.stride == 1);
+    for (const std::string& text : all)
+      if (text.starts_with("conv(") || (has_columns && text.starts_with("conv_data_gradient(")))
+        cases.push_back(text);
+    all.clear();
+  }
+  for (std::string& text : cases)
+    for (size_t at = 0; (at = text.find("f32[", at)) != std::string::npos; at += 5)
+      text.replace(at, 3, "bf16");
+  cases.insert(cases.end(),
+               {
+                   "conv(bf16[4,30,16], bf16[24,16,3]) {channels_last=true, dilation=[2], "
+                   "groups=1, high=[1], low=[0], stride=[3]}",
+                   "conv_data_gradient(bf16[2,3,3,4,17], bf16[17,12,2,3,1]) {channels_last=true, "
+                   "dilation=[1,1,1], groups=1, high=[0,1,0], low=[0,1,0], size=[6,5,4], "
+                   "stride=[2,2,1]}",
+                   "conv(bf16[3,8,150,12], bf16[40,12,1,3]) {channels_last=true, "
+                   "dilation=[1,1], groups=1, high=[0,1], low=[0,0], stride=[1,1]}",
+               });
+  return cases;
+}
+
 std::vector<std::string> dot_cases() {
   std::vector<std::string> cases;
   std::mt19937 random(7);

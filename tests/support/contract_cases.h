@@ -26,6 +26,8 @@ Function scheduled(Function kernel, const Target& target, int threads,
 std::vector<std::string> op_examples();  // of all contract ops in the table
 std::vector<std::string> dot_cases();  // odd sizes, all transpositions, batch axes
 std::vector<std::string> matrix_cases();  // of bf16, large enough for a matrix unit
+// Of bf16 too: convolutions and data gradients, with windows, gaps or far neighbours.
+std::vector<std::string> window_cases();
 std::vector<std::string> convolution_cases();  // and both gradients
 std::vector<std::string> winograd_cases();  // of those that Winograd's tiles do, with the attribute
 

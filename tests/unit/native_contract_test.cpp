@@ -130,7 +130,10 @@ std::vector<std::string> narrow_cpus() {
 }
 
 TEST_CASE("products of bf16 are those of f32, rounded once", "[native][contract]") {
-  for (const std::string& example : test::matrix_cases()) {
+  std::vector<std::string> cases = test::matrix_cases();
+  for (const std::string& example : test::window_cases())
+    cases.push_back(example);
+  for (const std::string& example : cases) {
     CAPTURE(example);
     Function entry = contract_entry(example, Fused::nothing);
     std::vector<Tensor> arguments = test::random_arguments(entry, 1);
@@ -182,6 +185,36 @@ TEST_CASE("blocks of a matrix unit never change a bit", "[native][contract]") {
           };
           CHECK(run_with(entry, arguments, threads, blocks, {}, cpu) == bits);
         }
+  }
+}
+
+TEST_CASE("tasks of a convolution on a matrix unit never change a bit", "[native][contract]") {
+  for (const char* example :
+       {"conv(bf16[3,9,10,36], bf16[70,36,3,3]) {channels_last=true, dilation=[1,1], groups=1, "
+        "high=[1,1], low=[1,1], stride=[1,1]}",
+        "conv_data_gradient(bf16[3,5,6,40], bf16[40,70,3,3]) {channels_last=true, "
+        "dilation=[1,1], groups=1, high=[1,1], low=[1,1], size=[9,11], stride=[2,2]}"}) {
+    Function entry = contract_entry(example, Fused::epilogue);
+    std::vector<Tensor> arguments = rough_arguments(entry);
+    for (Tensor& argument : arguments)
+      argument = test::as_stored(argument);
+    for (const std::string& cpu : narrow_cpus()) {
+      if (!target_for(cpu).matrix_bf16)
+        continue;
+      CAPTURE(example, cpu);
+      std::vector<double> bits = run_with(
+          entry, arguments, 1,
+          [](ContractSchedule& s) { CHECK(s.method == ContractMethod::windows); }, {}, cpu);
+      for (int threads : {1, 2, 7})
+        for (int64_t rows : {16, 50, 256})
+          for (int64_t columns : {16, 48, 70}) {
+            auto tasks = [&](ContractSchedule& s) {
+              s.rows = rows;
+              s.blocks[static_cast<size_t>(s.vector_loop)] = columns;
+            };
+            CHECK(run_with(entry, arguments, threads, tasks, {}, cpu) == bits);
+          }
+    }
   }
 }
 
