@@ -22,7 +22,7 @@ class LayoutRewrite {
       if (image_op(op) && !op.attrs.flag("channels_last") && wants_channels_last(from_, op))
         convolve(op);
       else if (std::optional<Attrs> attrs = follows(op))
-        emit(op, *attrs, op.operands.size(), true);
+        emit(op, *attrs, op.operands.size(), gives_image(op));
       else
         copy(op);
     }
@@ -68,8 +68,8 @@ class LayoutRewrite {
     for (size_t i = 0; i < op.operands.size(); ++i)
       operands.push_back(i < images ? last(op.operand(i)) : first(op.operand(i)));
     ValueId result = rewrite_.builder().op(op.code, operands, attrs, from_[op.result()].name);
-    bool same_rank = from_.type(op.result()).rank() == from_.type(op.operand(0)).rank();
-    made_last_[op.result().index] = result_is_image && same_rank;
+    // Of two axes both orders are one.
+    made_last_[op.result().index] = result_is_image && from_.type(op.result()).rank() > 2;
     if (made_last_[op.result().index])
       last_[op.result().index] = result;
     else

@@ -45,17 +45,20 @@ std::optional<Attrs> named_axes(const Attrs& attrs, const std::vector<int64_t>& 
   return moved;
 }
 
-// The axes that are kept must keep their order.
+// Whether a fold keeps batch and channels, axes 0 and 1 of its result too.
+bool keeps_image(const std::vector<int64_t>& folded) {
+  return !contains(folded, int64_t{0}) && !contains(folded, int64_t{1});
+}
+
+// What is kept must be in channels-last order again, or in the order that it had.
 std::optional<Attrs> folded_axes(const Attrs& attrs, const std::vector<int64_t>& order) {
   const std::vector<int64_t>& folded = attrs.integers("axes");
-  int64_t last = -1;
-  for (int64_t axis : order) {
-    if (std::find(folded.begin(), folded.end(), axis) != folded.end())
-      continue;
-    if (axis < last)
-      return std::nullopt;
-    last = axis;
-  }
+  std::vector<int64_t> kept;
+  for (int64_t axis : order)
+    if (!contains(folded, axis))
+      kept.push_back(axis);
+  if (!std::ranges::is_sorted(kept) && !keeps_image(folded))
+    return std::nullopt;
   return named_axes(attrs, order);
 }
 
@@ -148,6 +151,10 @@ std::optional<Attrs> channels_last_attrs(const Function& function, const Op& op)
     if (entry.code == op.code)
       return entry.rule(op.attrs, order);
   return is_elementwise(function, op) ? std::optional(op.attrs) : std::nullopt;
+}
+
+bool gives_image(const Op& op) {
+  return def(op).kernel != KernelClass::reduce || keeps_image(op.attrs.integers("axes"));
 }
 
 std::optional<ImageOp> image_op(const Op& op) {

@@ -13,8 +13,12 @@ std::vector<int64_t> channels_last_order(int64_t rank);
 std::vector<int64_t> channels_first_order(int64_t rank);
 
 // The attributes with which `op`, of one result, gives the same on operands in channels-last order,
-// its own result in that order too, or, of a smaller rank, as it was. Nothing where it cannot.
+// its own result in that order too, or, of a fold that keeps no image, as it was. Nothing where it
+// cannot.
 std::optional<Attrs> channels_last_attrs(const Function& function, const Op& op);
+
+// Whether the result of such an op is in channels-last order too.
+bool gives_image(const Op& op);
 
 // An op with an attribute `channels_last`: how many of its operands, from the first on, are images.
 struct ImageOp {

@@ -1,5 +1,6 @@
 // Batch normalisation in PyTorch's convention: the running variance takes the unbiased estimate,
 // and `momentum` is the weight of the new value.
+#include <algorithm>
 #include <array>
 
 #include "ir/ops/composite.h"
@@ -73,13 +74,65 @@ struct Statistics {
   double count;  // values per channel
 };
 
+struct Moments {
+  ValueId mean;
+  ValueId centered;  // x - mean
+  ValueId squares;  // sum of centered^2
+};
+
+Moments moments(Builder& b, ValueId x, const std::vector<int64_t>& axes) {
+  Moments m;
+  m.mean = b.scale(b.reduce_sum(x, axes), 1 / count_along(b, x, axes));
+  m.centered = b.sub(x, b.broadcast_over(m.mean, axes, b.dims(x)));
+  m.squares = b.reduce_sum(b.mul(m.centered, m.centered), axes);
+  return m;
+}
+
+// Of these axes the last ones, whose values of all channels stay in a cache; nothing where all do
+// or where too few are left.
+std::vector<int64_t> axes_in_cache(const Type& x, int64_t channel_axis,
+                                   const std::vector<int64_t>& axes) {
+  constexpr int64_t kFewBytes = 512 << 10, kFewValues = 16;
+  std::vector<int64_t> inner;
+  int64_t values = 1, bytes = x.dims[static_cast<size_t>(channel_axis)] * byte_size(x.dtype);
+  if (x.bytes() <= kFewBytes)
+    return {};
+  for (size_t i = axes.size(); i-- > 1;) {
+    int64_t size = x.dims[static_cast<size_t>(axes[i])];
+    if (values >= kFewValues && values * bytes * size > kFewBytes)
+      break;
+    values *= size;
+    inner.insert(inner.begin(), axes[i]);
+  }
+  return values >= kFewValues ? inner : std::vector<int64_t>{};
+}
+
+// The mean, then the squares of what is left, which takes two passes over x. Where x is in no cache
+// these are over a part of it at a time, of `n` values with mean m and squares q each:
+// mean = mean(m), squares = sum(q + n * (m - mean)^2)
 Statistics statistics(Builder& b, ValueId x, const Attrs& attrs) {
+  int64_t axis = attrs.integer("axis");
   std::vector<int64_t> axes = sample_axes(b.type(x), attrs);
+  std::vector<int64_t> inner = axes_in_cache(b.type(x), axis, axes);
+  Moments all;
+  if (inner.empty()) {
+    all = moments(b, x, axes);
+  } else {
+    Moments part = moments(b, x, inner);
+    std::vector<int64_t> outer =
+        other_axes({axis - std::ranges::count_if(inner, [&](int64_t i) { return i < axis; })},
+                   b.type(part.mean).rank());
+    all.mean = b.scale(b.reduce_sum(part.mean, outer), 1 / count_along(b, part.mean, outer));
+    ValueId away = b.sub(part.mean, b.broadcast_over(all.mean, outer, b.dims(part.mean)));
+    ValueId between = b.scale(b.mul(away, away), count_along(b, x, inner));
+    all.squares = b.reduce_sum(b.add(part.squares, between), outer);
+    all.centered = b.sub(x, b.broadcast_over(all.mean, axes, b.dims(x)));
+  }
   Statistics s;
+  s.mean = all.mean;
+  s.centered = all.centered;
   s.count = count_along(b, x, axes);
-  s.mean = b.scale(b.reduce_sum(x, axes), 1 / s.count);
-  s.centered = b.sub(x, b.broadcast_over(s.mean, axes, b.dims(x)));
-  s.variance = b.scale(b.reduce_sum(b.mul(s.centered, s.centered), axes), 1 / s.count);
+  s.variance = b.scale(all.squares, 1 / s.count);
   s.inverse_deviation = b.op(Opcode::rsqrt, {b.shift(s.variance, attrs.real("epsilon"))});
   return s;
 }

@@ -1,4 +1,5 @@
 // Composites where the table walk does not lead: extreme values, ties and conventions.
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <cmath>
 
@@ -131,6 +132,35 @@ TEST_CASE("batch norm moves the running statistics by momentum, the variance unb
       "batch_norm_inference(f32[2,1], f32[1], f32[1], f32[1], f32[1]) {axis=1, "
       "epsilon=1.0}",
       {{5, 7}, {2}, {10}, {1}, {3}}, {{14, 16}});
+}
+
+// The statistics of these are put together from those of images, and of rows of images.
+TEST_CASE("batch norm of more than a cache holds is that of its parts", "[composite]") {
+  for (std::string_view line :
+       {"batch_norm(f32[6,3,160,64], f32[3], f32[3], f32[3], f32[3]) {axis=1, epsilon=0.5, "
+        "momentum=0.1}",
+        "batch_norm(f32[2,40,65,53], f32[40], f32[40], f32[40], f32[40]) {axis=1, epsilon=0.5, "
+        "momentum=0.1}",
+        "batch_norm(f32[2,65,53,40], f32[40], f32[40], f32[40], f32[40]) {axis=3, epsilon=0.5, "
+        "momentum=0.1}"}) {
+    INFO(line);
+    Example example = parse_example(line);
+    Function function = function_of(example), parts = expanded(function, true);
+    CHECK(std::ranges::count(parts.ops, Opcode::reduce_sum, &Op::code) == 4);
+    Data data;
+    for (const Type& type : example.operands) {
+      data.emplace_back();
+      for (int64_t i = 0; i < type.elements(); ++i)
+        data.back().push_back(7 + static_cast<double>(i * i % 1009) / 100);
+    }
+    Data expected = run(function, example, data), actual = run(parts, example, data);
+    for (size_t r = 0; r < expected.size(); ++r) {
+      double most = 0;
+      for (size_t i = 0; i < expected[r].size(); ++i)
+        most = std::max(most, std::abs(actual[r][i] - expected[r][i]));
+      CHECK(most < 1e-9);
+    }
+  }
 }
 
 TEST_CASE("norms of a constant are the bias", "[composite]") {

@@ -120,6 +120,28 @@ TEST_CASE("a residual network has a transpose at its input only", "[layout]") {
   CHECK(convolutions(after, false) == 11);
 }
 
+TEST_CASE("sums of rows of an image are channels last", "[layout]") {
+  Module module = parse_module(R"(module @m
+entry @f(%x: f32[2,3,4,5], %w: f32[8,3,3,3]) {
+forward:
+  %y: f32[2,8,4,5] = conv(%x, %w) {dilation=[1,1], groups=1, high=[1,1], low=[1,1], stride=[1,1]}
+  %rows: f32[2,8,4] = reduce_sum(%y) {axes=[3]}
+  %all: f32[2,8,4,5] = broadcast(%rows) {axes=[0,1,2], shape=[2,8,4,5]}
+  %less: f32[2,8,4,5] = sub(%y, %all)
+  %squares: f32[2,8,4,5] = mul(%less, %less)
+  %within: f32[2,8,4] = reduce_sum(%squares) {axes=[3]}
+  %sum: f32[8] = reduce_sum(%within) {axes=[0,2]}
+  return sum=%sum
+}
+)",
+                               "t.ir");
+  Module after = laid_out(module);
+  CHECK(count(after, Opcode::transpose) == 1);  // of the image
+  const Function& f = after.function("f");
+  auto rows = std::ranges::find(f.ops, Opcode::reduce_sum, &Op::code);
+  CHECK(f.type(rows->result()).dims == Dims{2, 4, 8});
+}
+
 TEST_CASE("pools and concatenations follow, what is flattened is transposed", "[layout]") {
   Network net;
   ValueId x = net.builder().parameter({DType::f32, {2, 1, 8, 10}}, "image");
