@@ -82,7 +82,27 @@ class Repeats {
     return most;
   }
 
-  // Elementwise work, cheap, whose readers all are loops of the same phase.
+  // Whether `value`, made in `phase`, is there in later phases whatever is chosen.
+  bool is_held(ValueId value, Phase phase) const {
+    return !definitions_[value.index] || is_result_[value.index] ||
+           std::ranges::any_of(readers_[value.index], [&](uint32_t reader) {
+             return function_.ops[reader].phase > phase;
+           });
+  }
+
+  // Later phases would hold what op i reads, and at most a trifle more than its result.
+  bool holds_no_more(uint32_t i) const {
+    constexpr int64_t kTrifle = 32;
+    int64_t result = function_.type(function_.ops[i].result()).bytes();
+    int64_t held = 0;
+    for (ValueId leaf : reads_[i])
+      if (!is_held(leaf, function_.ops[i].phase))
+        held += function_.type(leaf).bytes();
+    return held <= result + result / kTrifle;
+  }
+
+  // Elementwise work, cheap, whose readers all are loops of the same phase or of one that holds as
+  // little for it.
   bool may_repeat(uint32_t i) const {
     const Op& op = function_.ops[i];
     if (repeated_[i] || grouping_.group_of[i] < 0 || def(op).kernel != KernelClass::map ||
@@ -95,7 +115,9 @@ class Repeats {
         return false;
     }
     for (uint32_t reader : readers_[op.result().index]) {
-      if (function_.ops[reader].phase != op.phase || group(reader).shape.update)
+      if (group(reader).shape.update)
+        return false;
+      if (function_.ops[reader].phase != op.phase && !holds_no_more(i))
         return false;
       if (!visits(reader, op.result()))
         return false;

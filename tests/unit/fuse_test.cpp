@@ -221,6 +221,40 @@ TEST_CASE("what costs less to compute again is no result", "[fuse]") {
   CHECK(module.function("e").ops[0].results.size() == 2);
 }
 
+// Holding %x and its mean takes hardly more than holding %centered, and the forward pass writes
+// less. Two tensors in place of one are more.
+TEST_CASE("what the backward pass computes again takes no more to hold", "[fuse]") {
+  auto results_for = [](const std::string& shape, const std::string& less) {
+    Module module = fused(entry_text(
+        "%a: f32[64,8], %w: f32[8,32], %v: f32[32,16]",
+        "forward:\n"
+        "  %x: f32[64,32] = dot(%a, %w) {batch_a=[], batch_b=[], sum_a=[1], sum_b=[0]}\n"
+        "  %less: " +
+            shape + " = " + less +
+            "\n"
+            "  %all: f32[64,32] = broadcast(%less) {axes=[" +
+            (shape == "f32[32]" ? "1" : "0,1") +
+            "], shape=[64,32]}\n"
+            "  %centered: f32[64,32] = sub(%x, %all)\n"
+            "  %y: f32[64,32] = tanh(%centered)\n"
+            "  %z: f32[64,16] = dot(%y, %v) {batch_a=[], batch_b=[], sum_a=[1], sum_b=[0]}\n"
+            "backward:\n"
+            "  %dy: f32[64,32] = dot(%z, %v) {batch_a=[], batch_b=[], sum_a=[1], sum_b=[1]}\n"
+            "  %p: f32[64,32] = mul(%dy, %centered)\n"
+            "  %d: f32[32] = reduce_sum(%p) {axes=[0]}\n"
+            "  return d=%d\n"));
+    const Function& entry = module.function("e");
+    std::set<std::string> names;
+    for (const Op& op : entry.ops)
+      for (ValueId value : op.results)
+        names.insert(entry[value].name);
+    return names;
+  };
+  CHECK_FALSE(results_for("f32[32]", "reduce_sum(%x) {axes=[0]}").contains("centered"));
+  CHECK(results_for("f32[64,32]", "cumulative_sum(%x) {axis=1, exclusive=false, reverse=false}")
+            .contains("centered"));
+}
+
 // The gradients of a norm by its input, scale and bias.
 TEST_CASE("what is summed along rows and across them is one sweep", "[fuse]") {
   const std::string text = entry_text("%dy: f32[512,200], %n: f32[512,200]", R"(backward:
