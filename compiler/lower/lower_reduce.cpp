@@ -198,7 +198,11 @@ void ReduceLowering::run_pass(int64_t pass, int64_t first, int64_t count, int64_
   std::vector<Scalar> tasks = begin_tasks(dims);
   for (size_t i = 0; i < kept.size(); ++i)
     numbers_[kept[i]] = tasks[i + 1];
-  Scalar number = b_.add(b_.index(first), tasks[0]);
+  // A pass that only stores begins with what the pass before read last and left in a cache. Threads
+  // have the chunks that they had.
+  bool backwards = folds_of(pass).empty() && !parallel_;
+  Scalar number = backwards ? b_.sub(b_.index(first + count - 1), tasks[0])
+                            : b_.add(b_.index(first), tasks[0]);
   Chunk chunk{b_.scaled(number, tree_.chunk), extent};
   auto store_partials = [&](const Carries& folded) {
     Scalar at = b_.add(b_.scaled(number, plan_.rows()), row_number_);

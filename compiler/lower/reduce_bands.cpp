@@ -100,14 +100,24 @@ void ReduceLowering::sweep(int64_t pass, const Band& band, const Chunk& chunk,
           sums.push_back(identity(f));
       store_sums(column, sums);
     });
+  // What the pass before read last is still in a cache.
+  bool backwards = folds.empty();
   int64_t step = elements_at_once(), rounds = chunk.extent / step, rest = chunk.extent % step;
+  auto visit_rest = [&] {
+    if (rest > 0)
+      visit(b_.add(chunk.start, b_.index(rounds * step)), rest);
+  };
+  if (backwards)
+    visit_rest();
   if (rounds > 0) {
     Scalar round = b_.begin_for(LoopKind::serial, rounds)[0];
+    if (backwards)
+      round = b_.sub(b_.index(rounds - 1), round);
     visit(b_.add(chunk.start, b_.scaled(round, step)), step);
     b_.end_for();
   }
-  if (rest > 0)
-    visit(b_.add(chunk.start, b_.index(rounds * step)), rest);
+  if (!backwards)
+    visit_rest();
   if (folds.empty())
     return;
   over_columns(band, [&](Scalar column) {
