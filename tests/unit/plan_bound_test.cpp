@@ -10,7 +10,7 @@ using namespace gradc;
 using namespace gradc_test;
 
 TEST_CASE("the bound is never above the optimum, and plans are near it", "[bound]") {
-  int64_t looked = 0, possible = 0, found = 0, bounded = 0;
+  int64_t looked = 0, possible = 0, found = 0, bounded = 0, sharper = 0;
   double optimal = 0, ours = 0;
   for (uint32_t seed = 0; seed < 2000; ++seed) {
     int kernels = seed % 50 == 0 ? 9 : 4 + static_cast<int>(seed % 5);
@@ -33,6 +33,7 @@ TEST_CASE("the bound is never above the optimum, and plans are near it", "[bound
         CHECK(proved <= budget);
         CHECK(problem.base_cost() + outcome.bound.overhead <= *least);
         bounded += outcome.bound.overhead > 0;
+        sharper += outcome.bound.overhead > outcome.bound.alone;
       }
       if (!outcome.schedule)
         continue;
@@ -45,10 +46,11 @@ TEST_CASE("the bound is never above the optimum, and plans are near it", "[bound
       ours += static_cast<double>(planned.cost) / static_cast<double>(usage.cost) - 1;
     }
   }
-  CAPTURE(looked, possible, found, bounded, ours / static_cast<double>(found),
+  CAPTURE(looked, possible, found, bounded, sharper, ours / static_cast<double>(found),
           optimal / static_cast<double>(found));
   CHECK(looked == 2000);
   CHECK(bounded > 200);
+  CHECK(sharper > 20);
   CHECK(static_cast<double>(found) >= 0.95 * static_cast<double>(possible));
   CHECK(ours <= 1.12 * optimal + 0.001 * static_cast<double>(found));
 }

@@ -1,9 +1,9 @@
 #pragma once
 // What no schedule can do better, whatever its order and whatever it recomputes.
 #include <cstdint>
-#include <memory>
 #include <vector>
 
+#include "compiler/plan/core/keep_cut.h"
 #include "compiler/plan/core/schedule.h"
 
 namespace gradc {
@@ -12,9 +12,11 @@ namespace gradc {
 // depends on it. Each value made by then and read by the latter is in memory while c runs, or is
 // made again afterwards and paid for a second time. The least of what is paid, given the bytes that
 // the budget leaves beside what c itself holds: a minimum cut, with the bytes at a price
-// (Lagrange); the best over a number of kernels c.
+// (Lagrange); the best over a number of kernels c. What must come before c makes it sharper (see
+// last_runs.h).
 struct Bound {
   int64_t overhead = 0;  // nanoseconds: a schedule within the budget costs at least this much more
+  int64_t alone = 0;  // the same, of c alone
   bool impossible = false;  // no schedule is within the budget
   int kernel = -1;  // the c it comes from
   double price = 0;  // of a byte, nanoseconds
@@ -24,7 +26,6 @@ class BoundSearch {
  public:
   // `order` runs every required kernel once.
   BoundSearch(const Problem& problem, const Schedule& order);
-  ~BoundSearch();
 
   Bound bound(int64_t budget);
 
@@ -40,13 +41,13 @@ class BoundSearch {
   std::vector<std::vector<int>> keep_sets(int kernel, double price);
 
  private:
-  class Cut;
   void find_leading();
   std::vector<char> before(int kernel) const;
   std::vector<char> behind(int kernel) const;
-  Cut make_cut(int kernel) const;
+  KeepCut make_cut(int kernel) const;
   bool must_have_run(int kernel, int value) const;
   Bound bound_at(int step, int64_t budget, const Bound& best) const;
+  Bound sharpened(const Bound& best, const std::vector<Bound>& alone, int64_t budget) const;
 
   const Problem& problem_;
   Schedule order_;

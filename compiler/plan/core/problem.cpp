@@ -13,16 +13,24 @@ int64_t Problem::base_cost() const {
 
 namespace {
 
-int64_t most_shared(const Problem& problem, const PlanKernel& kernel) {
+bool contains(const std::vector<int>& list, int item) {
+  return std::find(list.begin(), list.end(), item) != list.end();
+}
+
+// Of operands that are not held any longer.
+int64_t most_shared(const Problem& problem, const PlanKernel& kernel,
+                    const std::vector<int>& held) {
   int64_t bytes = 0;
+  auto dies = [&](int read) { return !contains(held, read); };
   if (problem.sharing == Problem::Sharing::largest) {
-    for_each_shared_pair(
-        problem, kernel, [](int) { return true; },
-        [&](int, int written) { bytes = problem.values[written].bytes; });
+    for_each_shared_pair(problem, kernel, dies,
+                         [&](int, int written) { bytes = problem.values[written].bytes; });
     return bytes;
   }
   for (int value : kernel.writes) {
-    auto shares = [&](const std::pair<int, int>& pair) { return pair.second == value; };
+    auto shares = [&](const std::pair<int, int>& pair) {
+      return pair.second == value && dies(pair.first);
+    };
     if (std::any_of(kernel.inplace.begin(), kernel.inplace.end(), shares))
       bytes += problem.values[value].bytes;
   }
@@ -31,12 +39,20 @@ int64_t most_shared(const Problem& problem, const PlanKernel& kernel) {
 
 }  // namespace
 
-int64_t own_bytes(const Problem& problem, const PlanKernel& kernel) {
+int64_t bytes_beside(const Problem& problem, const PlanKernel& kernel,
+                     const std::vector<int>& held) {
   int64_t bytes = kernel.workspace;
   for (const auto* values : {&kernel.reads, &kernel.writes})
     for (int value : *values)
       bytes += problem.values[value].bytes;
-  return bytes - most_shared(problem, kernel);
+  for (int value : held)
+    if (!contains(kernel.reads, value) && !contains(kernel.writes, value))
+      bytes += problem.values[value].bytes;
+  return bytes - most_shared(problem, kernel, held);
+}
+
+int64_t own_bytes(const Problem& problem, const PlanKernel& kernel) {
+  return bytes_beside(problem, kernel, {});
 }
 
 KernelFloor kernel_floor(const Problem& problem) {

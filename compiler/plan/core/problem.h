@@ -57,6 +57,9 @@ struct KernelFloor {
 KernelFloor kernel_floor(const Problem& problem);
 // What a kernel holds alone, at least.
 int64_t own_bytes(const Problem& problem, const PlanKernel& kernel);
+// With values that are held over its run, those that it makes excepted.
+int64_t bytes_beside(const Problem& problem, const PlanKernel& kernel,
+                     const std::vector<int>& held);
 
 // Calls share(read, written) for the pairs of a run that share bytes, given which operands are read
 // for the last time.
