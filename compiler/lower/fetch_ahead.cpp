@@ -11,6 +11,9 @@ namespace {
 
 using loop::Scalar;
 
+// What is less is in a near cache.
+constexpr int64_t kLargeBytes = 256 << 10;
+
 // Neighbouring elements, at a constant distance from row to row.
 struct MemoryRows {
   int64_t first = 0, rows = 1, step = 0, columns = 1;
@@ -44,10 +47,27 @@ std::optional<MemoryRows> rows_in_memory(const std::vector<int64_t>& steps,
 }  // namespace
 
 bool pays_to_fetch(const KernelValues& values, const ContractionNest& nest, size_t operand) {
-  constexpr int64_t kLargeBytes = 256 << 10;
   return nest.types[operand].bytes() > kLargeBytes &&
          nest.types[operand].dtype == nest.sum_dtype() &&
          values.buffer_of(nest.operands[operand]).has_value();
+}
+
+std::vector<BehindTile> behind_tile(const KernelValues& values, const ContractionNest& nest) {
+  const Function& function = values.function();
+  auto lies_like_sums = [&](ValueId value) {
+    const Type& type = function.type(value);
+    return type.elements() == nest.result_type.elements() && type.bytes() > kLargeBytes &&
+           byte_size(type.dtype) == byte_size(nest.sum_dtype());
+  };
+  std::vector<BehindTile> behind;
+  for (size_t i = 0; i < function.parameters.size(); ++i)
+    if (ValueId value = function.parameters[i].value;
+        lies_like_sums(value) && std::ranges::count(nest.operands, value) == 0)
+      behind.push_back({values.operand_buffer(i)});
+  for (size_t i = 0; i < function.results.size(); ++i)
+    if (lies_like_sums(function.results[i].value))
+      behind.push_back({values.result_buffer(i), true, values.is_streamed(i)});
+  return behind;
 }
 
 std::optional<AheadPart> part_ahead(loop::Builder& b, const OperandAccess& block,

@@ -32,4 +32,12 @@ struct AheadPart {
 std::optional<AheadPart> part_ahead(loop::Builder& builder, const OperandAccess& block,
                                     const std::vector<int64_t>& sizes, const Part& part);
 
+// What a tile's epilogue reads or stores where its sums lie in the result, in large tensors.
+struct BehindTile {
+  uint32_t buffer;
+  bool written = false;
+  bool streamed = false;  // past the caches
+};
+std::vector<BehindTile> behind_tile(const KernelValues& values, const ContractionNest& nest);
+
 }  // namespace gradc

@@ -40,6 +40,9 @@ class KernelValues {
   // goes past the caches, which saves reading what it overwrites; updates of state are in cache.
   void store(size_t result, std::span<const loop::Scalar> indices, loop::Scalar value);
 
+  // Whether a result goes past the caches.
+  bool is_streamed(size_t result) const { return streamed_[result]; }
+
   const Function& function() const { return function_; }
   loop::Builder& builder() { return builder_; }
   uint32_t operand_buffer(size_t parameter) const { return static_cast<uint32_t>(parameter); }

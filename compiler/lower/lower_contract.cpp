@@ -367,6 +367,8 @@ class TileLowering {
     starts.insert(starts.end(), counts.begin(), counts.end());
     if (fetches_next_columns())
       fetch_next_columns(tile, starts, at);
+    if (!in_scratch() && row_ < nest_.loops.size())
+      fetch_behind(tile, starts, at);
     auto [row, group, column, sum] = builder_.begin_tile(tile, starts);
     if (last_pass_ && !in_scratch())
       store_row(at, row, column, sum);
@@ -425,6 +427,26 @@ class TileLowering {
     if (std::optional<AheadPart> ahead = part_ahead(builder_, access, next.size, tiles)) {
       tile.ahead.push_back(ahead->rows);
       starts.push_back(ahead->start);
+    }
+  }
+
+  // What this tile's epilogue wants, while its products are summed.
+  void fetch_behind(loop::Tile& tile, std::vector<Scalar>& starts, const std::vector<Scalar>& at) {
+    std::vector<BehindTile> behind;
+    if (last_pass_) {
+      behind = behind_tile(values_, nest_);
+      std::erase_if(behind, [](const BehindTile& wanted) { return wanted.streamed; });
+    } else if (first_pass_) {
+      behind.push_back({values_.result_buffer(static_cast<size_t>(s_.sums_in)), true});
+    }
+    Scalar start = builder_.index(0);
+    for (size_t l = 0; l < nest_.result_loops; ++l)
+      start = builder_.add(
+          start, builder_.scaled(builder_.add(block_.start[l], at[l]), nest_.loops[l].result_step));
+    for (const BehindTile& wanted : behind) {
+      tile.ahead.push_back(
+          {wanted.buffer, tile.rows, nest_.loops[row_].result_step, tile.columns, wanted.written});
+      starts.push_back(start);
     }
   }
 

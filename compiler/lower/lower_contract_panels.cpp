@@ -40,8 +40,7 @@ class PanelLowering {
         a_(1 - static_cast<size_t>(s_.vector_operand)),
         b_(static_cast<size_t>(s_.vector_operand)),
         vector_(static_cast<size_t>(s_.vector_loop)),
-        row_(static_cast<size_t>(s_.row_loop)),
-        has_sums_first_(function.type(function.results[0].value) == nest_.result_type) {
+        row_(static_cast<size_t>(s_.row_loop)) {
     parallel_ = pays_in_parallel(nest_, lanes_, threads);
     summed_elements_ = 1;
     for (size_t l = nest_.result_loops; l < nest_.loops.size(); ++l)
@@ -221,11 +220,16 @@ class PanelLowering {
     return access;
   }
 
-  // Of a result in which elements lie as the sums do.
-  std::optional<uint32_t> sums_buffer() {
-    if (s_.sums_in >= 0)
-      return values_.result_buffer(static_cast<size_t>(s_.sums_in));
-    return has_sums_first_ ? std::optional(values_.result_buffer(0)) : std::nullopt;
+  std::vector<BehindTile> behind_tiles() const {
+    std::vector<BehindTile> behind;
+    if (last_pass_)
+      behind = behind_tile(values_, nest_);
+    if (s_.sums_in < 0)
+      return behind;
+    uint32_t sums = values_.result_buffer(static_cast<size_t>(s_.sums_in));
+    if (std::ranges::count(behind, sums, &BehindTile::buffer) == 0)
+      behind.push_back({sums, true});
+    return behind;
   }
 
   // All of a block's rows and columns; one of the pass's tiles.
@@ -252,10 +256,12 @@ class PanelLowering {
       tile.acc_row_step = nest_.loops[row_].result_step;
       starts.push_back(sums);
     }
-    if (std::optional<uint32_t> to = sums_buffer()) {
-      // Where the next panel of rows will want to store.
-      int64_t step = nest_.loops[row_].result_step;
-      tile.ahead.push_back({*to, tile.rows, step, tile.columns, true});
+    // Where the next panel of rows will want to store, and what it will read there. What goes past
+    // the caches does so faster from within them: 64 to 256 channels, one tap, 56x56, 4 images,
+    // 10.3 ms for four and 11.1 without.
+    int64_t step = nest_.loops[row_].result_step;
+    for (const BehindTile& behind : behind_tiles()) {
+      tile.ahead.push_back({behind.buffer, tile.rows, step, tile.columns, behind.written});
       starts.push_back(builder_.add(sums, builder_.index(tile.rows * step)));
     }
     fetch_next_pass(tile, starts, task, part);
@@ -312,7 +318,6 @@ class PanelLowering {
   int64_t lanes_;
   size_t a_, b_;  // the broadcast operand and the one read in vectors
   size_t vector_, row_;  // loops
-  bool has_sums_first_;  // the first result has the sums' type
   bool parallel_ = false;
   int64_t summed_elements_ = 1;  // of a pass, at most
   uint32_t a_buffer_ = 0, b_buffer_ = 0;

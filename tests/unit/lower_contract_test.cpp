@@ -159,8 +159,8 @@ TEST_CASE("loops over panels of rows compute what eval does", "[contract]") {
 }
 
 TEST_CASE("tiles fetch what large products want next", "[contract]") {
-  auto loops_of = [](const char* example) {
-    Function kernel = test::contract_kernel(example, test::Fused::nothing);
+  auto loops_of = [](const char* example, test::Fused fused = test::Fused::nothing) {
+    Function kernel = test::contract_kernel(example, fused);
     return print(lower(test::scheduled(kernel, kWide, 1, {}), kWide, 1));
   };
   auto mentions = [](const std::string& text, const char* what) {
@@ -195,6 +195,19 @@ TEST_CASE("tiles fetch what large products want next", "[contract]") {
       loops_of("dot(f32[1200,256], f32[1200,512]) {batch_a=[], batch_b=[], sum_a=[0], sum_b=[0]}");
   CHECK(mentions(next_pass, " ahead %b["));
   CHECK(mentions(next_pass, " ahead %a["));
+  // What is read and stored where the sums are, of a large result.
+  for (const char* example :
+       {"dot(f32[1024,600], f32[600,128]) {batch_a=[], batch_b=[], sum_a=[1], sum_b=[0]}",
+        "conv(f32[8,14,14,64], f32[64,64,3,3]) {channels_last=true, dilation=[1,1], groups=1, "
+        "high=[1,1], low=[1,1], stride=[1,1]}"}) {
+    std::string behind = loops_of(example, test::Fused::epilogue);
+    CHECK(mentions(behind, " ahead %residual["));
+    CHECK(mentions(behind, " ahead written %"));
+  }
+  CHECK(!mentions(loops_of("dot(f32[126,100], f32[100,256]) {batch_a=[], batch_b=[], sum_a=[1], "
+                           "sum_b=[0]}",
+                           test::Fused::epilogue),
+                  " ahead "));
 }
 
 TEST_CASE("threads share panels and rows evenly, and no sums", "[contract]") {
