@@ -96,6 +96,16 @@ std::vector<double> sample(int batch) {
   return x;
 }
 
+// The op on one element.
+double single(Opcode code, double x, const char* cpu) {
+  Function function;
+  function.name = "f";
+  Builder b(function);
+  b.result(b.op(code, {b.parameter({DType::f32, {}}, "x")}), "y");
+  std::vector<Tensor> one = {{{DType::f32, {}}, {static_cast<float>(x)}}};
+  return run_native(function, one, cpu)[0].data[0];
+}
+
 }  // namespace
 
 TEST_CASE("functions keep their promised errors", "[math]") {
@@ -175,6 +185,19 @@ TEST_CASE("exp_normal keeps its promised error up to 88", "[math]") {
   }
 }
 
+TEST_CASE("sigmoid is the same for one element as for many", "[math]") {
+  const std::vector<double> x = {0,  -0.0,  0.3,    -5.1, 16.7, -16.7,
+                                 40, -87.3, -87.34, -95,  -104, -1e30};
+  for (const char* cpu : {"native", "x86-64-v3", "x86-64-v2"}) {
+    Compiled function(Opcode::sigmoid, cpu);
+    std::vector<double> y = function({x});
+    for (size_t i = 0; i < x.size(); ++i) {
+      INFO("sigmoid(" << x[i] << ") on " << cpu);
+      CHECK(single(Opcode::sigmoid, x[i], cpu) == y[i]);
+    }
+  }
+}
+
 TEST_CASE("erf and tanh are odd, 1 far out, and the same for one element as for many", "[math]") {
   const std::vector<double> x = {0.03, 0.5, 2.125, 3.9, 3.92, 4, 8.9, 9.02, 9.2, 1e30, kInfinity};
   for (Opcode code : {Opcode::erf, Opcode::tanh})
@@ -186,14 +209,7 @@ TEST_CASE("erf and tanh are odd, 1 far out, and the same for one element as for 
         CHECK(function({{-x[i]}})[0] == -y[i]);
         if (x[i] >= (code == Opcode::erf ? 4 : 9.02))
           CHECK(y[i] == 1);
-        Function single;
-        single.name = "f";
-        Builder b(single);
-        b.result(b.op(code, {b.parameter({DType::f32, {}}, "x")}), "y");
-        auto rounded = static_cast<float>(x[i]);
-        std::vector<Tensor> one =
-            run_native(single, std::vector<Tensor>{{{DType::f32, {}}, {rounded}}}, cpu);
-        CHECK(one[0].data[0] == y[i]);
+        CHECK(single(code, x[i], cpu) == y[i]);
       }
     }
 }
