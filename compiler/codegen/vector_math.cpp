@@ -109,7 +109,7 @@ class MathEmitter {
     Value* power = b.CreateBitCast(bits, real_);
     Value* is_normal = b.CreateFCmpUGE(x, real(kLogOfLeastNormal));
     Value* whole = b.CreateSelect(is_normal, add(power, real(1)), power);
-    Value* y = reciprocal(fma(power, expm1_of(reduced.r), whole));
+    Value* y = b.CreateFDiv(real(1), fma(power, expm1_of(reduced.r), whole));
     Value* y_bits = b.CreateBitCast(y, integer_);
     Value* multiples = b.CreateFPToSI(add(y, real(0.5)), integer_);
     return b.CreateBitCast(b.CreateSelect(is_tiny, multiples, y_bits), real_);
@@ -285,21 +285,6 @@ class MathEmitter {
       sum = sum ? fma(sum, d, coefficient) : coefficient;
     }
     return copy_sign(mul(near, sum), x);
-  }
-
-  // 1 / x for a normal x whose inverse is one. Of AVX-512 from an estimate of 14 bits, of which
-  // Newton's step makes 28: a division takes 16 cycles of a vector, this 4.
-  Value* reciprocal(Value* x) {
-    if (!is_avx512())
-      return b.CreateFDiv(real(1), x);
-    if (!real_->isVectorTy()) {
-      llvm::Type* wide = llvm::FixedVectorType::get(real_, kLanes);
-      Value* all = MathEmitter(b, wide).reciprocal(b.CreateVectorSplat(kLanes, x));
-      return b.CreateExtractElement(all, uint64_t{0});
-    }
-    Value* y = b.CreateIntrinsic(llvm::Intrinsic::x86_avx512_rcp14_ps_512, {},
-                                 {x, llvm::Constant::getNullValue(real_), b.getInt16(0xffff)});
-    return fma(y, fma(negate(x), y, real(1)), y);
   }
 
   // x * 2^n for whole n in [-150, 150], rounded once. By two factors, unless the CPU can.
