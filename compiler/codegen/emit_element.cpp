@@ -239,24 +239,28 @@ Value* KernelEmitter::load_vector(const Instr& instr, size_t u) {
   return b_.CreateSelect(vector(instr.operands[0], u), x, wide_vector(instr.operands[2], u));
 }
 
-// Loops over one long row after the other, without functions: the first would wait for memory,
-// which would be idle in the others. So each asks for some quarters of the next row: in each
-// iteration for as many quarters of what the iteration reads. Says whether this is such a loop.
+// Loops over one long row after the other: the first would wait for memory, which would be idle in
+// the others. So each asks for some quarters of the next row, most of them those that compute
+// longest: in each iteration for as many quarters of what the iteration reads. Says whether this is
+// such a loop.
 bool KernelEmitter::prefetch_part(const Instr& load, Value* address, size_t u) {
   constexpr int64_t kLeastBytes = 4 << 10, kMostBytes = 128 << 10, kLine = 64, kBytes = 4;
   constexpr uint32_t kSecond = 2, kAllCaches = 3;
-  constexpr int64_t kQuarters[][4] = {{}, {}, {2, 2}, {2, 1, 1}, {1, 1, 1, 1}};
+  constexpr int64_t kPlain[][4] = {{}, {}, {2, 2}, {2, 1, 1}, {1, 1, 1, 1}};
+  constexpr int64_t kMath[][4] = {{}, {}, {1, 3}, {1, 1, 2}, {1, 1, 1, 1}};
   const std::vector<Pass>& passes = passes_[load.buffer];
   bool any_math = std::any_of(passes.begin(), passes.end(),
                               [](const Pass& pass) { return calls_math(*pass.loop); });
+  const auto& shares = any_math ? kMath : kPlain;
+  int64_t near_bytes = any_math ? kLeastBytes * 4 : kLeastBytes;  // into the first level cache
   int64_t row = vector_loop_->extent * kBytes;
-  if (any_math || passes.size() < 2 || passes.size() >= std::size(kQuarters) ||
-      lanes_ * kBytes != kLine || row < kLeastBytes || row > kMostBytes ||
+  if (passes.size() < 2 || passes.size() >= std::size(shares) || lanes_ * kBytes != kLine ||
+      row < kLeastBytes || row > kMostBytes ||
       byte_size(kernel_.buffers[load.buffer].dtype) != kBytes)
     return false;
   int64_t begin = 0;
   for (size_t p = 0; p < passes.size(); ++p) {
-    int64_t quarters = kQuarters[passes.size()][p];
+    int64_t quarters = shares[passes.size()][p];
     auto lines = std::max<int64_t>(1, static_cast<int64_t>(block_.vectors) * quarters / 4);
     if (passes[p].load == &load && static_cast<int64_t>(u) < lines) {
       Value* j = scalar(vector_loop_->params[0]);
@@ -264,7 +268,7 @@ bool KernelEmitter::prefetch_part(const Instr& load, Value* address, size_t u) {
           b_.CreateGEP(b_.getInt8Ty(), address,
                        b_.CreateMul(j, b_.getInt64(static_cast<uint64_t>(quarters - kBytes))));
       at = b_.CreateConstGEP1_64(b_.getInt8Ty(), at, static_cast<uint64_t>(row + begin));
-      prefetch_line(at, row <= kLeastBytes ? kAllCaches : kSecond);
+      prefetch_line(at, row <= near_bytes ? kAllCaches : kSecond);
     }
     begin += row / 4 * quarters;
   }
