@@ -52,6 +52,7 @@ void set_attributes(Function& kernel, const ContractSchedule& s) {
     kernel.attrs.set("blocks", std::vector<int64_t>{w.tiles, w.inputs, w.outputs});
     kernel.attrs.set("rows", w.rows);
     kernel.attrs.set("outputs_outside", w.outputs_outside);
+    kernel.attrs.set("keeps", w.keeps);
     kernel.attrs.set("parts", w.parts);
     return;
   }
@@ -93,6 +94,7 @@ ContractSchedule contract_schedule_of(const Function& kernel) {
                   .outputs = blocks.at(2),
                   .rows = attrs.integer("rows"),
                   .outputs_outside = attrs.flag("outputs_outside"),
+                  .keeps = attrs.flag("keeps"),
                   .parts = attrs.integer("parts")};
     return s;
   }

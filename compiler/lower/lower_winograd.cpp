@@ -10,8 +10,22 @@
 //     }
 //   }
 //
-// Where one block has all inputs, the image or the weight is transformed outside of the inner loop.
+// With `keeps` one of both is transformed for all inputs outside of the inner loop. If that is the
+// image, the weight comes by rows of planes, so that what is made of it stays in the first cache:
+//
+//   task over blocks of tiles {
+//     image: [36][tiles][all inputs]
+//     serial over blocks of outputs {
+//       taps: [all inputs][9][outputs]
+//       serial over 6 rows of planes { serial over blocks of inputs {
+//         weight: [6][inputs][outputs]
+//         6 planes of sums += those of image * weight
+//       } }
+//       sums -> tiles of results
+//     }
+//   }
 #include "compiler/lower/contract_results.h"
+#include "compiler/lower/fetch_ahead.h"
 #include "compiler/lower/lower_contract.h"
 #include "compiler/lower/segments.h"
 #include "compiler/lower/winograd_blocks.h"
@@ -29,7 +43,7 @@ constexpr int64_t kTransposedInputs = 16;  // of a weight, at once: they stay in
 class WinogradLowering : WinogradKernel {
  public:
   WinogradLowering(const Function& function, const Target& target, int threads)
-      : WinogradKernel(function, target, threads), all_inputs_(s_.inputs >= shape_.inputs) {}
+      : WinogradKernel(function, target, threads), all_inputs_{b_.index(0), shape_.inputs} {}
 
   loop::Kernel run() {
     std::vector<Segment> tiles =
@@ -52,13 +66,10 @@ class WinogradLowering : WinogradKernel {
     Scalar first =
         b_.add(b_.index(outer.start), b_.scaled(b_.div(number, b_.index(s_.parts)), outer.size));
     (s_.outputs_outside ? outputs_ : tiles_) = {first, outer.size};
-    if (all_inputs_) {
-      inputs_ = {b_.index(0), shape_.inputs};
-      if (s_.outputs_outside)
-        transform_weight();
-      else
-        transform_image();
-    }
+    if (s_.keeps && s_.outputs_outside)
+      kept_ = transform_weight(all_inputs_);
+    else if (s_.keeps)
+      kept_ = transform_image(all_inputs_);
     for (Segment block : inner) {
       block.count /= s_.parts;
       for_parts(b_, block, [&](Scalar start, Scalar) {
@@ -73,54 +84,115 @@ class WinogradLowering : WinogradKernel {
 
   void lower_block() {
     sums_ = blocks_.block("sums", tiles_.size, outputs_.size);
-    if (all_inputs_) {
-      if (s_.outputs_outside)
-        transform_image();
-      else
-        transform_weight();
-      blocks_.multiply(image_, weight_, sums_, s_.rows, false, false);
-    } else {
-      blocks_.clear(sums_);
-      for (const Segment& part : segments(shape_.inputs, ceil_div(shape_.inputs, s_.inputs)))
-        for_parts(b_, part, [&](Scalar start, Scalar) {
-          inputs_ = {start, part.size};
-          transform_image();
-          transform_weight();
-          blocks_.multiply(image_, weight_, sums_, s_.rows, false, true);
-        });
-    }
+    if (s_.keeps && !s_.outputs_outside)
+      multiply_by_rows_of_planes();
+    else
+      multiply_by_inputs();
     store_tiles();
   }
 
-  void transform_image() {
-    image_ = blocks_.block("image", tiles_.size, inputs_.size);
-    blocks_.image_tiles(image_, nest_.operands[0], tiles_, inputs_);
+  void multiply_by_inputs() {
+    bool many = shape_.inputs > s_.inputs;
+    if (many)
+      blocks_.clear(sums_);
+    for (const Segment& part : segments(shape_.inputs, ceil_div(shape_.inputs, s_.inputs)))
+      for_parts(b_, part, [&](Scalar start, Scalar) {
+        OpenRange inputs{start, part.size};
+        WinogradBlock image = transform_image(inputs);
+        WinogradBlock weight = s_.keeps ? blocks_.rows_of(kept_, inputs) : transform_weight(inputs);
+        blocks_.multiply(image, weight, sums_, s_.rows, false, many);
+      });
   }
 
-  // Taps with the outputs side by side first: [inputs][taps][outputs].
-  void transform_weight() {
-    weight_ = blocks_.block("weight", inputs_.size, outputs_.size);
-    for (const Segment& part : segments(inputs_.size, ceil_div(inputs_.size, kTransposedInputs))) {
+  // So a part of the weight and the sums that it adds to stay in the first level cache.
+  void multiply_by_rows_of_planes() {
+    uint32_t taps = gather_taps(all_inputs_, "taps");
+    Scalar row = b_.begin_for(LoopKind::serial, kWinogradPoints, {}, {}, "row")[0];
+    OpenRange planes{b_.scaled(row, kWinogradPoints), kWinogradPoints};
+    WinogradBlock sums = blocks_.planes_of(sums_, planes);
+    bool many = shape_.inputs > s_.inputs;
+    if (many)
+      blocks_.clear(sums);
+    for (const Segment& part : segments(shape_.inputs, ceil_div(shape_.inputs, s_.inputs)))
       for_parts(b_, part, [&](Scalar start, Scalar) {
-        uint32_t taps = b_.scratch("taps", DType::f32, part.size * kTaps * weight_.row_step);
-        gather_taps({b_.add(inputs_.start, start), part.size}, taps);
-        Scalar input = b_.begin_for(LoopKind::serial, part.size)[0];
-        Scalar output = b_.begin_for(LoopKind::vector, outputs_.size)[0];
-        std::vector<Scalar> square;
-        for (int64_t k = 0; k < kTaps; ++k) {
-          bool reversed = shape_.form == WinogradForm::data_gradient;
-          Scalar row = b_.add(b_.scaled(input, kTaps), b_.index(reversed ? kTaps - 1 - k : k));
-          square.push_back(b_.load(taps, b_.add(b_.scaled(row, weight_.row_step), output)));
-        }
-        blocks_.store(weight_, b_.add(start, input), output,
-                      along_both_axes(b_, winograd_weight, square));
-        b_.end_for();
+        OpenRange inputs{start, part.size};
+        WinogradBlock image = blocks_.columns_of(blocks_.planes_of(kept_, planes), inputs);
+        WinogradBlock weight = blocks_.block("weight", part.size, outputs_.size, kWinogradPoints);
+        transform_taps(weight, taps, inputs, row);
+        blocks_.multiply(image, weight, sums, s_.rows, false, many, next_weight(row, inputs));
+      });
+    b_.end_for();
+  }
+
+  WinogradBlock transform_image(const OpenRange& inputs) {
+    WinogradBlock image = blocks_.block("image", tiles_.size, inputs.size);
+    blocks_.image_tiles(image, nest_.operands[0], tiles_, inputs);
+    return image;
+  }
+
+  WinogradBlock transform_weight(const OpenRange& inputs) {
+    WinogradBlock weight = blocks_.block("weight", inputs.size, outputs_.size);
+    // There are no sums yet where the weight is kept.
+    const char* place = s_.keeps ? "sums" : "taps";
+    for (const Segment& part : segments(inputs.size, ceil_div(inputs.size, kTransposedInputs)))
+      for_parts(b_, part, [&](Scalar start, Scalar) {
+        uint32_t taps = gather_taps({b_.add(inputs.start, start), part.size}, place);
+        Scalar row = b_.begin_for(LoopKind::serial, kWinogradPoints, {}, {}, "row")[0];
+        OpenRange planes{b_.scaled(row, kWinogradPoints), kWinogradPoints};
+        OpenRange rows{start, part.size};
+        transform_taps(blocks_.rows_of(blocks_.planes_of(weight, planes), rows), taps,
+                       {b_.index(0), part.size}, row);
         b_.end_for();
       });
-    }
+    return weight;
   }
 
-  void gather_taps(const OpenRange& inputs, uint32_t to) {
+  // A row of planes from the taps of some of the inputs that were gathered.
+  void transform_taps(const WinogradBlock& to, uint32_t taps, const OpenRange& inputs, Scalar row) {
+    std::array<Scalar, 3> factors = winograd_weight_row(b_, row);
+    Scalar input = b_.begin_for(LoopKind::serial, inputs.size)[0];
+    Scalar output = b_.begin_for(LoopKind::vector, outputs_.size)[0];
+    auto tap = [&](int64_t y, int64_t x) {
+      int64_t k = y * kWinogradTaps + x;
+      if (shape_.form == WinogradForm::data_gradient)
+        k = kTaps - 1 - k;
+      Scalar at = b_.add(b_.scaled(b_.add(inputs.start, input), kTaps), b_.index(k));
+      return b_.load(taps, b_.add(b_.scaled(at, to.row_step), output));
+    };
+    std::vector<Scalar> combined;
+    for (int64_t x = 0; x < kWinogradTaps; ++x)
+      combined.push_back(b_.fma(tap(2, x), factors[2],
+                                b_.fma(tap(1, x), factors[1], b_.mul(tap(0, x), factors[0]))));
+    blocks_.store(to, input, output, winograd_weight(b_, combined));
+    b_.end_for();
+    b_.end_for();
+  }
+
+  // The taps that come next, where all of a block's outputs are gathered at once: a share of them.
+  std::optional<WinogradAhead> next_weight(Scalar row, const OpenRange& inputs) {
+    if (!pays_to_fetch(values_, nest_, 1))
+      return std::nullopt;
+    Scalar output = b_.add(outputs_.start, b_.index(outputs_.size));
+    bool forward = shape_.form == WinogradForm::forward;
+    int64_t step = (forward ? shape_.inputs : shape_.outputs) * kTaps;
+    Scalar at = b_.scaled(output, forward ? step : kTaps);
+    OperandAccess first{*values_.buffer_of(nest_.operands[1]), at, {step, 1}};
+    int64_t parts = shape_.inputs / inputs.size;
+    Part part =
+        Part{row, kWinogradPoints}.inner(b_, b_.div(inputs.start, b_.index(inputs.size)), parts);
+    return forward ? WinogradAhead{first, outputs_.size, step, part}
+                   : WinogradAhead{first, shape_.inputs, outputs_.size * kTaps, part};
+  }
+
+  // With the outputs side by side: [inputs][taps][outputs].
+  uint32_t gather_taps(const OpenRange& inputs, const std::string& name) {
+    int64_t step = round_up(outputs_.size, lanes_);
+    uint32_t taps = b_.scratch(name, DType::f32, inputs.size * kTaps * step);
+    gather_taps(inputs, taps, step);
+    return taps;
+  }
+
+  void gather_taps(const OpenRange& inputs, uint32_t to, int64_t to_step) {
     bool forward = shape_.form == WinogradForm::forward;
     std::optional<uint32_t> from = values_.buffer_of(nest_.operands[1]);
     if (from && forward) {
@@ -130,7 +202,7 @@ class WinogradLowering : WinogradKernel {
                     .from_buffer = *from,
                     .to_buffer = to,
                     .from_step = step,
-                    .to_step = weight_.row_step},
+                    .to_step = to_step},
                    b_.add(b_.scaled(outputs_.start, step), b_.scaled(inputs.start, kTaps)),
                    b_.index(0));
       return;
@@ -144,8 +216,8 @@ class WinogradLowering : WinogradKernel {
                     .from_buffer = *from,
                     .to_buffer = to,
                     .from_step = kTaps,
-                    .to_step = weight_.row_step},
-                   start, b_.scaled(input, kTaps * weight_.row_step));
+                    .to_step = to_step},
+                   start, b_.scaled(input, kTaps * to_step));
     } else {
       Scalar output = b_.begin_for(LoopKind::vector, outputs_.size)[0];
       Scalar channel = b_.add(outputs_.start, output);
@@ -153,7 +225,7 @@ class WinogradLowering : WinogradKernel {
         std::vector<Scalar> indices = {forward ? channel : at, forward ? at : channel,
                                        b_.index(k / kWinogradTaps), b_.index(k % kWinogradTaps)};
         Scalar row = b_.add(b_.scaled(input, kTaps), b_.index(k));
-        b_.store(to, b_.add(b_.scaled(row, weight_.row_step), output),
+        b_.store(to, b_.add(b_.scaled(row, to_step), output),
                  values_.element(nest_.operands[1], indices));
       }
       b_.end_for();
@@ -208,9 +280,9 @@ class WinogradLowering : WinogradKernel {
     store_results(values_, nest_, loops, sum);
   }
 
-  bool all_inputs_;
-  OpenRange tiles_, inputs_, outputs_;  // of the open block
-  WinogradBlock image_, weight_, sums_;
+  OpenRange all_inputs_;
+  OpenRange tiles_, outputs_;  // of the open block
+  WinogradBlock kept_, sums_;
 };
 
 }  // namespace

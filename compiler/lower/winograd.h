@@ -44,6 +44,9 @@ struct WinogradSchedule {
   int64_t tiles = 0, inputs = 0, outputs = 0;
   int64_t rows = 0;  // of a register tile
   bool outputs_outside = false;  // of the loops over blocks of tiles and of outputs
+  // The image's block, or with outputs outside the weight's, is transformed for all inputs in front
+  // of the inner loop, whatever the `inputs` of the other one.
+  bool keeps = false;
   int64_t parts = 1;  // of the inner of these loops, which are tasks of their own
 };
 WinogradSchedule choose_winograd_schedule(const WinogradShape& shape, const Target& target,
@@ -56,6 +59,8 @@ std::vector<loop::Scalar> winograd_image(loop::Builder& builder,
                                          std::span<const loop::Scalar> x);  // B' X: 6 of 6
 std::vector<loop::Scalar> winograd_weight(loop::Builder& builder,
                                           std::span<const loop::Scalar> w);  // G W: 6 of 3
+// A row of G, whose number is a loop's.
+std::array<loop::Scalar, 3> winograd_weight_row(loop::Builder& builder, loop::Scalar row);
 std::vector<loop::Scalar> winograd_result(loop::Builder& builder,
                                           std::span<const loop::Scalar> m);  // A' M: 4 of 6
 std::vector<loop::Scalar> winograd_result_adjoint(loop::Builder& builder,

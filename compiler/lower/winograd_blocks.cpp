@@ -11,18 +11,45 @@ using loop::Code;
 using loop::LoopKind;
 using loop::Scalar;
 
-WinogradBlock WinogradBlocks::block(const std::string& name, int64_t rows, int64_t columns) {
-  WinogradBlock block{.rows = rows, .columns = columns, .row_step = round_up(columns, lanes_)};
+WinogradBlock WinogradBlocks::block(const std::string& name, int64_t rows, int64_t columns,
+                                    int64_t planes) {
+  WinogradBlock block{
+      .planes = planes, .rows = rows, .columns = columns, .row_step = round_up(columns, lanes_)};
   // A line more, so that planes do not share the sets of a cache.
   block.plane_step = rows * block.row_step + lanes_;
-  block.buffer = b_.scratch(name, DType::f32, kWinogradPlanes * block.plane_step);
+  block.buffer = b_.scratch(name, DType::f32, planes * block.plane_step);
   return block;
 }
 
 Scalar WinogradBlocks::address(const WinogradBlock& block, int64_t plane, Scalar row,
                                Scalar column) {
   Scalar start = b_.add(b_.index(plane * block.plane_step), column);
-  return b_.add(start, b_.scaled(row, block.row_step));
+  return plus_start(block, b_.add(start, b_.scaled(row, block.row_step)));
+}
+
+Scalar WinogradBlocks::plus_start(const WinogradBlock& block, Scalar at) {
+  return block.start ? b_.add(*block.start, at) : at;
+}
+
+WinogradBlock WinogradBlocks::planes_of(const WinogradBlock& block, const OpenRange& planes) {
+  WinogradBlock part = block;
+  part.planes = planes.size;
+  part.start = plus_start(block, b_.scaled(planes.start, block.plane_step));
+  return part;
+}
+
+WinogradBlock WinogradBlocks::rows_of(const WinogradBlock& block, const OpenRange& rows) {
+  WinogradBlock part = block;
+  part.rows = rows.size;
+  part.start = plus_start(block, b_.scaled(rows.start, block.row_step));
+  return part;
+}
+
+WinogradBlock WinogradBlocks::columns_of(const WinogradBlock& block, const OpenRange& columns) {
+  WinogradBlock part = block;
+  part.columns = columns.size;
+  part.start = plus_start(block, columns.start);
+  return part;
 }
 
 Scalar WinogradBlocks::element(const WinogradBlock& block, int64_t plane, Scalar row,
@@ -33,15 +60,15 @@ Scalar WinogradBlocks::element(const WinogradBlock& block, int64_t plane, Scalar
 std::vector<Scalar> WinogradBlocks::elements(const WinogradBlock& block, Scalar row,
                                              Scalar column) {
   std::vector<Scalar> all;
-  for (int64_t plane = 0; plane < kWinogradPlanes; ++plane)
+  for (int64_t plane = 0; plane < block.planes; ++plane)
     all.push_back(element(block, plane, row, column));
   return all;
 }
 
 void WinogradBlocks::store(const WinogradBlock& block, Scalar row, Scalar column,
                            std::span<const Scalar> elements) {
-  GRADC_CHECK(elements.size() == kWinogradPlanes);
-  for (int64_t plane = 0; plane < kWinogradPlanes; ++plane)
+  GRADC_CHECK(std::ssize(elements) == block.planes);
+  for (int64_t plane = 0; plane < block.planes; ++plane)
     b_.store(block.buffer, address(block, plane, row, column),
              elements[static_cast<size_t>(plane)]);
 }
@@ -104,20 +131,23 @@ void WinogradBlocks::tiles_of(const WinogradBlock& to, const Window& window, con
 }
 
 void WinogradBlocks::clear(const WinogradBlock& block) {
-  Scalar i = b_.begin_for(LoopKind::vector, kWinogradPlanes * block.plane_step)[0];
-  b_.store(block.buffer, i, b_.constant(DType::f32, 0));
+  Scalar i = b_.begin_for(LoopKind::vector, block.planes * block.plane_step)[0];
+  b_.store(block.buffer, plus_start(block, i), b_.constant(DType::f32, 0));
   b_.end_for();
 }
 
 void WinogradBlocks::multiply(const WinogradBlock& a, const WinogradBlock& b,
-                              const WinogradBlock& sums, int64_t rows, bool a_down,
-                              bool accumulate) {
-  Scalar plane = b_.begin_for(LoopKind::serial, kWinogradPlanes, {}, {}, "plane")[0];
-  auto start_of = [&](const WinogradBlock& block) { return b_.scaled(plane, block.plane_step); };
+                              const WinogradBlock& sums, int64_t rows, bool a_down, bool accumulate,
+                              const std::optional<WinogradAhead>& ahead) {
+  Scalar plane = b_.begin_for(LoopKind::serial, sums.planes, {}, {}, "plane")[0];
+  auto start_of = [&](const WinogradBlock& block) {
+    return plus_start(block, b_.scaled(plane, block.plane_step));
+  };
   int64_t depth = a_down ? a.rows : a.columns;
   int64_t a_row = a_down ? 1 : a.row_step, a_depth = a_down ? a.row_step : 1;
-  for (const Segment& part : segments(sums.rows, ceil_div(sums.rows, rows))) {
-    for_parts(b_, part, [&](Scalar row, Scalar) {
+  int64_t panels = ceil_div(sums.rows, rows), panels_before = 0;
+  for (const Segment& part : segments(sums.rows, panels)) {
+    for_parts(b_, part, [&](Scalar row, Scalar panel) {
       Scalar sums_start = b_.add(start_of(sums), b_.scaled(row, sums.row_step));
       loop::Tile tile{.rows = part.size,
                       .columns = sums.row_step,
@@ -131,10 +161,20 @@ void WinogradBlocks::multiply(const WinogradBlock& a, const WinogradBlock& b,
       std::vector<Scalar> starts = {b_.add(start_of(a), b_.scaled(row, a_row)), start_of(b)};
       if (accumulate)
         starts.push_back(sums_start);
+      if (ahead) {
+        Part part_of_plane = ahead->part.inner(b_, plane, sums.planes);
+        Part share_of = part_of_plane.inner(b_, b_.add(panel, b_.index(panels_before)), panels);
+        if (std::optional<AheadPart> share =
+                part_ahead(b_, ahead->first, {ahead->rows, ahead->columns}, share_of)) {
+          tile.ahead.push_back(share->rows);
+          starts.push_back(share->start);
+        }
+      }
       auto [r, group, column, sum] = b_.begin_tile(tile, starts);
       b_.store(sums.buffer, b_.add(b_.add(sums_start, b_.scaled(r, sums.row_step)), column), sum);
       b_.end_tile();
     });
+    panels_before += part.count;
   }
   b_.end_for();
 }

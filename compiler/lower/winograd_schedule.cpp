@@ -6,10 +6,18 @@
 namespace gradc {
 namespace {
 
-// Cycles that the transforms of a vector take for one tile, or pair of channels, measured with the
-// blocks in the second level cache.
-constexpr double kImageCycles = 300, kWeightCycles = 300, kResultCycles = 200;
-constexpr double kSumCycles = 3;  // to load and store a vector of sums once more
+// Cycles that the transforms of a vector take for one tile, or pair of channels, measured with
+// blocks in the second level cache, and with small ones, which stay in the first for the most part.
+struct TransformCycles {
+  double image, weight, result;
+};
+constexpr TransformCycles kFar{300, 300, 200}, kNear{220, 200, 150};
+constexpr double kFarSumCycles = 4, kNearSumCycles = 1.5;  // to load and store a vector once more
+constexpr double kLineCycles = 0.35;  // to read a line of the other block beside the products
+
+// Of a block that is small: of the image or the sums, and of a row of planes of the weight, which
+// has taps, sums and tiles beside it.
+constexpr double kSmallBlock = 64 << 10, kSmallRow = 12 << 10, kMostOfRow = 48 << 10;
 
 struct Axis {
   int64_t all = 0, block = 0;
@@ -22,6 +30,8 @@ class Chooser {
       : shape_(shape), target_(target), threads_(threads), lanes_(target.lanes_f32()) {}
 
   WinogradSchedule choose(int64_t most_tiles, int64_t most_inputs) {
+    // Blocks of all inputs are the large ones.
+    bool may_keep = most_inputs >= std::min<int64_t>(shape_.inputs, 64);
     bool weight = shape_.form == WinogradForm::weight_gradient;
     for (int64_t vectors = 1; vectors <= 4; ++vectors) {
       int64_t outputs = std::min(vectors, ceil_div(shape_.outputs, lanes_)) * lanes_;
@@ -30,8 +40,16 @@ class Chooser {
           WinogradSchedule s{.tiles = tiles, .inputs = inputs, .outputs = outputs};
           s.rows = rows_of_tile(weight ? inputs : tiles, outputs / lanes_);
           consider(s);
+          if (weight)
+            continue;
           s.outputs_outside = true;
-          if (!weight)
+          consider(s);
+          if (!may_keep)
+            continue;
+          s.keeps = true;
+          consider(s);
+          s.outputs_outside = false;
+          if (4 * product(inputs, outputs, kWinogradPoints) <= kMostOfRow)
             consider(s);
         }
     }
@@ -51,7 +69,7 @@ class Chooser {
 
   int64_t rows_of_tile(int64_t all, int64_t vectors) const {
     int64_t registers = target_.vector_registers >= 32 ? 29 : target_.vector_registers - 1;
-    int64_t rows = std::min<int64_t>((registers - 1 - vectors) / vectors, 14);
+    int64_t rows = std::min<int64_t>((registers - 1 - vectors) / vectors, 16);
     return ceil_div(all, ceil_div(all, rows));
   }
 
@@ -59,13 +77,25 @@ class Chooser {
     return static_cast<double>(x) * static_cast<double>(y) * static_cast<double>(z);
   }
 
+  static bool by_rows(const WinogradSchedule& s) { return s.keeps && !s.outputs_outside; }
+
+  double bytes_of(const WinogradSchedule& s) const {
+    double image = product(s.tiles, by_rows(s) ? shape_.inputs : s.inputs, kWinogradPlanes);
+    // Taps, and those that are fetched meanwhile.
+    double weight = by_rows(s)
+                        ? product(s.outputs, shape_.inputs, 2 * kWinogradTaps * kWinogradTaps) +
+                              product(s.inputs, s.outputs, kWinogradPoints)
+                        : product(s.outputs, s.keeps ? shape_.inputs : s.inputs, kWinogradPlanes);
+    return 4 * (image + weight + product(s.tiles, s.outputs, kWinogradPlanes));
+  }
+
   void consider(WinogradSchedule s) {
-    double bytes =
-        4.0 * kWinogradPlanes *
-        (product(s.tiles, s.inputs) + product(s.inputs, s.outputs) + product(s.tiles, s.outputs));
+    double bytes = bytes_of(s);
     // What else is read and written pushes a part of the blocks out.
     double share = bytes / static_cast<double>(target_.l2_bytes);
-    double cycles = cycles_of(s) * (1 + 0.5 * std::max(0.0, share - 0.5) + (share > 0.85 ? 1 : 0));
+    double beyond = std::max(0.0, share - 0.5);
+    double cycles =
+        cycles_of(s) * (1 + (by_rows(s) ? 0.25 * beyond : 0.5 * beyond + (share > 0.85 ? 1 : 0)));
     if (best_.rows > 0 && cycles >= cycles_)
       return;
     cycles_ = cycles;
@@ -74,39 +104,65 @@ class Chooser {
 
   // On all threads; sets how many parts tasks make of the inner loop.
   double cycles_of(WinogradSchedule& s) const {
-    Axis tiles{shape_.all_tiles(), s.tiles}, inputs{shape_.inputs, s.inputs};
-    Axis outputs{shape_.outputs, s.outputs};
-    int64_t columns = ceil_div(shape_.outputs, lanes_), rows = ceil_div(shape_.inputs, lanes_);
+    int64_t columns = ceil_div(shape_.outputs, lanes_);
     auto r = static_cast<double>(s.rows),
          v = static_cast<double>(s.outputs) / static_cast<double>(lanes_);
     double step = (std::max({r * v, r / 2 + v, 4.0}) + 0.15 * r + 0.25 * v) / (2 * r * v);
-    double cycles = kWinogradPlanes * product(tiles.all, inputs.all, columns) * step;
-    bool weight = shape_.form == WinogradForm::weight_gradient;
+    double cycles = kWinogradPlanes * product(shape_.all_tiles(), shape_.inputs, columns) * step;
+    Axis tiles{shape_.all_tiles(), s.tiles}, inputs{shape_.inputs, s.inputs};
+    Axis outputs{shape_.outputs, s.outputs};
     int64_t tasks = 0;
-    if (weight) {
-      cycles += kImageCycles * product(tiles.all, rows, outputs.blocks());
-      cycles += kResultCycles * product(tiles.all, columns, inputs.blocks());
-      cycles += kWeightCycles * product(inputs.all, columns);
-      cycles += sums(tiles.blocks(), product(inputs.all, columns));
+    if (shape_.form == WinogradForm::weight_gradient) {
       tasks = inputs.blocks() * outputs.blocks();
+      cycles += beside_weight_gradient(tiles, inputs, outputs);
     } else {
-      bool whole = inputs.blocks() == 1;
       const Axis &outer = s.outputs_outside ? outputs : tiles,
                  &inner = s.outputs_outside ? tiles : outputs;
       s.parts = parts_of(outer.blocks(), inner);
       tasks = outer.blocks() * s.parts;
-      cycles += kImageCycles * product(tiles.all, rows) *
-                static_cast<double>(whole && !s.outputs_outside ? s.parts : outputs.blocks());
-      cycles += kWeightCycles * product(inputs.all, columns) *
-                static_cast<double>(whole && s.outputs_outside ? s.parts : tiles.blocks());
-      cycles += kResultCycles * product(tiles.all, columns);
-      cycles += sums(inputs.blocks(), product(tiles.all, columns));
+      cycles += beside_products(s, tiles, inputs, outputs);
     }
     return cycles * static_cast<double>(ceil_div(tasks, threads_)) / static_cast<double>(tasks);
   }
 
+  double beside_weight_gradient(const Axis& tiles, const Axis& inputs, const Axis& outputs) const {
+    int64_t columns = ceil_div(shape_.outputs, lanes_), rows = ceil_div(shape_.inputs, lanes_);
+    return kFar.image * product(tiles.all, rows, outputs.blocks()) +
+           kFar.result * product(tiles.all, columns, inputs.blocks()) +
+           kFar.weight * product(inputs.all, columns) +
+           kFarSumCycles * sums(tiles.blocks(), product(inputs.all, columns));
+  }
+
+  double beside_products(const WinogradSchedule& s, const Axis& tiles, const Axis& inputs,
+                         const Axis& outputs) const {
+    int64_t columns = ceil_div(shape_.outputs, lanes_), rows = ceil_div(shape_.inputs, lanes_);
+    bool near_image = !by_rows(s) && is_small(s.tiles, s.inputs);
+    bool near_weight = by_rows(s) && is_small_row(s.inputs, s.outputs);
+    bool near_result = is_small(s.tiles, s.outputs);
+    bool near_sums = by_rows(s) && is_small_row(s.tiles, s.outputs);
+    int64_t of_image = by_rows(s) ? s.parts : outputs.blocks();
+    int64_t of_weight = s.keeps && s.outputs_outside ? s.parts : tiles.blocks();
+    double lines = by_rows(s) ? product(tiles.all, rows, outputs.blocks())
+                              : product(inputs.all, columns, tiles.blocks());
+    return (near_image ? kNear : kFar).image * product(tiles.all, rows, of_image) +
+           (near_weight ? kNear : kFar).weight * product(inputs.all, columns, of_weight) +
+           (near_result ? kNear : kFar).result * product(tiles.all, columns) +
+           (near_sums ? kNearSumCycles : kFarSumCycles) *
+               sums(inputs.blocks(), product(tiles.all, columns)) +
+           kLineCycles * kWinogradPlanes * lines;
+  }
+
+  static bool is_small(int64_t rows, int64_t columns) {
+    return 4 * product(rows, columns, kWinogradPlanes) <= kSmallBlock;
+  }
+
+  static bool is_small_row(int64_t rows, int64_t columns) {
+    return 4 * product(rows, columns, kWinogradPoints) <= kSmallRow;
+  }
+
+  // Vectors of sums that are loaded and stored once more.
   static double sums(int64_t passes, double vectors) {
-    return passes == 1 ? 0 : kSumCycles * kWinogradPlanes * static_cast<double>(passes) * vectors;
+    return passes == 1 ? 0 : kWinogradPlanes * static_cast<double>(passes) * vectors;
   }
 
   // Enough for all threads, of whole blocks.

@@ -58,6 +58,26 @@ std::vector<Scalar> winograd_weight(loop::Builder& builder, std::span<const Scal
           w[2]};
 }
 
+std::array<Scalar, 3> winograd_weight_row(loop::Builder& builder, Scalar row) {
+  constexpr double kRows[kWinogradPoints][kWinogradTaps] = {
+      {1 / kAt0, 0, 0},
+      {1 / kAtP, kP / kAtP, kP2 / kAtP},
+      {1 / kAtP, -kP / kAtP, kP2 / kAtP},
+      {1 / kAtQ, kQ / kAtQ, kQ2 / kAtQ},
+      {1 / kAtQ, -kQ / kAtQ, kQ2 / kAtQ},
+      {0, 0, 1},
+  };
+  std::array<Scalar, 3> factors;
+  for (size_t tap = 0; tap < factors.size(); ++tap) {
+    Scalar factor = builder.constant(DType::f32, kRows[0][tap]);
+    for (int64_t i = 1; i < kWinogradPoints; ++i)
+      factor = builder.select(builder.compare(loop::Code::equal, row, builder.index(i)),
+                              builder.constant(DType::f32, kRows[i][tap]), factor);
+    factors[tap] = factor;
+  }
+  return factors;
+}
+
 std::vector<Scalar> winograd_result(loop::Builder& builder, std::span<const Scalar> m) {
   Arithmetic a(builder);
   Scalar even_p = a.add(m[1], m[2]), odd_p = a.sub(m[1], m[2]);

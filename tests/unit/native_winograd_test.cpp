@@ -105,15 +105,17 @@ TEST_CASE("blocks, threads and scratch never change a bit of Winograd's sums",
     std::vector<double> bits = run_with(entry, arguments, 1, unchanged);
     CHECK(run_with(entry, arguments, 2, unchanged) == bits);
     for (bool outside : {false, true})
-      for (int64_t inputs : {13, 40})
-        CHECK(run_with(entry, arguments, 2, [&](WinogradSchedule& s) {
-                s.tiles = 4;
-                s.inputs = inputs;
-                s.outputs = 32;
-                s.rows = 3;
-                s.outputs_outside = outside;
-                s.parts = outside ? 2 : 1;
-              }) == bits);
+      for (bool keeps : {false, true})
+        for (int64_t inputs : {13, 40})
+          CHECK(run_with(entry, arguments, 2, [&](WinogradSchedule& s) {
+                  s.tiles = 4;
+                  s.inputs = inputs;
+                  s.outputs = 32;
+                  s.rows = 3;
+                  s.outputs_outside = outside;
+                  s.keeps = keeps;
+                  s.parts = outside ? 2 : 1;
+                }) == bits);
     CHECK(run_with(entry, arguments, 2, unchanged, {.pass_elements = 64, .rows = 128}) == bits);
   }
 }
