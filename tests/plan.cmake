@@ -10,6 +10,7 @@ gradc_test(plan_test LIBS gradc_plan SOURCES
   unit/plan_keep_test.cpp
   unit/plan_offsets_test.cpp
   unit/plan_order_test.cpp
+  unit/plan_placement_test.cpp
   unit/plan_prices_test.cpp
   unit/plan_recompute_test.cpp
   unit/plan_report_test.cpp

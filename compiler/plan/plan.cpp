@@ -4,8 +4,8 @@
 #include <set>
 
 #include "compiler/plan/checker.h"
-#include "compiler/plan/core/offsets.h"
 #include "compiler/plan/core/order.h"
+#include "compiler/plan/core/placement.h"
 #include "compiler/plan/core/planner.h"
 #include "compiler/plan/emit.h"
 #include "compiler/plan/entry_problem.h"
@@ -27,12 +27,6 @@ int64_t budget_of(const Module& module, const Function& entry, const Options& op
 
 namespace {
 
-struct Placed {
-  Schedule schedule;
-  Buffers buffers;
-  Offsets offsets;
-};
-
 class EntryPlanner {
  public:
   EntryPlanner(const Module& module, const Function& entry, const Options& options)
@@ -45,12 +39,12 @@ class EntryPlanner {
         planner_(problem_, order_) {}
 
   Function run(int64_t budget) {
-    Placed free = place(order_);
+    Placement free = place(order_, budget);
     if (free.offsets.bytes <= budget)
       return emit(free);
-    if (std::optional<Placed> placed = place_within(budget))
+    if (std::optional<Placement> placed = place_within(budget))
       return emit(*placed);
-    Placed smallest = place(planner_.smallest(kEffort));
+    Placement smallest = place(planner_.smallest(kEffort), budget);
     if (smallest.offsets.bytes <= budget)
       return emit(smallest);
     refuse(budget, smallest);
@@ -60,31 +54,25 @@ class EntryPlanner {
   // A compilation plans several entries.
   static inline const PlanEffort kEffort{.steps = 0.4, .spent = {}};
   static constexpr size_t kFew = 200;  // kernels, of which there is time to try more
-  static constexpr int64_t kPlacing = 100'000'000;  // about a tenth of a second
+  static constexpr int64_t kPlacing = 30'000'000;  // of a try, about nanoseconds
 
-  Placed place(const Schedule& schedule) const {
-    Placed placed{schedule, buffers_of(problem_, schedule), {}};
-    placed.offsets = place_buffers(placed.buffers.buffers, kPlacing);
-    return placed;
+  Placement place(const Schedule& schedule, int64_t budget) const {
+    return place_schedule(problem_, schedule, budget, kPlacing);
   }
 
   // Where offsets leave holes, the schedule has to do with less: the cheapest that then fits.
-  std::optional<Placed> place_within(int64_t budget) {
-    std::optional<Placed> best;
-    int64_t best_cost = INT64_MAX;
+  std::optional<Placement> place_within(int64_t budget) {
+    std::optional<Placement> best;
     auto try_aim = [&](int64_t aim) -> int64_t {
       std::optional<Schedule> schedule = planner_.plan(aim, kEffort).schedule;
       if (!schedule)
         return 0;
-      int64_t cost = evaluate(problem_, *schedule).cost;
-      if (cost >= best_cost)
+      if (best && evaluate(problem_, *schedule).cost >= best->cost)
         return 0;
-      Placed placed = place(*schedule);
+      Placement placed = place(*schedule, budget);
       int64_t excess = std::max<int64_t>(0, placed.offsets.bytes - budget);
-      if (excess == 0) {
-        best_cost = cost;
+      if (excess == 0 && (!best || placed.cost < best->cost))
         best = std::move(placed);
-      }
       return excess;
     };
     int64_t excess = try_aim(budget);
@@ -109,11 +97,11 @@ class EntryPlanner {
     return best;
   }
 
-  Function emit(const Placed& placed) const {
+  Function emit(const Placement& placed) const {
     return emit_plan(problem_, entry_, placed.schedule, placed.buffers, placed.offsets);
   }
 
-  [[noreturn]] void refuse(int64_t budget, const Placed& smallest) {
+  [[noreturn]] void refuse(int64_t budget, const Placement& smallest) {
     MemoryReport report = memory_report(module_, emit(smallest), options_);
     int64_t needed = smallest.offsets.bytes, others = region_bytes(module_, entry_).total();
     UserError error("",
@@ -149,7 +137,7 @@ class EntryPlanner {
     free.keep.clear();
     free.recompute.clear();
     EntryPlanner planner(module_, original_, free);
-    return planner.place(planner.planner_.smallest(kEffort)).offsets.bytes;
+    return planner.place(planner.planner_.smallest(kEffort), INT64_MAX).offsets.bytes;
   }
 
   static std::string held_at_peak(const MemoryReport& report) {

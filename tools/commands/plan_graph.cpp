@@ -7,8 +7,8 @@
 #include <chrono>
 #include <nlohmann/json.hpp>
 
-#include "compiler/plan/core/offsets.h"
 #include "compiler/plan/core/order.h"
+#include "compiler/plan/core/placement.h"
 #include "compiler/plan/core/planner.h"
 #include "ir/diagnostic.h"
 #include "tools/commands/flags.h"
@@ -57,14 +57,14 @@ class GraphPlan {
     PlanOutcome outcome = planner_.plan(budget_, effort_of(flags_));
     if (!outcome.schedule)
       refuse();
+    Placement placed = place(*outcome.schedule);
     if (!flags_.plan_out.empty())
-      write_text(flags_.plan_out, nlohmann::json(*outcome.schedule).dump() + "\n");
-    Usage usage = evaluate(instance_.problem, *outcome.schedule);
-    GRADC_CHECK(usage.peak <= budget_, "the plan is above its budget");
+      write_text(flags_.plan_out, nlohmann::json(placed.schedule).dump() + "\n");
+    GRADC_CHECK(placed.peak <= budget_, "the plan is above its budget");
     if (flags_.json)
-      print_json(*outcome.schedule, usage, outcome.bound);
+      print_json(placed, outcome.bound);
     else
-      print(*outcome.schedule, usage, outcome.bound);
+      print(placed, outcome.bound);
   }
 
  private:
@@ -76,12 +76,10 @@ class GraphPlan {
     }
   }
 
-  // With an offset for each buffer; at least the peak.
-  int64_t arena_bytes(const Schedule& schedule) const {
-    constexpr int64_t kWork = 100'000'000, kWorkOfKernel = 200'000;
-    return place_buffers(buffers_of(instance_.problem, schedule).buffers,
-                         kWork + kWorkOfKernel * instance_.problem.kernel_count())
-        .bytes;
+  Placement place(const Schedule& schedule) const {
+    constexpr int64_t kWork = 20'000'000, kWorkOfKernel = 80'000;
+    return place_schedule(instance_.problem, schedule, budget_,
+                          kWork + kWorkOfKernel * instance_.problem.kernel_count());
   }
 
   double percent(int64_t overhead) const {
@@ -89,33 +87,33 @@ class GraphPlan {
            static_cast<double>(std::max<int64_t>(1, base_.cost));
   }
 
-  void print(const Schedule& schedule, const Usage& usage, const Bound& bound) const {
-    double overhead = percent(usage.cost - base_.cost), least = percent(bound.overhead);
+  void print(const Placement& placed, const Bound& bound) const {
+    double overhead = percent(placed.cost - base_.cost), least = percent(bound.overhead);
     double share =
         static_cast<double>(budget_) / static_cast<double>(std::max<int64_t>(1, base_.peak));
     fmt::print("{}: {} kernels\n", instance_.name, instance_.problem.kernels.size());
     fmt::print("without recomputation  peak {} bytes, cost {} ns\n", base_.peak, base_.cost);
     fmt::print("budget                 {} bytes, {:.3f} of that\n", budget_, share);
-    fmt::print("plan                   peak {} bytes, cost {} ns, {} runs\n", usage.peak,
-               usage.cost, schedule.size());
-    fmt::print("arena                  {} bytes\n", arena_bytes(schedule));
+    fmt::print("plan                   peak {} bytes, cost {} ns, {} runs\n", placed.peak,
+               placed.cost, placed.schedule.size());
+    fmt::print("arena                  {} bytes\n", placed.offsets.bytes);
     fmt::print("overhead               {:.3f} %\n", overhead);
     fmt::print("bound                  {:.3f} %: no plan within the budget has less\n", least);
     fmt::print("gap                    {:.3f} points\n", overhead - least);
   }
 
-  void print_json(const Schedule& schedule, const Usage& usage, const Bound& bound) const {
-    double overhead = percent(usage.cost - base_.cost), least = percent(bound.overhead);
+  void print_json(const Placement& placed, const Bound& bound) const {
+    double overhead = percent(placed.cost - base_.cost), least = percent(bound.overhead);
     nlohmann::ordered_json json;
     json["name"] = instance_.name;
     json["kernels"] = instance_.problem.kernels.size();
     json["base_peak"] = base_.peak;
     json["base_cost"] = base_.cost;
     json["budget"] = budget_;
-    json["peak"] = usage.peak;
-    json["arena"] = arena_bytes(schedule);
-    json["cost"] = usage.cost;
-    json["runs"] = schedule.size();
+    json["peak"] = placed.peak;
+    json["arena"] = placed.offsets.bytes;
+    json["cost"] = placed.cost;
+    json["runs"] = placed.schedule.size();
     json["overhead_percent"] = overhead;
     json["bound_percent"] = least;
     json["gap_points"] = overhead - least;

@@ -51,19 +51,32 @@ class Placer {
         conflicts_(conflicts_of(buffers)),
         live_(live_bytes(buffers)) {
     for (size_t i = 0; i < buffers.size(); ++i)
-      if (buffers[i].bytes > 0)
+      if (buffers[i].bytes > 0) {
         placeable_.push_back(static_cast<int>(i));
+        unit_ = std::gcd(unit_, buffers[i].bytes);
+      }
     best_.at.assign(buffers.size(), 0);
     best_.bytes = INT64_MAX;
     peak_ = *std::max_element(live_.begin(), live_.end());
   }
 
-  Offsets run() {
+  const Offsets& greedy() {
     for (const auto& key : keys())
       try_order(sorted_by(key), best_.bytes);
     if (best_.bytes > peak_)
       improve();
+    return best_;
+  }
+
+  Offsets run() {
+    greedy();
     search();
+    return std::move(best_);
+  }
+
+  std::optional<Offsets> within(int64_t capacity) {
+    if (capacity < peak_ || !search_within(capacity, work_))
+      return std::nullopt;
     return std::move(best_);
   }
 
@@ -169,7 +182,7 @@ class Placer {
   // First what is tight; there is more than one place for the rest, which is put into gaps and
   // repaired. Where that fails, with other offsets of what is tight.
   bool search_within(int64_t capacity, int64_t work) {
-    constexpr int64_t kTurns = 16;
+    capacity -= capacity % unit_;
     std::vector<double> shares = {0.98, 0.95, 0.92, 0.88, 0.0};
     if (placeable_.size() < kFew)
       shares = {0.0};
@@ -183,8 +196,8 @@ class Placer {
         if (tight.hard && &tight != &all.back())
           continue;
         int64_t done = tight.search.work();
-        auto found =
-            tight.search.run(all.size() == 1 ? work : std::max<int64_t>(work_ / kTurns, 1));
+        int64_t turn = all.size() == 1 ? work : std::min(turn_work(), work);
+        auto found = tight.search.run(turn);
         work -= tight.search.work() - done;
         tight.hard = !found;
         if (found && place_rest(tight, *found, capacity, work))
@@ -225,18 +238,24 @@ class Placer {
   // Takes its work off `work`.
   bool place_rest(const Tight& tight, const std::vector<int64_t>& found, int64_t capacity,
                   int64_t& work) {
-    constexpr int64_t kRepairs = 32;
     std::vector<int64_t> at(buffers_.size(), -1);
     for (size_t i = 0; i < found.size(); ++i)
       at[tight.ones[i]] = found[i];
     if (!tight.rest.empty()) {
       place(tight.rest, INT64_MAX, at);
-      work -= work_ / kRepairs;
-      if (!repair_offsets(buffers_, placeable_, conflicts_, capacity, work_ / kRepairs, at))
+      int64_t repair = std::min(turn_work() / 2, work_ / 4);
+      work -= repair;
+      if (!repair_offsets(buffers_, placeable_, conflicts_, capacity, repair, at))
         return false;
     }
     keep(at);
     return true;
+  }
+
+  // Of one search of what is tight, and twice that of a repair of the rest.
+  int64_t turn_work() const {
+    constexpr int64_t kOfBuffer = 25'000;
+    return kOfBuffer * static_cast<int64_t>(placeable_.size());
   }
 
   // Bytes times steps.
@@ -277,6 +296,7 @@ class Placer {
   std::vector<int64_t> live_;  // by step
   std::vector<int> placeable_;  // buffers that have bytes
   int64_t peak_ = 0;
+  int64_t unit_ = 0;  // all sizes are multiples of it, and so are all offsets
   Offsets best_;
   std::vector<int> best_order_;
   std::vector<std::pair<int64_t, int64_t>> taken_;
@@ -289,12 +309,29 @@ int64_t most_live(std::span<const Buffer> buffers) {
   return *std::max_element(live.begin(), live.end());
 }
 
+namespace {
+
+bool any_bytes(std::span<const Buffer> buffers) {
+  return std::ranges::any_of(buffers, [](const Buffer& buffer) { return buffer.bytes > 0; });
+}
+
+Offsets nowhere(std::span<const Buffer> buffers) {
+  return {std::vector<int64_t>(buffers.size()), 0};
+}
+
+}  // namespace
+
+Offsets place_greedily(std::span<const Buffer> buffers) {
+  return any_bytes(buffers) ? Placer(buffers, 0).greedy() : nowhere(buffers);
+}
+
+std::optional<Offsets> place_within(std::span<const Buffer> buffers, int64_t capacity,
+                                    int64_t work) {
+  return any_bytes(buffers) ? Placer(buffers, work).within(capacity) : nowhere(buffers);
+}
+
 Offsets place_buffers(std::span<const Buffer> buffers, int64_t work) {
-  bool any = std::any_of(buffers.begin(), buffers.end(),
-                         [](const Buffer& buffer) { return buffer.bytes > 0; });
-  if (!any)
-    return {std::vector<int64_t>(buffers.size()), 0};
-  return Placer(buffers, work).run();
+  return any_bytes(buffers) ? Placer(buffers, work).run() : nowhere(buffers);
 }
 
 }  // namespace gradc

@@ -1,6 +1,7 @@
 #pragma once
 // Where buffers go, so that no two that are needed at the same step overlap.
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -15,6 +16,14 @@ struct Offsets {
 
 // The most bytes that are needed at one step.
 int64_t most_live(std::span<const Buffer> buffers);
+
+// Greedy placements, the best of several orders, some of them by chance.
+Offsets place_greedily(std::span<const Buffer> buffers);
+
+// Offsets within `capacity`, of about `work` nanoseconds, which are counted and not timed; nullopt
+// proves nothing.
+std::optional<Offsets> place_within(std::span<const Buffer> buffers, int64_t capacity,
+                                    int64_t work);
 
 // The quick placements end at what is live at the peak for most entries; if not, a search follows,
 // of about `work` nanoseconds. They are counted, not timed, so that the result is the same on every

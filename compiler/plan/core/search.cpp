@@ -197,7 +197,7 @@ class Search {
       bool earlier = random_.below(2) == 0;
       auto most = 1 + static_cast<int>(random_.below(size_t{2} << random_.below(7)));
       if (timeline_.kernel_of(run) != Timeline::kNone)
-        any |= shifter_.shift(timeline_, run, earlier, most);
+        any |= shifter_.shift(timeline_, run, earlier, most) != Timeline::kNone;
     }
     return any;
   }

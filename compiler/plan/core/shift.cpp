@@ -28,7 +28,7 @@ bool Shifter::may_swap(int first, int second, bool second_moves) const {
          !contains(b.after, first);
 }
 
-bool Shifter::shift(Timeline& timeline, int run, bool earlier, int most) {
+int Shifter::shift(Timeline& timeline, int run, bool earlier, int most) {
   const RunList& runs = timeline.runs();
   int kernel = timeline.kernel_of(run);
   const PlanKernel& moving = problem_.kernels[kernel];
@@ -52,9 +52,7 @@ bool Shifter::shift(Timeline& timeline, int run, bool earlier, int most) {
     read_[value] = false;
   for (int value : moving.writes)
     written_[value] = false;
-  if (moved > 0)
-    timeline.move(run, before);
-  return moved > 0;
+  return moved > 0 ? timeline.move(run, before) : Timeline::kNone;
 }
 
 }  // namespace gradc

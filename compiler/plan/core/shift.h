@@ -10,8 +10,9 @@ class Shifter {
  public:
   explicit Shifter(const Problem& problem);
 
-  // Up to `most` runs further to the front or to the back; false if it cannot move at all.
-  bool shift(Timeline& timeline, int run, bool earlier, int most);
+  // Up to `most` runs further to the front or to the back. Gives its new number; kNone if it cannot
+  // move at all.
+  int shift(Timeline& timeline, int run, bool earlier, int most);
 
  private:
   bool may_swap(int first, int second, bool second_moves) const;
