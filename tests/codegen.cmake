@@ -6,6 +6,7 @@ target_link_libraries(gradc_native_test_support
 gradc_test(codegen_test LIBS gradc_native_test_support gradc_contract_cases gradc_attention_cases
   SOURCES
   unit/code_cache_test.cpp
+  unit/idle_lanes_test.cpp
   unit/merge_objects_test.cpp
   unit/native_attention_test.cpp
   support/native_contract.cpp

@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "compiler/lower/segments.h"
+#include "compiler/lower/stage_operand.h"
 #include "ir/integer_math.h"
 
 namespace gradc {
@@ -202,6 +203,12 @@ void AttentionStrips::stage(const AttentionStrip& strip, uint32_t from, int64_t 
                 .from_step = columns,
                 .to_step = strip_rows_},
                query_at(strip, b_.index(0), columns), b_.index(0));
+  int64_t idle = round_up(strip.rows, lanes_) - strip.rows;
+  if (idle == 0)
+    return;
+  Scalar column = b_.begin_for(LoopKind::serial, columns)[0];
+  clear_columns(b_, dtype_, idle, to, b_.add(b_.scaled(column, strip_rows_), b_.index(strip.rows)));
+  b_.end_for();
 }
 
 AttentionAhead AttentionStrips::rows_of(const AttentionStrip& strip, const AttentionBlock& block,

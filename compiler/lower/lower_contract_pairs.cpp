@@ -65,6 +65,9 @@ class PairLowering {
       stage_transposed(block, to);
     else
       stage_columns(block, to);
+    int64_t used = columns_ * half_;
+    clear_columns(builder_, nest_.sum_dtype(), step_elements_ - used, b_buffer_,
+                  builder_.add(to, builder_.index(used)));
     builder_.end_for();
   }
 

@@ -192,6 +192,7 @@ class VectorCopy {
       access.step[summed[i]] = rows * row_elements_;
     access.step[vector_] = 1;
     access.buffer = to_buffer_ = scratch_("b", rows * row_elements_);
+    clear_behind(rows);
 
     // Innermost loops that walk over neighbours in the operand are transposed as a whole.
     std::vector<size_t> run;
@@ -221,6 +222,16 @@ class VectorCopy {
     Scalar x = operand_element(values_, nest_, operand_,
                                {operand_indices(b_, nest_, operand_, at), std::nullopt});
     return b_.convert(x, nest_.sum_dtype());
+  }
+
+  void clear_behind(int64_t rows) {
+    int64_t columns = row_elements_ - size_[vector_];
+    if (columns == 0)
+      return;
+    Scalar row = b_.begin_for(LoopKind::serial, rows)[0];
+    Scalar behind = b_.add(b_.scaled(row, row_elements_), b_.index(size_[vector_]));
+    clear_columns(b_, nest_.sum_dtype(), columns, to_buffer_, b_.add(to_, behind));
+    b_.end_for();
   }
 
   // The summed loops as they are nested; or, where many rows can then be transposed at once, as

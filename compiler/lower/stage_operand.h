@@ -68,6 +68,11 @@ OperandAccess stage_vectors(KernelValues& values, const ContractionNest& nest, s
                             const ScratchBuffers& scratch,
                             std::optional<loop::Scalar> to = std::nullopt);
 
+// Zeros from `to` on, behind a row's last column: a tile multiplies whole vectors, and what earlier
+// kernels left there may be denormal numbers, which take a CPU a hundred times as long.
+void clear_columns(loop::Builder& builder, DType dtype, int64_t columns, uint32_t buffer,
+                   loop::Scalar to);
+
 // Copies the row of `vector_loop` that begins at the block's start to `to`.
 void stage_row(KernelValues& values, const ContractionNest& nest, size_t operand,
                size_t vector_loop, const NestBlock& block, uint32_t buffer, loop::Scalar to);

@@ -17,6 +17,14 @@ void stage_row(KernelValues& values, const ContractionNest& nest, size_t operand
   b.end_for();
 }
 
+void clear_columns(loop::Builder& b, DType dtype, int64_t columns, uint32_t buffer, Scalar to) {
+  if (columns == 0)
+    return;
+  Scalar column = b.begin_for(LoopKind::vector, columns)[0];
+  b.store(buffer, b.add(to, column), b.constant(dtype, 0));
+  b.end_for();
+}
+
 // Row by row of the summed loops, so that the operand is read by whole cache lines.
 void stage_rows(KernelValues& values, const ContractionNest& nest, size_t operand, size_t row_loop,
                 const NestBlock& block, int64_t rows, uint32_t buffer) {
