@@ -1,6 +1,7 @@
 #include "compiler/lower/contract_schedule.h"
 
 #include <algorithm>
+#include <numeric>
 #include <utility>
 
 #include "compiler/kernel.h"
@@ -289,9 +290,9 @@ class TileChooser : MethodChooser {
     }
   }
 
-  // One row loop, more than one panel of columns to use the rows for, and too much of a for it to
-  // wait in the second level cache for the next panel. Rows are staged where a lies across the
-  // summed loops.
+  // More than one panel of columns to use the rows for, and too much of a for it to wait in the
+  // second level cache for the next panel. Rows are staged where a lies across the summed loops,
+  // and then there is one loop over them.
   bool wants_panels() const {
     if (!limits_.panels || s_.row_loop < 0 || nest_.has_windows(a()) || nest_.has_padding(a()) ||
         nest_.loops[vector_loop()].result_step != 1)
@@ -299,16 +300,16 @@ class TileChooser : MethodChooser {
     auto row = static_cast<size_t>(s_.row_loop);
     for (size_t l = 0; l < nest_.result_loops; ++l) {
       const ContractionLoop& loop = nest_.loops[l];
-      if (loop.extent > 1 && loop.moves[0] != loop.moves[1] && l != vector_loop() && l != row)
+      bool is_free = l == vector_loop() || l == row || (nest_.step(a(), row) != 1 && is_row(l));
+      if (loop.extent > 1 && loop.moves[0] != loop.moves[1] && !is_free)
         return false;
     }
     bool in_place = nest_.step(a(), nest_.loops.size() - 1) == 1 && !is_computed(a());
     if (nest_.step(a(), row) != 1 && !in_place)
       return false;
-    int64_t rows = nest_.loops[row].extent;
-    int64_t bytes = rows * summed_elements() * byte_size(nest_.sum_dtype());
+    int64_t bytes = all_rows() * summed_elements() * byte_size(nest_.sum_dtype());
     bool can_wait = summed_elements() <= kPanelPassElements || first_sums_holder() >= 0;
-    return bytes > fewest_panel_bytes() && rows >= 2 * s_.rows && can_wait &&
+    return bytes > fewest_panel_bytes() && all_rows() >= 2 * s_.rows && can_wait &&
            nest_.loops[vector_loop()].extent > s_.vectors * lanes_;
   }
 
@@ -335,7 +336,7 @@ class TileChooser : MethodChooser {
     for (size_t l = 0; l < nest_.loops.size(); ++l)
       if (l >= nest_.result_loops)
         pass_elements *= s_.blocks[l];
-      else if (l != vector_loop() && static_cast<int64_t>(l) != s_.row_loop)
+      else if (l != vector_loop() && static_cast<int64_t>(l) != s_.row_loop && !is_row(l))
         tasks *= std::exchange(s_.blocks[l], 1);
     int64_t vector_bytes = pass_elements * lanes_ * byte_size(nest_.sum_dtype());
     int64_t all_vectors = ceil_div(nest_.loops[vector_loop()].extent, lanes_);
@@ -343,6 +344,13 @@ class TileChooser : MethodChooser {
     int64_t parts = ceil_div(all_vectors, most);
     s_.blocks[vector_loop()] = ceil_div(all_vectors, parts) * lanes_;
     tasks *= parts;
+    for (size_t l = 0; l < nest_.result_loops; ++l)
+      if (is_row(l) && static_cast<int64_t>(l) != s_.row_loop) {
+        int64_t wanted = threads_ / std::gcd(tasks, int64_t{threads_});
+        s_.blocks[l] =
+            largest_divisor(nest_.loops[l].extent, ceil_div(nest_.loops[l].extent, wanted));
+        tasks *= nest_.loops[l].extent / s_.blocks[l];
+      }
     int64_t rows = nest_.loops[static_cast<size_t>(s_.row_loop)].extent;
     while (tasks * s_.row_parts % threads_ != 0 && tasks * s_.row_parts < 8 * threads_ &&
            rows / (s_.row_parts + 1) >= 2 * s_.rows)

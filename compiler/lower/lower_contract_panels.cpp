@@ -6,7 +6,7 @@
 //   parallel task over a block of rows and a block of columns {
 //     pass over the summed loops {
 //       b: [panel of columns][summed][columns] in scratch
-//       group of panels of rows {
+//       other loops over rows, group of panels of rows {
 //         a: where it lies, or [panel of rows][summed][rows] in scratch
 //         panel of rows { panel of columns { tile -> sums in the result, or results } }
 //       }
@@ -105,6 +105,24 @@ class PanelLowering {
     else
       stage_transposed(task, panels);
     block_ = task;
+    NestBlock rows_of_task = task;
+    other_rows_ = {builder_.index(0), 1};
+    size_t opened = 0;
+    for (size_t l = 0; l < nest_.result_loops; ++l)
+      if (nest_.loops[l].moves[a_] && !nest_.loops[l].moves[b_] && l != row_ && task.size[l] > 1) {
+        Scalar i = builder_.begin_for(LoopKind::serial, task.size[l])[0];
+        other_rows_ = other_rows_.inner(builder_, i, task.size[l]);
+        rows_of_task.start[l] = builder_.add(task.start[l], i);
+        rows_of_task.size[l] = 1;
+        ++opened;
+      }
+    lower_row_panels(rows_of_task, panels);
+    for (; opened > 0; --opened)
+      builder_.end_for();
+    block_ = task;
+  }
+
+  void lower_row_panels(const NestBlock& task, const std::vector<Segment>& panels) {
     int64_t rows = task.size[row_];
     row_panels_ = ceil_div(rows, s_.rows);
     column_panels_ = 0;
@@ -120,7 +138,6 @@ class PanelLowering {
                      done + whole);
       done += part.count;
     }
-    block_ = task;
   }
 
   // Whole rows of b at a time: what lies in order is read faster.
@@ -201,7 +218,7 @@ class PanelLowering {
 
   void lower_row_panel(const NestBlock& task, const std::vector<Segment>& columns, Scalar number,
                        const OperandAccess& a) {
-    Part row_part{number, row_panels_};
+    Part row_part = other_rows_.inner(builder_, number, row_panels_);
     int64_t done = 0;
     for (const Segment& panels : columns) {
       for_columns(task, panels, [&](Scalar base, Scalar i) {
@@ -267,6 +284,7 @@ class PanelLowering {
       tile.ahead.push_back({behind.buffer, tile.rows, step, tile.columns, behind.written});
       starts.push_back(builder_.add(sums, builder_.index(tile.rows * step)));
     }
+    fetch_next_rows(tile, starts, a, part);
     fetch_next_pass(tile, starts, task, part);
     auto [row, group, column, sum] = builder_.begin_tile(tile, starts);
     if (last_pass_) {
@@ -282,6 +300,21 @@ class PanelLowering {
                      builder_.add(at, column), sum);
     }
     builder_.end_tile();
+  }
+
+  // Rows that lie apart, as those of every other pixel do: some of the next panel's, as wide as
+  // this tile's share of columns.
+  void fetch_next_rows(loop::Tile& tile, std::vector<Scalar>& starts, const OperandAccess& a,
+                       const Part& part) {
+    int64_t step = a.step[row_];
+    if (s_.stage_a || step <= element_count(nest_.contraction.summed_dims) ||
+        tile.loops.size() != 1 || !pays_to_fetch(values_, nest_, a_))
+      return;
+    int64_t columns = round_up(ceil_div(pass_elements(), column_panels_), lanes_);
+    Scalar panel = builder_.rem(part.number, builder_.index(column_panels_));
+    tile.ahead.push_back({a.buffer, tile.rows, step, columns});
+    starts.push_back(builder_.add(builder_.add(a.base, builder_.index(tile.rows * step)),
+                                  builder_.scaled(panel, columns)));
   }
 
   // What the next pass copies of large operands, shared out among the tiles of this one.
@@ -326,6 +359,7 @@ class PanelLowering {
   uint32_t a_buffer_ = 0, b_buffer_ = 0;
   bool first_pass_ = true, last_pass_ = true;  // of the open one
   int64_t row_panels_ = 0, column_panels_ = 0;  // of the open pass
+  Part other_rows_;  // of the open loops over rows, without that of the panels
   NestBlock block_;  // what is open
 };
 

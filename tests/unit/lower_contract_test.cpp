@@ -140,7 +140,9 @@ TEST_CASE("loops over panels of rows compute what eval does", "[contract]") {
       "dot(f64[90,40], f64[90,128]) {batch_a=[], batch_b=[], sum_a=[0], sum_b=[0]}",
       "dot(f32[41,600], f32[600,143]) {batch_a=[], batch_b=[], sum_a=[1], sum_b=[0]}",
       "dot(f32[2,29,70], f32[2,260,70]) {batch_a=[0], batch_b=[0], sum_a=[2], sum_b=[2]}",
-      "dot(bf16[90,40], bf16[90,144]) {batch_a=[], batch_b=[], sum_a=[0], sum_b=[0]}"};
+      "dot(bf16[90,40], bf16[90,144]) {batch_a=[], batch_b=[], sum_a=[0], sum_b=[0]}",
+      "conv(f32[3,10,13,41], f32[143,41,1,1]) {channels_last=true, dilation=[1,1], groups=1, "
+      "high=[0,0], low=[0,0], stride=[2,2]}"};
   for (const std::string& example : cases)
     for (test::Fused fused : {test::Fused::nothing, test::Fused::both}) {
       CAPTURE(example);
@@ -190,6 +192,11 @@ TEST_CASE("tiles fetch what large products want next", "[contract]") {
   std::string panels =
       loops_of("dot(f32[1024,600], f32[600,128]) {batch_a=[], batch_b=[], sum_a=[1], sum_b=[0]}");
   CHECK(mentions(panels, " ahead written %"));
+  // Every other pixel of the next panel of rows.
+  std::string apart = loops_of(
+      "conv(f32[2,40,40,300], f32[128,300,1,1]) {channels_last=true, dilation=[1,1], groups=1, "
+      "high=[0,0], low=[0,0], stride=[2,2]}");
+  CHECK(mentions(apart, "step 600 columns 160"));
   // Both operands of the next pass.
   std::string next_pass =
       loops_of("dot(f32[1200,256], f32[1200,512]) {batch_a=[], batch_b=[], sum_a=[0], sum_b=[0]}");

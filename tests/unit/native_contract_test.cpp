@@ -80,6 +80,9 @@ constexpr const char* kWideWeights =
     "dot(f32[300,1100], f32[300,159]) {batch_a=[], batch_b=[], sum_a=[0], sum_b=[0]}";
 constexpr const char* kManyRows =
     "dot(f32[1100,300], f32[159,300]) {batch_a=[], batch_b=[], sum_a=[1], sum_b=[1]}";
+constexpr const char* kEveryOtherPixel =
+    "conv(f32[2,47,46,300], f32[159,300,1,1]) {channels_last=true, dilation=[1,1], groups=1, "
+    "high=[0,0], low=[0,0], stride=[2,2]}";
 constexpr const char* kFewColumns =
     "dot(f32[64,512], f32[10,512]) {batch_a=[], batch_b=[], sum_a=[1], sum_b=[1]}";
 constexpr const char* kManyColumns =
@@ -273,7 +276,7 @@ TEST_CASE("threads never change a bit of a depthwise convolution", "[native][con
 }
 
 TEST_CASE("going over panels of rows never changes a bit", "[native][contract]") {
-  const char* example = GENERATE(kWideWeights, kManyRows);
+  const char* example = GENERATE(kWideWeights, kManyRows, kEveryOtherPixel);
   CAPTURE(example);
   Function entry = contract_entry(example, Fused::epilogue);
   std::vector<Tensor> arguments = rough_arguments(entry);
