@@ -91,7 +91,9 @@ class TileChooser : MethodChooser {
 
   // Rows that share their taps, such as those of a pixel in many images, need no padding.
   void choose_padding() {
-    if (!nest_.has_padding(a()) || is_computed(a()) || nest_.has_channel_parts)
+    if (!nest_.has_padding(a()) || is_computed(a()))
+      return;
+    if (nest_.has_channel_parts && !nest_.is_spread(a()))
       return;
     std::optional<std::vector<TapAxis>> axes = tap_axes(nest_, a());
     if (!axes)
@@ -152,7 +154,8 @@ class TileChooser : MethodChooser {
     if (sums_pixels())
       return copies_pixels() ? kPassStagedPixels : kPassPixels;
     if (nest_.has_channel_parts)
-      return kPartPassElements;
+      return std::max(kPartPassElements,
+                      summed_elements() / nest_.loops[nest_.result_loops].extent);
     bool strided =
         s_.row_loop >= 0 && !nest_.has_windows(a()) && nest_.step(a(), nest_.loops.size() - 1) != 1;
     if (strided)

@@ -7,7 +7,8 @@
 namespace gradc {
 namespace {
 
-// Of a part of a weight's channels: products for a result at most, channels at least.
+// Of a part of a weight's channels: products for a result at most, where the image has one for each
+// tap, and channels at least.
 constexpr int64_t kPartElements = 160, kFewestChannels = 4;
 
 void set_loops(ContractionNest& nest) {
@@ -98,15 +99,44 @@ bool moves_axis(const ContractionNest& nest, const AffineIndex& index, size_t l)
                      [&](const auto& term) { return static_cast<size_t>(term.first) == l; });
 }
 
-// How many rows of a tile must share their taps for padding to be skipped rather than a weight to
-// be read in one piece: more where it is multiplied by few pixels in all.
-int64_t fewest_shared_rows(const ContractionNest& nest, size_t image) {
-  constexpr int64_t kFewPixels = 200;
+// By how many positions of a window the image has one element: more than 1 in a data gradient of a
+// stride.
+int64_t positions_of_element(const ContractionNest& nest, size_t image) {
+  int64_t positions = 1;
+  for (const AffineIndex& index : nest.contraction.operand_indices[image])
+    positions *= index.divisor;
+  return positions;
+}
+
+// How often a weight is multiplied.
+int64_t products_of_weight(const ContractionNest& nest, size_t image) {
   int64_t pixels = 1;
   for (size_t l = 0; l < nest.result_loops; ++l)
     pixels *=
         nest.loops[l].moves[image] && !nest.loops[l].moves[1 - image] ? nest.loops[l].extent : 1;
-  return pixels <= kFewPixels ? 2 * kFewestSharedRows : kFewestSharedRows;
+  return pixels / positions_of_element(nest, image);
+}
+
+// Whether the taps of a weight lie inside of those channels that are summed, loop `last`; or of
+// those of the result, where a data gradient multiplies it by few pixels.
+bool has_taps_inside(const ContractionNest& nest, size_t image, size_t last) {
+  constexpr int64_t kMostPixels = 1024;
+  int64_t taps = taps_of(nest), step = nest.step(1 - image, last);
+  if (step == taps)
+    return true;
+  if (taps == 1 || products_of_weight(nest, image) > kMostPixels)
+    return false;
+  for (size_t l = 0; l < nest.result_loops; ++l)
+    if (nest.step(1 - image, l) == taps && step == taps * nest.loops[l].extent)
+      return true;
+  return false;
+}
+
+// How many rows of a tile must share their taps for padding to be skipped rather than a weight to
+// be read in one piece: more where it is multiplied by few pixels in all.
+int64_t fewest_shared_rows(const ContractionNest& nest, size_t image) {
+  constexpr int64_t kFewPixels = 200;
+  return products_of_weight(nest, image) <= kFewPixels ? 2 * kFewestSharedRows : kFewestSharedRows;
 }
 
 // Whether a loop of `fewest` iterations moves the image and no window: whether so many rows of a
@@ -159,11 +189,12 @@ ContractionNest with_joined_loops(ContractionNest nest) {
 ContractionNest with_channel_parts(ContractionNest nest) {
   size_t first = nest.result_loops, last = nest.loops.size() - 1, image = 0;
   if (last <= first || !nest.has_windows(image) || nest.has_windows(1 - image) ||
-      nest.step(image, last) != 1 || nest.step(1 - image, last) != taps_of(nest) ||
+      nest.step(image, last) != 1 || !has_taps_inside(nest, image, last) ||
       has_shared_rows(nest, image, fewest_shared_rows(nest, image)))
     return nest;
   int64_t channels = nest.loops[last].extent, part = 1;
-  while (2 * part * taps_of(nest) <= kPartElements && channels % (2 * part) == 0)
+  int64_t most = kPartElements * positions_of_element(nest, image);
+  while (2 * part * taps_of(nest) <= most && channels % (2 * part) == 0)
     part *= 2;
   if (part < kFewestChannels || part == channels)
     return nest;
@@ -213,6 +244,10 @@ bool ContractionNest::has_padding(size_t operand) const {
       return true;
   }
   return false;
+}
+
+bool ContractionNest::is_spread(size_t operand) const {
+  return positions_of_element(*this, operand) > 1;
 }
 
 bool ContractionNest::has_windows(size_t operand) const {

@@ -44,6 +44,8 @@ struct ContractionNest {
   std::vector<int64_t> extents() const;
   // Whether an index of the operand can leave the tensor or fail to divide.
   bool has_padding(size_t operand) const;
+  // Whether the operand has an element at some positions of a window only, those of a stride.
+  bool is_spread(size_t operand) const;
   // Whether two loops that are longer than 1, not both summed, move one index of the operand.
   bool has_windows(size_t operand) const;
   // What loop l adds to an address in the operand's own bytes; no padding.

@@ -237,7 +237,7 @@ class VectorCopy {
   // The summed loops as they are nested; or, where many rows can then be transposed at once, as
   // they lie in the operand, such as the taps of a channel side by side.
   std::vector<size_t> row_order() const {
-    constexpr int64_t kWorthwhile = 16;
+    constexpr int64_t kWorthwhile = 8;
     std::vector<size_t> loops;
     for (size_t l = nest_.result_loops; l < nest_.loops.size(); ++l)
       if (size_[l] > 1)

@@ -82,6 +82,12 @@ TEST_CASE("loops that sum some channels after the others compute what eval does"
   auto conv = [](const char* operands, const char* attrs) {
     return fmt::format("conv({}) {{channels_last=true, {}}}", operands, attrs);
   };
+  auto data_gradient = [](std::string_view operands, std::string_view rest) {
+    return fmt::format(
+        "conv_data_gradient({}) {{channels_last=true, dilation=[1,1], groups=1, high=[1,1], "
+        "low=[1,1], {}}}",
+        operands, rest);
+  };
   std::vector<std::string> cases = {
       conv("f32[1,5,6,64], f32[70,64,3,3]",
            "dilation=[1,1], groups=1, high=[1,1], low=[1,1], stride=[1,1]"),
@@ -93,7 +99,10 @@ TEST_CASE("loops that sum some channels after the others compute what eval does"
       conv("f32[4,6,7,32], f32[70,32,3,3]",
            "dilation=[1,1], groups=1, high=[1,1], low=[1,1], stride=[1,1]"),
       conv("bf16[1,5,6,64], bf16[70,64,3,3]",
-           "dilation=[1,1], groups=1, high=[1,1], low=[1,1], stride=[1,1]")};
+           "dilation=[1,1], groups=1, high=[1,1], low=[1,1], stride=[1,1]"),
+      data_gradient("f32[1,5,6,64], f32[64,70,3,3]", "size=[5,6], stride=[1,1]"),
+      data_gradient("f32[2,5,6,128], f32[128,35,3,3]", "size=[10,11], stride=[2,2]"),
+      data_gradient("f32[4,4,4,128], f32[128,70,3,3]", "size=[8,7], stride=[2,2]")};
   for (const std::string& example : cases) {
     CAPTURE(example);
     Function kernel = test::contract_kernel(example);
@@ -102,6 +111,8 @@ TEST_CASE("loops that sum some channels after the others compute what eval does"
     CHECK(nest.loops.back().extent * nest.loops[nest.result_loops].extent ==
           contraction_nest(kernel).loops.back().extent);
   }
+  // Four images share the taps that a stride leaves of a pixel.
+  CHECK(choose_contract_schedule(test::contract_kernel(cases.back()), kWide, 1).skip_padding);
   for (test::Fused fused : {test::Fused::nothing, test::Fused::both}) {
     check_all(cases, fused);
     check_all(cases, fused, {.pass_elements = 40, .stage_once = false});
