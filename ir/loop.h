@@ -117,12 +117,14 @@ inline constexpr int64_t kMatrixColumns = 16, kMatrixDepth = 32;
 // columns, k < depth, columns a multiple of kMatrixColumns and depth of kMatrixDepth:
 //   c[c_start + r * c_step + n] = sum over k of a[a_start + r * a_step + k] * b[b_start + at(k, n)]
 //   at(k, n) = n / 16 * 16 * depth + k / 2 * 32 + n % 16 * 2 + k % 2
+// with c's own elements as the first summands where it accumulates.
 // In the order of Intel's TDPBF16PS (of each 32 values of k the even ones are summed, and the odd
 // ones, then both added to c) or VDPBF16PS (of each 2 the odd one, then the even), no denormals.
 struct Matrix {
   int64_t rows = 0, columns = 0, depth = 0;
   uint32_t a_buffer = 0, b_buffer = 0, c_buffer = 0;
   int64_t a_step = 0, c_step = 0;
+  bool accumulate = false;
 };
 
 struct Instr {

@@ -318,7 +318,9 @@ class Parser {
     Matrix m;
     element(instr, m.c_buffer);
     m.c_step = setting("step");
-    lex_.take("=");
+    m.accumulate = lex_.try_take("+=");
+    if (!m.accumulate)
+      lex_.take("=");
     element(instr, m.a_buffer);
     m.a_step = setting("step");
     lex_.take("*");

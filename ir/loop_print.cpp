@@ -152,10 +152,10 @@ class Printer {
   std::string matrix(const Instr& instr) const {
     const Matrix& m = *instr.matrix;
     return fmt::format(
-        "matrix %{}[{}] step {} = %{}[{}] step {} * %{}[{}] rows {} columns {} depth {}",
-        buffers_[m.c_buffer], values_[instr.operands[2]], m.c_step, buffers_[m.a_buffer],
-        values_[instr.operands[0]], m.a_step, buffers_[m.b_buffer], values_[instr.operands[1]],
-        m.rows, m.columns, m.depth);
+        "matrix %{}[{}] step {} {} %{}[{}] step {} * %{}[{}] rows {} columns {} depth {}",
+        buffers_[m.c_buffer], values_[instr.operands[2]], m.c_step, m.accumulate ? "+=" : "=",
+        buffers_[m.a_buffer], values_[instr.operands[0]], m.a_step, buffers_[m.b_buffer],
+        values_[instr.operands[1]], m.rows, m.columns, m.depth);
   }
 
   void body(const std::vector<Instr>& instrs, int depth) {

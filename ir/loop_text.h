@@ -11,8 +11,8 @@
 //           | "tile" element "*" element ["+" element] steps "(" indices "," reg ")" "{" instr* "}"
 //           | "transpose" element "step" n "=" element "step" n "rows" n "columns" n ["pairs"]
 //           | "pair_rows" element "step" n "=" element "step" n "rows" n "columns" n
-//           | "matrix" element "step" n "=" element "step" n "*" element "rows" n "columns" n
-//           "depth" n | "yield" "(" [value],* ")"
+//           | "matrix" element "step" n ("=" | "+=") element "step" n "*" element "rows" n
+//           "columns" n "depth" n | "yield" "(" [value],* ")"
 //   element := "%"buffer "[" value "]"
 //   reg    := "%"name ":" dtype
 //   value  := "%"name | number ":" dtype | number      (a number without a type is an i64)

@@ -105,8 +105,15 @@ class MatrixEmitter {
   }
 
   void sums(Value* a, Value* b, Value* c, int64_t panels) {
+    auto address_of_sum = [&](int64_t i, int64_t j) {
+      return b_.CreateConstInBoundsGEP1_64(
+          b_.getInt8Ty(), c, static_cast<uint64_t>(4 * i * kTileRows * m_.c_step + j * kRowBytes));
+    };
     for_each_sum(panels, [&](int64_t i, int64_t j) {
-      intrinsic(llvm::Intrinsic::x86_tilezero, {tile(sums_tile(i, j))});
+      if (m_.accumulate)
+        load(sums_tile(i, j), address_of_sum(i, j), 4 * m_.c_step);
+      else
+        intrinsic(llvm::Intrinsic::x86_tilezero, {tile(sums_tile(i, j))});
     });
     int64_t panel_bytes = 2 * loop::kMatrixColumns * m_.depth;
     emit_counted_loop(
@@ -123,10 +130,8 @@ class MatrixEmitter {
           return std::vector<Value*>{};
         });
     for_each_sum(panels, [&](int64_t i, int64_t j) {
-      Value* to = b_.CreateConstInBoundsGEP1_64(
-          b_.getInt8Ty(), c, static_cast<uint64_t>(4 * i * kTileRows * m_.c_step + j * kRowBytes));
       intrinsic(llvm::Intrinsic::x86_tilestored64,
-                {tile(sums_tile(i, j)), to, number(4 * m_.c_step)});
+                {tile(sums_tile(i, j)), address_of_sum(i, j), number(4 * m_.c_step)});
     });
   }
 

@@ -69,8 +69,14 @@ class MatrixDots {
 
   // The sums of some rows and panels, over the whole depth.
   void tile(Value* a, Value* b, Value* c, int64_t rows, int64_t panels) {
+    auto address_of_sums = [&](int64_t row, int64_t panel) {
+      return bytes_from(c, 4 * (row * m_.c_step + panel * kLanes));
+    };
     std::vector<Value*> state(static_cast<size_t>(rows * panels),
                               llvm::Constant::getNullValue(sums_type_));
+    for (int64_t i = 0; m_.accumulate && i < rows * panels; ++i)
+      state[static_cast<size_t>(i)] =
+          b_.CreateAlignedLoad(sums_type_, address_of_sums(i / panels, i % panels), llvm::Align(4));
     state.insert(state.end(), {a, b});
     state = emit_counted_loop(b_, m_.depth / 2 / kUnrolledPairs, 1, std::move(state),
                               [&](Value*, std::span<Value* const> carries) {
@@ -82,8 +88,7 @@ class MatrixDots {
     for (int64_t row = 0; row < rows; ++row)
       for (int64_t panel = 0; panel < panels; ++panel)
         b_.CreateAlignedStore(state[static_cast<size_t>(row * panels + panel)],
-                              bytes_from(c, 4 * (row * m_.c_step + panel * kLanes)),
-                              llvm::Align(4));
+                              address_of_sums(row, panel), llvm::Align(4));
   }
 
   // Two neighbours along the depth. state: the sums, then addresses in a and b, which move on.

@@ -9,12 +9,18 @@
 namespace gradc {
 namespace {
 
-constexpr std::array<std::string_view, 9> kMethodNames = {
-    "tile", "panels", "direct", "matrix", "windows", "pairs", "lanes", "depthwise", "winograd"};
+constexpr std::array<std::string_view, 10> kMethodNames = {
+    "tile",   "panels", "direct", "matrix",    "windows",
+    "pixels", "pairs",  "lanes",  "depthwise", "winograd"};
 
 bool has_no_settings(ContractMethod method) {
   return method == ContractMethod::direct || method == ContractMethod::lanes ||
          method == ContractMethod::depthwise;
+}
+
+bool is_on_matrix_unit(ContractMethod method) {
+  return method == ContractMethod::matrix || method == ContractMethod::windows ||
+         method == ContractMethod::pixels;
 }
 
 // Takes the pairs of `result` back: what waits there would overwrite an operand before it is read.
@@ -64,7 +70,7 @@ void set_attributes(Function& kernel, const ContractSchedule& s) {
   kernel.attrs.set("blocks", s.blocks);
   if (s.method == ContractMethod::windows)
     kernel.attrs.set("rows", s.rows);
-  if (s.method == ContractMethod::matrix || s.method == ContractMethod::windows)
+  if (is_on_matrix_unit(s.method))
     return;
   kernel.attrs.set("tile", std::vector<int64_t>{s.rows, s.vectors});
   kernel.attrs.set("row_parts", s.row_parts);
@@ -104,7 +110,7 @@ ContractSchedule contract_schedule_of(const Function& kernel) {
   s.row_loop = attrs.integer("row_loop");
   s.blocks = attrs.integers("blocks");
   s.rows = attrs.integer_or("rows", 1);
-  if (s.method == ContractMethod::matrix || s.method == ContractMethod::windows)
+  if (is_on_matrix_unit(s.method))
     return s;
   s.rows = attrs.integers("tile").at(0);
   s.vectors = attrs.integers("tile").at(1);

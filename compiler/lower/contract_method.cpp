@@ -24,7 +24,11 @@ bool MethodChooser::choose_method() {
   summed_axes_ = std::count_if(nest_.loops.begin(), nest_.loops.end(),
                                [](const auto& loop) { return loop.summed && loop.extent > 1; });
   nest_ = with_joined_loops(std::move(nest_));
-  if ((has_one_row_loop() && choose_matrix()) || choose_windows() || choose_matrix())
+  // Sums whose terms are too far apart to be brought into order whole.
+  constexpr int64_t kFar = 2048;
+  bool sums_far = summed_elements() >= kFar;
+  if ((sums_far && choose_pixels()) || (has_one_row_loop() && choose_matrix()) ||
+      choose_windows() || choose_pixels() || choose_matrix())
     return false;
   nest_ = with_channel_parts(std::move(nest_));
   s_.blocks = nest_.extents();
@@ -118,6 +122,46 @@ bool MethodChooser::choose_windows() {
   int64_t bytes =
       limits_.pass_elements >= kPassElements ? target_.l2_bytes / 2 : limits_.pass_elements << 10;
   s_.rows = std::clamp<int64_t>(bytes / (2 * depth) / 16 * 16, 16, 2 * kMatrixBlock);
+  return true;
+}
+
+bool MethodChooser::choose_pixels() {
+  constexpr int64_t kFewest = 8, kFewestPositions = 64, kProducts = 1 << 15;
+  constexpr int64_t kOutputs = 256, kColumns = 640, kSums = 160 << 10;
+  if (!target_.matrix_bf16 || nest_.types[0].dtype != DType::bf16 ||
+      nest_.types[1].dtype != DType::bf16)
+    return false;
+  std::optional<MatrixPixels> pixels = matrix_pixels(nest_);
+  if (!pixels)
+    return false;
+  int64_t taps = pixels->phase.taps(), columns = taps * pixels->channels;
+  if (std::min(pixels->outputs, columns) < kFewest ||
+      pixels->phase.positions() < kFewestPositions ||
+      pixels->outputs * columns * pixels->phase.positions() < kProducts)
+    return false;
+  s_.method = ContractMethod::pixels;
+  s_.vector_operand = static_cast<int64_t>(pixels->image);
+  s_.vector_loop = static_cast<int64_t>(pixels->channel_loop);
+  s_.row_loop = static_cast<int64_t>(pixels->output_loop);
+  s_.blocks = nest_.extents();
+  // Blocks of equal size, whole tiles of the unit, whose sums stay in the second level cache.
+  auto block_of = [](int64_t extent, int64_t most) {
+    int64_t parts = ceil_div(extent, std::max(most, kRowsOfTile));
+    return std::min(extent, round_up(ceil_div(extent, parts), kRowsOfTile));
+  };
+  int64_t sums = std::min(kSums, kColumns * std::min(kOutputs, limits_.rows));
+  int64_t outputs = block_of(pixels->outputs, std::min(kOutputs, limits_.rows));
+  int64_t channels = block_of(pixels->channels, std::min(kColumns, sums / outputs) / taps);
+  auto tasks = [&] {
+    return ceil_div(pixels->outputs, outputs) * ceil_div(pixels->channels, channels);
+  };
+  while (threads_ > 1 && tasks() < 2 * threads_ && channels > kRowsOfTile)
+    channels = block_of(channels, channels / 2);
+  while (threads_ > 1 && tasks() < 2 * threads_ && outputs > 2 * kRowsOfTile)
+    outputs = block_of(outputs, outputs / 2);
+  s_.blocks[pixels->output_loop] = outputs;
+  if (pixels->channels > 1)
+    s_.blocks[pixels->channel_loop] = channels;
   return true;
 }
 

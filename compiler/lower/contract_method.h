@@ -87,6 +87,8 @@ class MethodChooser : protected ContractChooser {
   bool has_one_row_loop() const;  // and one over columns: positions that are evenly spaced
   // The same of a convolution with windows or a stride, or its data gradient.
   bool choose_windows();
+  // The same of a weight gradient.
+  bool choose_pixels();
   void choose_winograd();
   bool is_matrix(size_t operand) const;
   // One loop over columns, that along the result's rows, at least one over rows and none over both.

@@ -3,7 +3,8 @@
 // is chosen here never changes a bit of the result: every element's products are summed in the
 // order of the summed loops, one fma after the other (methods tile, panels, direct), or by lanes
 // along the innermost summed loop (method lanes), or half of the lanes (method pairs), or as a
-// matrix unit does (methods matrix and windows), and which of these follows from shapes and target.
+// matrix unit does (methods matrix, windows and pixels), and which of these follows from shapes and
+// target.
 //
 //   parallel task over blocks of the result's loops
 //     serial pass over blocks of the summed loops
@@ -25,6 +26,7 @@ enum class ContractMethod : uint8_t {
   direct,  // vectors along the last loop of the result, one sum per lane
   matrix,  // blocks of a unit that multiplies matrices of bf16
   windows,  // the same of a convolution, or its data gradient
+  pixels,  // the same of a convolution's weight gradient
   pairs,  // two columns per vector, each summed by half of its lanes: where the result has few
   lanes,  // vectors along the innermost summed loop: where the result has few columns
   depthwise,  // each channel is a lane, where each is a group of its own
@@ -34,9 +36,9 @@ std::string_view name_of(ContractMethod method);
 
 struct ContractSchedule {
   ContractMethod method = ContractMethod::direct;
-  // Methods tile, panels, pairs, matrix and windows. The last two have the vector operand, the
-  // loops and the blocks only; of method windows `rows` are those of a task, at most. Loops are
-  // indices into ContractionNest::loops; -1 means none.
+  // Methods tile, panels, pairs, matrix, windows and pixels. The last three have the vector
+  // operand, the loops and the blocks only; of method windows `rows` are those of a task, at most.
+  // Loops are indices into ContractionNest::loops; -1 means none.
   int64_t vector_operand = 1;  // b: the one that is read in vectors
   int64_t vector_loop = -1;
   int64_t row_loop = -1;

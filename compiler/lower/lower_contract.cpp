@@ -504,6 +504,8 @@ loop::Kernel lower_contract(const Function& kernel, const Target& target, int th
       return lower_contract_matrix(kernel, threads);
     case ContractMethod::windows:
       return lower_contract_windows(kernel, threads);
+    case ContractMethod::pixels:
+      return lower_contract_pixels(kernel, threads);
     case ContractMethod::direct:
       return lower_contract_direct(kernel, target, threads);
     case ContractMethod::lanes:

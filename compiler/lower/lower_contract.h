@@ -13,6 +13,7 @@ loop::Kernel lower_contract_panels(const Function& kernel, const Target& target,
 loop::Kernel lower_contract_direct(const Function& kernel, const Target& target, int threads);
 loop::Kernel lower_contract_matrix(const Function& kernel, int threads);
 loop::Kernel lower_contract_windows(const Function& kernel, int threads);
+loop::Kernel lower_contract_pixels(const Function& kernel, int threads);
 loop::Kernel lower_contract_lanes(const Function& kernel, const Target& target, int threads);
 loop::Kernel lower_contract_depthwise(const Function& kernel, const Target& target, int threads);
 loop::Kernel lower_contract_winograd(const Function& kernel, const Target& target, int threads);

@@ -196,7 +196,7 @@ class WindowLowering {
 
   // Element by element: few channels, or a weight that is computed in the kernel.
   void pack_elements(const WindowPhase& phase, Scalar first, int64_t count, Scalar to) {
-    uint32_t rows = builder_.scratch("rows", DType::bf16, kMatrixColumns * depth(phase));
+    uint32_t rows = builder_.scratch("lines", DType::bf16, kMatrixColumns * depth(phase));
     std::vector<Scalar> at(nest_.loops.size(), builder_.index(0));
     visit_weight(phase, 0, at, builder_.index(0), first, count, rows);
     builder_.pair_rows({.rows = depth(phase),
@@ -236,38 +236,13 @@ class WindowLowering {
 
   // --- the products ---
 
-  // The parts of each axis: as many positions as a task may have, whole inner axes first.
-  std::vector<std::vector<Segment>> parts_of(const WindowPhase& phase) const {
-    std::vector<std::vector<Segment>> parts(phase.axes.size());
-    int64_t left = s_.rows;
-    for (size_t i = parts.size(); i-- > 0;) {
-      int64_t positions = phase.axes[i].positions;
-      parts[i] = segments(positions, ceil_div(positions, std::max<int64_t>(1, left)));
-      left /= positions;
-    }
-    return parts;
-  }
-
   void lower_phase(const WindowPhase& phase, int64_t start) {
-    lower_parts(phase, start, parts_of(phase), {});
-  }
-
-  // One kind of task after the other: `chosen` has the parts of the first axes.
-  void lower_parts(const WindowPhase& phase, int64_t start,
-                   const std::vector<std::vector<Segment>>& parts, std::vector<Segment> chosen) {
-    if (chosen.size() == parts.size()) {
-      lower_tasks(phase, start, chosen);
-      return;
-    }
-    for (const Segment& part : parts[chosen.size()]) {
-      chosen.push_back(part);
-      lower_parts(phase, start, parts, chosen);
-      chosen.pop_back();
-    }
+    for (const WindowParts& parts : window_parts(phase, s_.rows))
+      lower_tasks(phase, start, parts);
   }
 
   // Blocks of columns are tasks of their own where there are few others.
-  void lower_tasks(const WindowPhase& phase, int64_t start, const std::vector<Segment>& parts) {
+  void lower_tasks(const WindowPhase& phase, int64_t start, const WindowParts& parts) {
     Dims counts;
     for (const Segment& part : parts)
       counts.push_back(part.count);
@@ -288,7 +263,7 @@ class WindowLowering {
         number = builder_.begin_for(parallel ? LoopKind::parallel : LoopKind::serial, tasks, {}, {},
                                     "task")[0];
       std::vector<Scalar> numbers = unravel(builder_, number, counts);
-      WindowBlock block;
+      WindowBlock block{.first_channel = builder_.index(0), .channels = windows_.channels};
       for (size_t axis = 0; axis < parts.size(); ++axis) {
         block.start.push_back(builder_.add(builder_.index(parts[axis].start),
                                            builder_.scaled(numbers[axis], parts[axis].size)));
@@ -296,7 +271,7 @@ class WindowLowering {
       }
       WindowRows rows;
       if (depth(phase) > 0)
-        rows = window_rows(values_, nest_, windows_, phase, block, padded_depth(phase));
+        rows = window_rows(values_, nest_, windows_.image, phase, block, padded_depth(phase));
       if (apart) {
         Scalar first = builder_.add(builder_.index(columns[i].start),
                                     builder_.scaled(numbers.back(), columns[i].size));
@@ -341,13 +316,13 @@ class WindowLowering {
     int64_t step = row_elements;
     for (size_t i = phase.axes.size(); i-- > 0; step *= block.size[i]) {
       const WindowAxis& axis = phase.axes[i];
-      if (!axis.row_loop)
+      if (!axis.position_loop)
         continue;
-      stored.start[*axis.row_loop] =
+      stored.start[*axis.position_loop] =
           builder_.add(builder_.index(axis.first), builder_.scaled(block.start[i], axis.period));
-      stored.size[*axis.row_loop] = block.size[i];
-      stored.period[*axis.row_loop] = axis.period;
-      found.step[*axis.row_loop] = step;
+      stored.size[*axis.position_loop] = block.size[i];
+      stored.period[*axis.position_loop] = axis.period;
+      found.step[*axis.position_loop] = step;
     }
     store_sums(values_, nest_, column_, stored, found, [this](const std::string& name, int64_t n) {
       return builder_.scratch(name, DType::f32, n);

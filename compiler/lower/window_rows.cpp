@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "compiler/lower/stage_operand.h"
+#include "ir/integer_math.h"
 
 namespace gradc {
 namespace {
@@ -19,29 +20,31 @@ struct Strip {
 
 class WindowCopy {
  public:
-  WindowCopy(KernelValues& values, const ContractionNest& nest, const MatrixWindows& windows,
+  WindowCopy(KernelValues& values, const ContractionNest& nest, size_t image,
              const WindowPhase& phase, const WindowBlock& block)
       : values_(values),
         b_(values.builder()),
         nest_(nest),
-        image_(windows.image),
-        channels_(windows.channels),
+        image_(image),
+        channels_(block.channels),
         axes_(phase.axes),
         block_(block),
         buffer_(nest.types[image_].dtype == DType::bf16 ? values.buffer_of(nest.operands[image_])
                                                         : std::nullopt) {
     for (size_t i = 0; i < axes_.size(); ++i) {
       const WindowAxis& axis = axes_[i];
-      extent_.push_back(axis.row_step * (block.size[i] - 1) + axis.tap_step * (axis.taps - 1) + 1);
-      base_.push_back(b_.add(b_.scaled(block.start[i], axis.row_step), b_.index(axis.offset)));
-      int64_t last = axis.row_step * (axis.positions - 1) + axis.tap_step * (axis.taps - 1);
+      extent_.push_back(axis.position_step * (block.size[i] - 1) + axis.tap_step * (axis.taps - 1) +
+                        1);
+      base_.push_back(b_.add(b_.scaled(block.start[i], axis.position_step), b_.index(axis.offset)));
+      int64_t last = axis.position_step * (axis.positions - 1) + axis.tap_step * (axis.taps - 1);
       leaves_.push_back(axis.offset < 0 || axis.offset + last >= axis.size);
     }
   }
 
   WindowRows emit(int64_t row_elements) {
     strip_ = find_strip();
-    WindowRows rows{b_.scratch("a", DType::bf16, block_.positions() * row_elements), row_elements};
+    WindowRows rows{b_.scratch("rows", DType::bf16, block_.positions() * row_elements),
+                    row_elements};
     rows_ = rows;
     visit_positions(0, strip_.start, b_.index(0));
     return rows;
@@ -70,6 +73,7 @@ class WindowCopy {
     Strip strip{0, b_.index(0), std::vector<int64_t>(axes_.size())};
     if (buffer_ && !leaves) {
       strip.buffer = *buffer_;
+      strip.start = block_.first_channel;
       Dims strides = row_major_strides(nest_.types[image_].dims);
       for (size_t i = 0; i < axes_.size(); ++i) {
         strip.stride[i] = strides[i];
@@ -113,7 +117,7 @@ class WindowCopy {
     int64_t count = leaves_[i] ? std::min(axes_[i].size - *base, extent_[i]) - first : extent_[i];
     if (count < 1)
       return;
-    if (i + 1 == axes_.size() && buffer_) {
+    if (i + 1 == axes_.size() && buffer_ && channels_ == nest_.types[image_].dims.back()) {
       indices.push_back(b_.add(base_[i], b_.index(first)));
       copy_run(indices, count * channels_, b_.add(to, b_.index(first * strip_.stride[i])));
       return;
@@ -129,16 +133,16 @@ class WindowCopy {
       return;
     }
     Scalar c = b_.begin_for(LoopKind::vector, channels_)[0];
-    indices.push_back(c);
+    indices.push_back(b_.add(block_.first_channel, c));
     Scalar x = operand_element(values_, nest_, image_, {std::move(indices), std::nullopt});
     b_.store(strip_.buffer, b_.add(to, c), b_.convert(x, DType::bf16));
     b_.end_for();
   }
 
-  // Neighbours in the image, from the first channel at `indices` on.
+  // Neighbours in the image, from the block's first channel at `indices` on.
   void copy_run(const std::vector<Scalar>& indices, int64_t elements, Scalar to) {
     Dims strides = row_major_strides(nest_.types[image_].dims);
-    Scalar from = b_.index(0);
+    Scalar from = block_.first_channel;
     for (size_t i = 0; i < indices.size(); ++i)
       from = b_.add(from, b_.scaled(indices[i], strides[i]));
     copy(*buffer_, from, strip_.buffer, to, elements);
@@ -157,7 +161,7 @@ class WindowCopy {
       return;
     }
     Scalar p = begin(block_.size[i]);
-    visit_positions(i + 1, b_.add(from, b_.scaled(p, axes_[i].row_step * strip_.stride[i])),
+    visit_positions(i + 1, b_.add(from, b_.scaled(p, axes_[i].position_step * strip_.stride[i])),
                     b_.add(b_.scaled(row, block_.size[i]), p));
     end(block_.size[i]);
   }
@@ -207,10 +211,25 @@ class WindowCopy {
 
 }  // namespace
 
-WindowRows window_rows(KernelValues& values, const ContractionNest& nest,
-                       const MatrixWindows& windows, const WindowPhase& phase,
-                       const WindowBlock& block, int64_t row_elements) {
-  return WindowCopy(values, nest, windows, phase, block).emit(row_elements);
+std::vector<WindowParts> window_parts(const WindowPhase& phase, int64_t most) {
+  std::vector<WindowParts> all = {{}};
+  for (size_t i = phase.axes.size(); i-- > 0;) {
+    int64_t positions = phase.axes[i].positions;
+    std::vector<WindowParts> longer;
+    for (const Segment& part : segments(positions, ceil_div(positions, std::max<int64_t>(1, most))))
+      for (const WindowParts& inner : all) {
+        longer.push_back({part});
+        longer.back().insert(longer.back().end(), inner.begin(), inner.end());
+      }
+    all = std::move(longer);
+    most /= positions;
+  }
+  return all;
+}
+
+WindowRows window_rows(KernelValues& values, const ContractionNest& nest, size_t image,
+                       const WindowPhase& phase, const WindowBlock& block, int64_t row_elements) {
+  return WindowCopy(values, nest, image, phase, block).emit(row_elements);
 }
 
 }  // namespace gradc

@@ -52,6 +52,12 @@ ValueId product_of_parameters(Builder& b, const Type& type, const std::string& n
   return b.op(Opcode::mul, {x, y});
 }
 
+void make_narrow(std::vector<std::string>& cases) {
+  for (std::string& text : cases)
+    for (size_t at = 0; (at = text.find("f32[", at)) != std::string::npos; at += 5)
+      text.replace(at, 3, "bf16");
+}
+
 }  // namespace
 
 Function contract_kernel(const std::string& text, Fused fused) {
@@ -141,9 +147,7 @@ std::vector<std::string> window_cases() {
         cases.push_back(text);
     all.clear();
   }
-  for (std::string& text : cases)
-    for (size_t at = 0; (at = text.find("f32[", at)) != std::string::npos; at += 5)
-      text.replace(at, 3, "bf16");
+  make_narrow(cases);
   cases.insert(cases.end(),
                {
                    "conv(bf16[4,30,16], bf16[24,16,3]) {channels_last=true, dilation=[2], "
@@ -153,6 +157,36 @@ std::vector<std::string> window_cases() {
                    "stride=[2,2,1]}",
                    "conv(bf16[3,8,150,12], bf16[40,12,1,3]) {channels_last=true, "
                    "dilation=[1,1], groups=1, high=[0,1], low=[0,0], stride=[1,1]}",
+               });
+  return cases;
+}
+
+std::vector<std::string> pixel_cases() {
+  std::vector<std::string> all, cases;
+  for (const ConvolutionShape& shape : {ConvolutionShape{3, 3, 20, 9, 3, 1, 1, 1, 1},
+                                        {5, 1, 33, 12, 5, 1, 2, 1, 1},
+                                        {3, 6, 24, 11, 3, 2, 1, 1, 1},
+                                        {9, 20, 33, 4, 3, 1, 1, 1, 1},
+                                        {130, 20, 33, 7, 1, 2, 0, 1, 1},
+                                        {8, 32, 48, 8, 3, 2, 1, 1, 1},
+                                        {3, 34, 18, 9, 3, 1, 2, 2, 1},
+                                        {33, 16, 17, 7, 2, 3, 0, 1, 1},
+                                        {1, 64, 300, 20, 3, 1, 1, 1, 1},
+                                        {1, 3, 18, 23, 7, 2, 3, 1, 1}}) {
+    append_convolutions(all, shape, true);
+    for (const std::string& text : all)
+      if (text.starts_with("conv_weight_gradient("))
+        cases.push_back(text);
+    all.clear();
+  }
+  make_narrow(cases);
+  cases.insert(cases.end(),
+               {
+                   "conv_weight_gradient(bf16[9,30,16], bf16[9,9,24]) {channels_last=true, "
+                   "dilation=[2], groups=1, high=[1], low=[0], size=[3], stride=[3]}",
+                   "conv_weight_gradient(bf16[2,4,9,6,12], bf16[2,4,9,6,40]) {channels_last=true, "
+                   "dilation=[1,1,1], groups=1, high=[1,1,0], low=[0,1,0], size=[2,3,1], "
+                   "stride=[1,1,1]}",
                });
   return cases;
 }

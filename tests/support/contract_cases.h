@@ -28,6 +28,7 @@ std::vector<std::string> dot_cases();  // odd sizes, all transpositions, batch a
 std::vector<std::string> matrix_cases();  // of bf16, large enough for a matrix unit
 // Of bf16 too: convolutions and data gradients, with windows, gaps or far neighbours.
 std::vector<std::string> window_cases();
+std::vector<std::string> pixel_cases();  // and weight gradients
 std::vector<std::string> convolution_cases();  // and both gradients
 std::vector<std::string> winograd_cases();  // of those that Winograd's tiles do, with the attribute
 

@@ -255,7 +255,8 @@ class Machine {
   void run_matrix(const loop::Matrix& m, double a, double b, double c) {
     for (int64_t r = 0; r < m.rows; ++r)
       for (int64_t n = 0; n < m.columns; ++n) {
-        double sum = 0;
+        double sum =
+            m.accumulate ? element(m.c_buffer, c + static_cast<double>(r * m.c_step + n)) : 0;
         for (int64_t k = 0; k < m.depth; ++k) {
           int64_t at = n / 16 * 16 * m.depth + k / 2 * 32 + n % 16 * 2 + k % 2;
           sum += element(m.a_buffer, a + static_cast<double>(r * m.a_step + k)) *

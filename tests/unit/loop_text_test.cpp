@@ -54,6 +54,7 @@ const std::string kMatrix =
     pair_rows %p[%i] step 32 = %b[0] step 16 rows 32 columns 16
     transpose %q[0] step 16 = %a[%i] step 16 rows 16 columns 16 pairs
     matrix %y[%i] step 16 = %a[0] step 32 * %p[%i] rows 16 columns 16 depth 32
+    matrix %y[0] step 16 += %a[%i] step 32 * %p[0] rows 16 columns 16 depth 32
   }
 }
 )";

@@ -306,22 +306,26 @@ TEST_CASE("loops over blocks of a matrix unit compute what eval does", "[contrac
     }
 }
 
-TEST_CASE("loops over blocks of positions on a matrix unit compute what eval does", "[contract]") {
+TEST_CASE("loops of convolutions on a matrix unit compute what eval does", "[contract]") {
   Target target = kWide;
   target.matrix_bf16 = true;
-  for (const std::string& example : test::window_cases())
-    for (test::Fused fused : {test::Fused::nothing, test::Fused::both}) {
-      CAPTURE(example);
-      Function kernel = test::contract_kernel(example, fused);
-      std::vector<Tensor> arguments = test::random_arguments(kernel, 1);
-      std::vector<Tensor> expected = eval_closed({}, kernel, arguments);
-      set_in_place(kernel);
-      CHECK(choose_contract_schedule(kernel, target, 1).method == ContractMethod::windows);
-      CHECK(choose_contract_schedule(kernel, kWide, 1).method != ContractMethod::windows);
-      for (int threads : {1, 3})
-        check_loops(kernel, target, threads, arguments, expected, {});
-      check_loops(kernel, target, 1, arguments, expected, {.pass_elements = 8});
-    }
+  auto check = [&](const std::vector<std::string>& cases, ContractMethod method) {
+    for (const std::string& example : cases)
+      for (test::Fused fused : {test::Fused::nothing, test::Fused::both}) {
+        CAPTURE(example);
+        Function kernel = test::contract_kernel(example, fused);
+        std::vector<Tensor> arguments = test::random_arguments(kernel, 1);
+        std::vector<Tensor> expected = eval_closed({}, kernel, arguments);
+        set_in_place(kernel);
+        CHECK(choose_contract_schedule(kernel, target, 1).method == method);
+        CHECK(choose_contract_schedule(kernel, kWide, 1).method != method);
+        for (int threads : {1, 3})
+          check_loops(kernel, target, threads, arguments, expected, {});
+        check_loops(kernel, target, 1, arguments, expected, {.pass_elements = 8, .rows = 16});
+      }
+  };
+  check(test::window_cases(), ContractMethod::windows);
+  check(test::pixel_cases(), ContractMethod::pixels);
 }
 
 TEST_CASE("a matrix unit takes bf16 matrices that are worth it", "[contract]") {

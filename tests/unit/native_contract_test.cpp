@@ -138,8 +138,8 @@ std::vector<std::string> narrow_cpus() {
 
 TEST_CASE("products of bf16 are those of f32, rounded once", "[native][contract]") {
   std::vector<std::string> cases = test::matrix_cases();
-  for (const std::string& example : test::window_cases())
-    cases.push_back(example);
+  for (const auto& more : {test::window_cases(), test::pixel_cases()})
+    cases.insert(cases.end(), more.begin(), more.end());
   for (const std::string& example : cases) {
     CAPTURE(example);
     Function entry = contract_entry(example, Fused::nothing);
@@ -196,11 +196,13 @@ TEST_CASE("blocks of a matrix unit never change a bit", "[native][contract]") {
 }
 
 TEST_CASE("tasks of a convolution on a matrix unit never change a bit", "[native][contract]") {
-  for (const char* example :
+  for (const std::string example :
        {"conv(bf16[3,9,10,36], bf16[70,36,3,3]) {channels_last=true, dilation=[1,1], groups=1, "
         "high=[1,1], low=[1,1], stride=[1,1]}",
         "conv_data_gradient(bf16[3,5,6,40], bf16[40,70,3,3]) {channels_last=true, "
-        "dilation=[1,1], groups=1, high=[1,1], low=[1,1], size=[9,11], stride=[2,2]}"}) {
+        "dilation=[1,1], groups=1, high=[1,1], low=[1,1], size=[9,11], stride=[2,2]}",
+        "conv_weight_gradient(bf16[5,9,10,36], bf16[5,9,10,70]) {channels_last=true, "
+        "dilation=[1,1], groups=1, high=[1,1], low=[1,1], size=[3,3], stride=[1,1]}"}) {
     Function entry = contract_entry(example, Fused::epilogue);
     std::vector<Tensor> arguments = rough_arguments(entry);
     for (Tensor& argument : arguments)
@@ -211,13 +213,19 @@ TEST_CASE("tasks of a convolution on a matrix unit never change a bit", "[native
       CAPTURE(example, cpu);
       std::vector<double> bits = run_with(
           entry, arguments, 1,
-          [](ContractSchedule& s) { CHECK(s.method == ContractMethod::windows); }, {}, cpu);
+          [](ContractSchedule& s) {
+            CHECK((s.method == ContractMethod::windows || s.method == ContractMethod::pixels));
+          },
+          {}, cpu);
+      int64_t most = example.starts_with("conv_weight") ? 36 : 70;
       for (int threads : {1, 2, 7})
         for (int64_t rows : {16, 50, 256})
           for (int64_t columns : {16, 48, 70}) {
             auto tasks = [&](ContractSchedule& s) {
               s.rows = rows;
-              s.blocks[static_cast<size_t>(s.vector_loop)] = columns;
+              if (s.row_loop >= 0)
+                s.blocks[static_cast<size_t>(s.row_loop)] = std::min<int64_t>(rows, 70);
+              s.blocks[static_cast<size_t>(s.vector_loop)] = std::min(columns, most);
             };
             CHECK(run_with(entry, arguments, threads, tasks, {}, cpu) == bits);
           }
