@@ -39,10 +39,17 @@ class EntryPlanner {
         planner_(problem_, order_) {}
 
   Function run(int64_t budget) {
-    Placement free = place(order_, budget);
-    if (free.offsets.bytes <= budget)
-      return emit(free);
-    if (std::optional<Placement> placed = place_within(budget))
+    // What the order holds is within the budget, and perhaps its offsets are too.
+    std::optional<Placement> placed;
+    if (evaluate(problem_, order_).peak <= budget) {
+      placed = place(order_, budget);
+      if (placed->offsets.bytes <= budget && placed->cost <= problem_.base_cost())
+        return emit(*placed);
+    }
+    if (std::optional<Placement> found = place_within(budget))
+      if (!placed || placed->offsets.bytes > budget || found->cost < placed->cost)
+        placed = std::move(found);
+    if (placed && placed->offsets.bytes <= budget)
       return emit(*placed);
     Placement smallest = place(planner_.smallest(kEffort), budget);
     if (smallest.offsets.bytes <= budget)
