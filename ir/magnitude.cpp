@@ -18,16 +18,22 @@ const Op* producer(const Function& function, ValueId value) {
   return op == function.ops.end() ? nullptr : &*op;
 }
 
-Magnitude magnitude_of(const Function& function, ValueId value) {
-  const Op* op = producer(function, value);
-  if (!op)
-    return {.least = function.attrs.real_or(key_of(value), 0)};
-  if (!def(*op).magnitude)
-    return {};
-  std::vector<Magnitude> operands;
-  for (ValueId operand : op->operands)
-    operands.push_back(magnitude_of(function, operand));
-  return def(*op).magnitude(*op, operands);
+// Of all values up to the one that is sought, as ops follow what they read.
+Magnitude magnitude_of(const Function& function, ValueId sought) {
+  std::vector<Magnitude> known(function.values.size());
+  for (const Parameter& parameter : function.parameters)
+    known[parameter.value.index].least = function.attrs.real_or(key_of(parameter.value), 0);
+  for (const Op& op : function.ops) {
+    if (!def(op).magnitude)
+      continue;
+    std::vector<Magnitude> operands;
+    for (ValueId operand : op.operands)
+      operands.push_back(known[operand.index]);
+    known[op.result().index] = def(op).magnitude(op, operands);
+    if (op.result() == sought)
+      break;
+  }
+  return known[sought.index];
 }
 
 }  // namespace

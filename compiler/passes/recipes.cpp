@@ -7,6 +7,7 @@
 #include "compiler/kernel.h"
 #include "compiler/passes/fuse.h"
 #include "compiler/passes/recipe_maker.h"
+#include "ir/magnitude.h"
 #include "ir/op_def.h"
 
 namespace gradc {
@@ -68,6 +69,57 @@ class Candidates {
   std::map<std::string, std::set<size_t>> found_;
 };
 
+// What no operand of a kernel's calls is nearer to 0 than, by kernel and parameter, from the
+// kernels that make it: a batch norm's factor comes from where its statistics are put together.
+class LeastOperands {
+ public:
+  explicit LeastOperands(const Module& module) : module_(module) {
+    for (const Function& entry : module.functions)
+      if (entry.kind == FunctionKind::entry)
+        visit(entry);
+  }
+
+  void tell(Function& kernel) const {
+    auto found = least_.find(kernel.name);
+    for (size_t i = 0; found != least_.end() && i < found->second.size(); ++i)
+      if (found->second[i] > 0)
+        set_least_magnitude(kernel, kernel.parameters[i].value, found->second[i]);
+  }
+
+ private:
+  void visit(const Function& entry) {
+    std::vector<double> known(entry.values.size());
+    for (const Op& op : entry.ops) {
+      if (def(op).kernel == KernelClass::view)
+        known[op.result().index] = known[op.operand(0).index];
+      if (op.callee.empty())
+        continue;
+      auto [place, is_new] = least_.try_emplace(op.callee);
+      for (size_t i = 0; i < op.operands.size(); ++i) {
+        double least = known[op.operands[i].index];
+        if (is_new)
+          place->second.push_back(least);
+        else
+          place->second[i] = std::min(place->second[i], least);
+      }
+      const std::vector<double>& results = results_of(op.callee);
+      for (size_t i = 0; i < op.results.size(); ++i)
+        known[op.results[i].index] = results[i];
+    }
+  }
+
+  const std::vector<double>& results_of(const std::string& callee) {
+    auto [place, is_new] = results_.try_emplace(callee);
+    const Function& kernel = module_.function(callee);
+    for (size_t i = 0; is_new && i < kernel.results.size(); ++i)
+      place->second.push_back(least_magnitude(kernel, kernel.results[i].value));
+    return place->second;
+  }
+
+  const Module& module_;
+  std::map<std::string, std::vector<double>> least_, results_;
+};
+
 class RecipeAdder {
  public:
   RecipeAdder(const Module& module, const Options& options) : options_(options), to_(module) {
@@ -76,9 +128,13 @@ class RecipeAdder {
 
   Module run() {
     Candidates candidates(to_);
-    for (const auto& [name, numbers] : candidates.all())
+    LeastOperands least(to_);
+    for (const auto& [name, numbers] : candidates.all()) {
+      Function kernel = to_.function(name);
+      least.tell(kernel);
       for (size_t number : numbers)
-        add(Function(to_.function(name)), number);
+        add(kernel, number);
+    }
     to_.functions.insert(to_.functions.begin(), made_.begin(), made_.end());
     return std::move(to_);
   }
