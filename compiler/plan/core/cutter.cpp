@@ -75,12 +75,9 @@ void Cutter::find_candidates(int run, const CutSettings& settings) {
   peak_label_ = timeline_.runs().label(run);
   candidates_.clear();
   ranked_.clear();
-  if (settings.cost_weight != weight_ || least_weighed_.empty()) {
-    weight_ = settings.cost_weight;
-    least_weighed_.clear();
+  if (least_weighed().empty())
     for (int64_t cost : least_cost_)
-      least_weighed_.push_back(1 / weighed(cost, weight_));
-  }
+      least_weighed().push_back(1 / weighed(cost, settings.cost_weight));
   auto consider = [&](int value, bool shares) {
     Candidate candidate{.value = value, .shares = shares};
     if (!look_at(candidate))
@@ -105,7 +102,7 @@ void Cutter::find_candidates(int run, const CutSettings& settings) {
 }
 
 void Cutter::rank(int number, const Candidate& candidate) {
-  ranked_.push_back({candidate.worth() * least_weighed_[candidate.value], number});
+  ranked_.push_back({candidate.worth() * least_weighed()[candidate.value], number});
 }
 
 // Where the candidate's gap ends now and what it takes off; false if there is none.

@@ -1,5 +1,6 @@
 #pragma once
 // Fits a timeline into a budget by dropping values where most bytes are live and making them again.
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <vector>
@@ -77,6 +78,9 @@ class Cutter {
   void rank(int number, const Candidate& candidate);
   void find_candidates(int run, const CutSettings& settings);
   double weighed(int64_t cost, CostWeight weight) const;
+  std::vector<double>& least_weighed() {
+    return least_weighed_[static_cast<size_t>(settings_->cost_weight)];
+  }
   bool rebuild(int value, int before, double most, Rebuild& result);
   bool rebuild_by(int kernel, int before, double most, Rebuild& result);
   bool can_run_before(int kernel, int before) const;
@@ -89,8 +93,8 @@ class Cutter {
   Random& random_;
   size_t droppable_ = 0;  // values
   std::vector<int64_t> least_cost_;  // by value: of its producers
-  CostWeight weight_ = CostWeight::linear;
-  std::vector<double> least_weighed_;  // by value: by weight_, and turned over
+  // By weight and value: the least cost weighed and turned over.
+  std::array<std::vector<double>, 3> least_weighed_;
   RunList::Above over_;  // the budget
   std::vector<int64_t> over_sums_;  // excess of the runs over the budget before
   // What gain() found last; many values have the same gap and size.

@@ -62,7 +62,8 @@ class Placer {
 
   const Offsets& greedy() {
     for (const auto& key : keys())
-      try_order(sorted_by(key), best_.bytes);
+      if (best_.bytes > peak_)
+        try_order(sorted_by(key), best_.bytes);
     if (best_.bytes > peak_)
       improve();
     return best_;

@@ -40,10 +40,10 @@ class SchedulePlacer {
     for (const Ease& settings : kSmallEases)
       if (try_within(eased(schedule, settings), 1))
         return;
-    for (const Ease& settings : kLargeEases)
-      if (few_ && try_within(eased(schedule, settings), 1.01))
+    for (size_t i = 0; few_ && i < kLargeEases.size(); ++i)
+      if (try_within(eased(schedule, kLargeEases[i]), i < 2 ? 1.0 : 1.01))
         return;
-    if (!few_ && try_within(schedule, 1.005))
+    if (!few_ && try_within(eased(schedule, {0.95, 0, 2}), 1.005))
       return;
     if (budget_ < INT64_MAX)
       cut_and_try(schedule);

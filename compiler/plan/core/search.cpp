@@ -26,7 +26,7 @@ class Search {
     cutter_.undo_needless();
     timeline_.forget_history();
     keep_if_best();
-    int64_t last_gain = 0;
+    int64_t last_gain = 0, last_kick = 0;
     for (int64_t tries = 0; cutter_.work() < settings_.work && best_cost_ > least_cost_; ++tries) {
       if (tries % 16 == 0)
         update_progress();
@@ -35,7 +35,11 @@ class Search {
       int64_t before = best_cost_;
       try_once();
       if (best_cost_ < before)
-        last_gain = tries;
+        last_gain = last_kick = tries;
+      if (settings_.kicks && tries - last_kick > tries_per_kick()) {
+        kick();
+        last_kick = tries;
+      }
     }
     return std::move(best_);
   }
@@ -82,8 +86,12 @@ class Search {
   // Tries without a gain. A given time is used up.
   int64_t patience() const {
     int64_t kernels = timeline_.problem().kernel_count();
-    return settings_.spent ? INT64_MAX : (2000 + 20 * kernels) * settings_.patience;
+    int64_t times = settings_.kicks ? 3 : 1;
+    return settings_.spent ? INT64_MAX : (2000 + 20 * kernels) * times * settings_.patience;
   }
+
+  // Tries without a gain before the search goes elsewhere.
+  int64_t tries_per_kick() const { return 100 + timeline_.problem().kernel_count() / 20; }
 
   void try_once() {
     find_recomputations();
@@ -170,9 +178,46 @@ class Search {
           if (std::abs(timeline_.kernel_of(run) - center) <= width)
             chosen.push_back(run);
     }
+    take_out(chosen);
+  }
+
+  void take_out(const std::vector<int>& chosen) {
     for (int run : chosen)
       if (timeline_.kernel_of(run) != Timeline::kNone && timeline_.removable(run))
         timeline_.remove(run);
+  }
+
+  // From the best schedule to another one that may be far from it and much dearer: what single
+  // tries do not reach, because all that lies between costs more, such as another nesting of
+  // checkpoints.
+  void kick() {
+    constexpr size_t kMost = 100;  // runs
+    constexpr double kLess = 0.2;  // of the budget
+    timeline_.assign(best_);
+    known_ = false;
+    find_recomputations();
+    if (recomputations_.empty())
+      return;
+    size_t all = recomputations_.size();
+    size_t count = 1 + random_.below(std::min(all, kMost));
+    size_t start = random_.below(all - count + 1);
+    take_out({recomputations_.begin() + static_cast<std::ptrdiff_t>(start),
+              recomputations_.begin() + static_cast<std::ptrdiff_t>(start + count)});
+    CutSettings cut;
+    cut.noise = kNoises[random_.below(kNoises.size())];
+    cut.cost_weight = static_cast<CostWeight>(random_.below(3));
+    cutter_.set_budget(static_cast<int64_t>(static_cast<double>(settings_.budget) *
+                                            random_.between(1 - kLess, 1)));
+    bool fits = cutter_.cut(cut) || timeline_.peak() <= settings_.budget;
+    cutter_.set_budget(settings_.budget);
+    if (fits) {
+      cutter_.undo_needless();
+      accept();
+      keep_if_best();
+    } else {
+      timeline_.assign(best_);
+      known_ = false;
+    }
   }
 
   // A run that recomputes, or one up to `most` runs behind it.

@@ -15,6 +15,9 @@ struct SearchSettings {
   // The share of the time that is gone, asked now and then: the search ends at 1.
   std::function<double()> spent;
   uint64_t seed = 1;
+  // After many tries without a gain, goes on from the best schedule with a stretch of
+  // recomputations taken out and cut anew, whatever that costs.
+  bool kicks = false;
   int64_t patience = 1;  // how many times the usual number of tries that gain nothing
 };
 
