@@ -47,7 +47,7 @@ class MatrixEmitter {
   Value* number(int64_t value) { return b_.getInt64(static_cast<uint64_t>(value)); }
   Value* tile(int index) { return b_.getInt8(static_cast<uint8_t>(index)); }
 
-  void intrinsic(llvm::Intrinsic::ID id, std::vector<Value*> arguments) {
+  void intrinsic(llvm::Intrinsic::ID id, const std::vector<Value*>& arguments) {
     b_.CreateIntrinsic(id, {}, arguments);
   }
 
