@@ -42,7 +42,7 @@ def main():
         free = rows[0]
         for row in rows[1:]:
             measured = row["step_ms"] / free["step_ms"] - 1
-            print(f"| {model.replace(':', ', ')} | {row['budget'] / free['budget']:.1f} | {row['arena_bytes']:,} "
+            print(f"| {model.replace(':', ', ')} | {row['budget'] / free['budget']:.2f} | {row['arena_bytes']:,} "
                   f"| {100 * row['overhead']:.2f} | {100 * row['bound']:.2f} | {100 * measured:.2f} |", flush=True)
 
 
