@@ -207,7 +207,8 @@ void AttentionStrips::stage(const AttentionStrip& strip, uint32_t from, int64_t 
   if (idle == 0)
     return;
   Scalar column = b_.begin_for(LoopKind::serial, columns)[0];
-  clear_columns(b_, dtype_, idle, to, b_.add(b_.scaled(column, strip_rows_), b_.index(strip.rows)));
+  clear_elements(b_, dtype_, idle, to,
+                 b_.add(b_.scaled(column, strip_rows_), b_.index(strip.rows)));
   b_.end_for();
 }
 

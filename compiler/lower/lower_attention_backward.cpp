@@ -19,6 +19,7 @@
 #include "compiler/lower/iteration_space.h"
 #include "compiler/lower/lower.h"
 #include "compiler/lower/split.h"
+#include "compiler/lower/stage_operand.h"
 
 namespace gradc {
 namespace {
@@ -88,9 +89,7 @@ class BackwardLowering {
   }
 
   void clear(uint32_t sums, int64_t columns) {
-    Scalar i = b_.begin_for(LoopKind::vector, shape_.keys * columns)[0];
-    b_.store(sums, b_.add(b_.scaled(sums_start_, columns), i), b_.constant(dtype_, 0));
-    b_.end_for();
+    clear_elements(b_, dtype_, shape_.keys * columns, sums, b_.scaled(sums_start_, columns));
   }
 
   // Strips part, part + parts, ... of all strips of the queries that share keys: with `causal` the

@@ -24,19 +24,6 @@ using loop::kMatrixDepth;
 using loop::LoopKind;
 using loop::Scalar;
 
-// A fork and a join cost about what it takes to move or multiply so much.
-constexpr int64_t kParallelElements = 16000, kParallelProducts = 2000000;
-
-// `extent` in blocks of `size`, the last one smaller.
-std::vector<Segment> blocks_of(int64_t extent, int64_t size) {
-  std::vector<Segment> blocks;
-  if (extent >= size)
-    blocks.push_back({0, size, extent / size});
-  if (extent % size > 0)
-    blocks.push_back({extent / size * size, extent % size, 1});
-  return blocks;
-}
-
 // An operand as a matrix of `lines` (rows of a, columns of b) by depth.
 struct Side {
   size_t operand = 0;
@@ -127,18 +114,12 @@ class MatrixLowering {
   // Calls body(first line, lines) for each block of `size` lines, in parallel where it pays.
   template <typename Body>
   void for_blocks(const Side& side, int64_t size, Body body) {
-    bool parallel = threads_ > 1 && side.lines * depth_ > kParallelElements;
+    bool parallel = threads_ > 1 && side.lines * depth_ > kMatrixParallelElements;
     for (const Segment& block : blocks_of(side.lines, size)) {
       for_parts(
           builder_, block, [&](Scalar line, Scalar) { body(line, block.size); },
           parallel ? LoopKind::parallel : LoopKind::serial, "block");
     }
-  }
-
-  void clear(uint32_t buffer, Scalar start, int64_t elements) {
-    Scalar i = builder_.begin_for(LoopKind::vector, elements)[0];
-    builder_.store(buffer, builder_.add(start, i), builder_.constant(DType::bf16, 0));
-    builder_.end_for();
   }
 
   Scalar element(const Side& side, Scalar line, Scalar depth) {
@@ -170,8 +151,8 @@ class MatrixLowering {
     Scalar k = builder_.begin_for(LoopKind::vector, depth_)[0];
     builder_.store(buffer, builder_.add(row, k), element(side, builder_.add(line, i), k));
     builder_.end_for();
-    if (depth_ < row_elements)
-      clear(buffer, builder_.add(row, builder_.index(depth_)), row_elements - depth_);
+    clear_elements(builder_, DType::bf16, row_elements - depth_, buffer,
+                   builder_.add(row, builder_.index(depth_)));
     builder_.end_for();
   }
 
@@ -227,8 +208,8 @@ class MatrixLowering {
     Source source = rows_of_depth(a_, line, count);
     uint32_t pairs = builder_.scratch("pairs", DType::bf16, kMatrixColumns * padded_depth_);
     int64_t filled = round_up(depth_, 2) * kMatrixColumns;
-    if (filled < padded_depth_ * kMatrixColumns)
-      clear(pairs, builder_.index(filled), padded_depth_ * kMatrixColumns - filled);
+    clear_elements(builder_, DType::bf16, padded_depth_ * kMatrixColumns - filled, pairs,
+                   builder_.index(filled));
     pair_depths(source, count, pairs, builder_.index(0));
     builder_.transpose({.rows = padded_depth_ / 2,
                         .columns = count,
@@ -243,7 +224,7 @@ class MatrixLowering {
   void pack_panel(Scalar line, int64_t count) {
     Scalar to = builder_.scaled(line, padded_depth_);
     if (count < kMatrixColumns || round_up(depth_, 2) < padded_depth_)
-      clear(b_buffer_, to, kMatrixColumns * padded_depth_);
+      clear_elements(builder_, DType::bf16, kMatrixColumns * padded_depth_, b_buffer_, to);
     if (b_.depth_inside) {
       Source source = pairs_of_depth(b_, line, count);
       builder_.transpose({.rows = count,
@@ -261,7 +242,7 @@ class MatrixLowering {
   }
 
   void lower_tasks(const Segment& columns, const Segment& rows) {
-    bool parallel = threads_ > 1 && a_.lines * b_.lines * depth_ > kParallelProducts;
+    bool parallel = threads_ > 1 && a_.lines * b_.lines * depth_ > kMatrixParallelProducts;
     ContractTask task = begin_tasks(builder_, nest_, s_, columns, rows, parallel);
     lower_task(task.block);
     end_tasks(builder_, task);

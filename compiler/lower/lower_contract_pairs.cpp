@@ -66,8 +66,8 @@ class PairLowering {
     else
       stage_columns(block, to);
     int64_t used = columns_ * half_;
-    clear_columns(builder_, nest_.sum_dtype(), step_elements_ - used, b_buffer_,
-                  builder_.add(to, builder_.index(used)));
+    clear_elements(builder_, nest_.sum_dtype(), step_elements_ - used, b_buffer_,
+                   builder_.add(to, builder_.index(used)));
     builder_.end_for();
   }
 

@@ -156,8 +156,8 @@ class PanelLowering {
         Scalar to = builder_.add(base, builder_.scaled(k, padded_columns()));
         stage_row(values_, nest_, b_, vector_, block_, b_buffer_, to);
         int64_t columns = block_.size[vector_];
-        clear_columns(builder_, nest_.sum_dtype(), padded_columns() - columns, b_buffer_,
-                      builder_.add(to, builder_.index(columns)));
+        clear_elements(builder_, nest_.sum_dtype(), padded_columns() - columns, b_buffer_,
+                       builder_.add(to, builder_.index(columns)));
       });
     for (; opened > 0; --opened)
       builder_.end_for();

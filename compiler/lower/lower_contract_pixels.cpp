@@ -15,6 +15,7 @@
 
 #include "compiler/lower/contract_results.h"
 #include "compiler/lower/contract_schedule.h"
+#include "compiler/lower/contract_tasks.h"
 #include "compiler/lower/lower_contract.h"
 #include "compiler/lower/stage_operand.h"
 #include "compiler/lower/window_rows.h"
@@ -29,7 +30,6 @@ using loop::kMatrixDepth;
 using loop::LoopKind;
 using loop::Scalar;
 
-constexpr int64_t kParallelProducts = 2000000;  // as many as a fork and a join cost
 // In a pass, at most: fewer and the sums' way from the second level cache and back takes too long,
 // more and b does not stay there. An order of sums, so it is the same for all tasks.
 constexpr int64_t kPassPositions = 256;
@@ -62,31 +62,19 @@ class PixelLowering {
     return *pixels;
   }
 
-  static std::vector<Segment> blocks_of(int64_t extent, int64_t size) {
-    std::vector<Segment> blocks = {{0, size, extent / size}};
-    if (extent % size > 0)
-      blocks.push_back({extent / size * size, extent % size, 1});
-    return blocks;
-  }
-
-  void clear(uint32_t buffer, Scalar start, int64_t elements, DType dtype) {
-    if (elements < 1)
-      return;
-    Scalar i = builder_.begin_for(LoopKind::vector, elements)[0];
-    builder_.store(buffer, builder_.add(start, i), builder_.constant(dtype, 0));
-    builder_.end_for();
-  }
-
   void lower_tasks(const Segment& outputs, const Segment& inputs) {
     int64_t products = pixels_.outputs * pixels_.channels * taps_ * pixels_.phase.positions();
-    bool parallel = threads_ > 1 && products > kParallelProducts;
-    Dims counts = {outputs.count, inputs.count};
-    int64_t tasks = element_count(counts);
-    Scalar number = builder_.index(0);
-    if (tasks > 1)
-      number = builder_.begin_for(parallel ? LoopKind::parallel : LoopKind::serial, tasks, {}, {},
-                                  "task")[0];
-    std::vector<Scalar> numbers = unravel(builder_, number, counts);
+    bool parallel = threads_ > 1 && products > kMatrixParallelProducts;
+    for_parts(
+        builder_, {0, 1, outputs.count * inputs.count},
+        [&](Scalar number, Scalar) {
+          lower_task(outputs, inputs, unravel(builder_, number, {outputs.count, inputs.count}));
+        },
+        parallel ? LoopKind::parallel : LoopKind::serial, "task");
+  }
+
+  void lower_task(const Segment& outputs, const Segment& inputs,
+                  const std::vector<Scalar>& numbers) {
     first_output_ =
         builder_.add(builder_.index(outputs.start), builder_.scaled(numbers[0], outputs.size));
     first_channel_ =
@@ -95,12 +83,10 @@ class PixelLowering {
     channels_ = inputs.size;
     row_elements_ = round_up(taps_ * channels_, kMatrixColumns);
     sums_ = builder_.scratch("sums", DType::f32, outputs_ * row_elements_);
-    clear(sums_, builder_.index(0), outputs_ * row_elements_, DType::f32);
+    clear_elements(builder_, DType::f32, outputs_ * row_elements_, sums_, builder_.index(0));
     for (const WindowParts& parts : window_parts(pixels_.phase, kPassPositions))
       lower_passes(parts, {.first_channel = first_channel_, .channels = channels_});
     store();
-    if (tasks > 1)
-      builder_.end_for();
   }
 
   // A loop for each axis; `block` has the first ones.
@@ -180,7 +166,7 @@ class PixelLowering {
                         .to_step = 2 * outputs_},
                        from.start, builder_.index(0));
     int64_t filled = round_up(block.positions(), 2) * outputs_;
-    clear(pairs, builder_.index(filled), depth * outputs_ - filled, DType::bf16);
+    clear_elements(builder_, DType::bf16, depth * outputs_ - filled, pairs, builder_.index(filled));
     uint32_t a = builder_.scratch("a", DType::bf16, outputs_ * a_step);
     builder_.transpose({.rows = depth / 2,
                         .columns = outputs_,
@@ -226,8 +212,8 @@ class PixelLowering {
     int64_t filled = round_up(block.positions(), 2);
     auto pack = [&](Scalar column, int64_t columns, int64_t first_cleared) {
       Scalar to = builder_.scaled(column, depth);
-      clear(b, builder_.add(to, builder_.index(first_cleared * kMatrixColumns)),
-            (depth - first_cleared) * kMatrixColumns, DType::bf16);
+      clear_elements(builder_, DType::bf16, (depth - first_cleared) * kMatrixColumns, b,
+                     builder_.add(to, builder_.index(first_cleared * kMatrixColumns)));
       builder_.pair_rows({.rows = block.positions(),
                           .columns = columns,
                           .from_buffer = rows.buffer,

@@ -13,6 +13,7 @@
 
 #include "compiler/lower/contract_results.h"
 #include "compiler/lower/contract_schedule.h"
+#include "compiler/lower/contract_tasks.h"
 #include "compiler/lower/lower_contract.h"
 #include "compiler/lower/segments.h"
 #include "compiler/lower/window_rows.h"
@@ -26,9 +27,6 @@ using loop::kMatrixColumns;
 using loop::kMatrixDepth;
 using loop::LoopKind;
 using loop::Scalar;
-
-// A fork and a join cost about what it takes to move or multiply so much.
-constexpr int64_t kParallelElements = 16000, kParallelProducts = 2000000;
 
 class WindowLowering {
  public:
@@ -75,12 +73,6 @@ class WindowLowering {
     return round_up(depth(phase), kMatrixDepth);
   }
 
-  void clear(uint32_t buffer, Scalar start, int64_t elements, DType dtype) {
-    Scalar i = builder_.begin_for(LoopKind::vector, elements)[0];
-    builder_.store(buffer, builder_.add(start, i), builder_.constant(dtype, 0));
-    builder_.end_for();
-  }
-
   // --- the weight ---
 
   int64_t weight_step(size_t l) const {
@@ -88,7 +80,7 @@ class WindowLowering {
   }
 
   void pack_weight(const WindowPhase& phase, int64_t start) {
-    bool parallel = threads_ > 1 && columns_ * depth(phase) > kParallelElements;
+    bool parallel = threads_ > 1 && columns_ * depth(phase) > kMatrixParallelElements;
     int64_t whole = columns_ / kMatrixColumns, rest = columns_ % kMatrixColumns;
     auto pack = [&](const Segment& panels) {
       for_parts(
@@ -106,7 +98,7 @@ class WindowLowering {
   void pack_panel(const WindowPhase& phase, int64_t start, Scalar first, int64_t count) {
     Scalar to = builder_.add(builder_.index(start), builder_.scaled(first, padded_depth(phase)));
     if (count < kMatrixColumns || round_up(depth(phase), 2) < padded_depth(phase))
-      clear(panels_, to, kMatrixColumns * padded_depth(phase), DType::bf16);
+      clear_elements(builder_, DType::bf16, kMatrixColumns * padded_depth(phase), panels_, to);
     int64_t column = weight_step(column_), channel = weight_step(windows_.channel_loop);
     bool even = windows_.channels % 2 == 0;
     if (weight_buffer_ && even && channel > 0 && column == channel * windows_.channels)
@@ -246,46 +238,52 @@ class WindowLowering {
     Dims counts;
     for (const Segment& part : parts)
       counts.push_back(part.count);
-    int64_t size = s_.blocks[column_], tasks = element_count(counts);
-    bool parallel = threads_ > 1 && phase.positions() * columns_ * depth(phase) > kParallelProducts;
-    std::vector<Segment> columns;
-    if (columns_ >= size)
-      columns.push_back({0, size, columns_ / size});
-    if (columns_ % size > 0)
-      columns.push_back({columns_ / size * size, columns_ % size, 1});
-    bool apart = parallel && tasks < 2 * threads_;
-    for (size_t i = 0; i < (apart ? columns.size() : 1); ++i) {
-      if (apart)
-        counts.push_back(columns[i].count);
-      tasks = element_count(counts);
-      Scalar number = builder_.index(0);
-      if (tasks > 1)
-        number = builder_.begin_for(parallel ? LoopKind::parallel : LoopKind::serial, tasks, {}, {},
-                                    "task")[0];
-      std::vector<Scalar> numbers = unravel(builder_, number, counts);
-      WindowBlock block{.first_channel = builder_.index(0), .channels = windows_.channels};
-      for (size_t axis = 0; axis < parts.size(); ++axis) {
-        block.start.push_back(builder_.add(builder_.index(parts[axis].start),
-                                           builder_.scaled(numbers[axis], parts[axis].size)));
-        block.size.push_back(parts[axis].size);
-      }
-      WindowRows rows;
-      if (depth(phase) > 0)
-        rows = window_rows(values_, nest_, windows_.image, phase, block, padded_depth(phase));
-      if (apart) {
-        Scalar first = builder_.add(builder_.index(columns[i].start),
-                                    builder_.scaled(numbers.back(), columns[i].size));
-        lower_columns(phase, start, block, rows, first, columns[i].size);
-        counts.pop_back();
-      } else {
+    bool parallel =
+        threads_ > 1 && phase.positions() * columns_ * depth(phase) > kMatrixParallelProducts;
+    std::vector<Segment> columns = blocks_of(columns_, s_.blocks[column_]);
+    if (!parallel || element_count(counts) >= 2 * threads_) {
+      for_tasks(counts, parallel, [&](const std::vector<Scalar>& numbers) {
+        auto [block, rows] = bring_rows(phase, parts, numbers);
         for (const Segment& part : columns)
           for_parts(builder_, part, [&](Scalar first, Scalar) {
             lower_columns(phase, start, block, rows, first, part.size);
           });
-      }
-      if (tasks > 1)
-        builder_.end_for();
+      });
+      return;
     }
+    for (const Segment& part : columns) {
+      Dims all = counts;
+      all.push_back(part.count);
+      for_tasks(all, parallel, [&](const std::vector<Scalar>& numbers) {
+        auto [block, rows] = bring_rows(phase, parts, numbers);
+        Scalar first =
+            builder_.add(builder_.index(part.start), builder_.scaled(numbers.back(), part.size));
+        lower_columns(phase, start, block, rows, first, part.size);
+      });
+    }
+  }
+
+  template <typename Body>
+  void for_tasks(const Dims& counts, bool parallel, Body body) {
+    for_parts(
+        builder_, {0, 1, element_count(counts)},
+        [&](Scalar number, Scalar) { body(unravel(builder_, number, counts)); },
+        parallel ? LoopKind::parallel : LoopKind::serial, "task");
+  }
+
+  // The block with these numbers, and its rows in order.
+  std::pair<WindowBlock, WindowRows> bring_rows(const WindowPhase& phase, const WindowParts& parts,
+                                                const std::vector<Scalar>& numbers) {
+    WindowBlock block{.first_channel = builder_.index(0), .channels = windows_.channels};
+    for (size_t axis = 0; axis < parts.size(); ++axis) {
+      block.start.push_back(builder_.add(builder_.index(parts[axis].start),
+                                         builder_.scaled(numbers[axis], parts[axis].size)));
+      block.size.push_back(parts[axis].size);
+    }
+    WindowRows rows;
+    if (depth(phase) > 0)
+      rows = window_rows(values_, nest_, windows_.image, phase, block, padded_depth(phase));
+    return {block, rows};
   }
 
   void lower_columns(const WindowPhase& phase, int64_t start, const WindowBlock& block,
@@ -304,7 +302,7 @@ class WindowLowering {
                        .c_step = row_elements},
                       builder_.index(0), b, builder_.index(0));
     } else {
-      clear(sums, builder_.index(0), positions * row_elements, DType::f32);
+      clear_elements(builder_, DType::f32, positions * row_elements, sums, builder_.index(0));
     }
     NestBlock stored{std::vector<Scalar>(nest_.loops.size(), builder_.index(0)),
                      std::vector<int64_t>(nest_.loops.size(), 1),

@@ -91,17 +91,22 @@ class WinogradLowering : WinogradKernel {
     store_tiles();
   }
 
-  void multiply_by_inputs() {
+  // Calls body(inputs, whether there are more) for each block of inputs, which all add to `sums`.
+  template <typename Body>
+  void for_inputs(const WinogradBlock& sums, Body body) {
     bool many = shape_.inputs > s_.inputs;
     if (many)
-      blocks_.clear(sums_);
+      blocks_.clear(sums);
     for (const Segment& part : segments(shape_.inputs, ceil_div(shape_.inputs, s_.inputs)))
-      for_parts(b_, part, [&](Scalar start, Scalar) {
-        OpenRange inputs{start, part.size};
-        WinogradBlock image = transform_image(inputs);
-        WinogradBlock weight = s_.keeps ? blocks_.rows_of(kept_, inputs) : transform_weight(inputs);
-        blocks_.multiply(image, weight, sums_, s_.rows, false, many);
-      });
+      for_parts(b_, part, [&](Scalar start, Scalar) { body(OpenRange{start, part.size}, many); });
+  }
+
+  void multiply_by_inputs() {
+    for_inputs(sums_, [&](const OpenRange& inputs, bool many) {
+      WinogradBlock image = transform_image(inputs);
+      WinogradBlock weight = s_.keeps ? blocks_.rows_of(kept_, inputs) : transform_weight(inputs);
+      blocks_.multiply(image, weight, sums_, s_.rows, false, many);
+    });
   }
 
   // So a part of the weight and the sums that it adds to stay in the first level cache.
@@ -110,17 +115,12 @@ class WinogradLowering : WinogradKernel {
     Scalar row = b_.begin_for(LoopKind::serial, kWinogradPoints, {}, {}, "row")[0];
     OpenRange planes{b_.scaled(row, kWinogradPoints), kWinogradPoints};
     WinogradBlock sums = blocks_.planes_of(sums_, planes);
-    bool many = shape_.inputs > s_.inputs;
-    if (many)
-      blocks_.clear(sums);
-    for (const Segment& part : segments(shape_.inputs, ceil_div(shape_.inputs, s_.inputs)))
-      for_parts(b_, part, [&](Scalar start, Scalar) {
-        OpenRange inputs{start, part.size};
-        WinogradBlock image = blocks_.columns_of(blocks_.planes_of(kept_, planes), inputs);
-        WinogradBlock weight = blocks_.block("weight", part.size, outputs_.size, kWinogradPoints);
-        transform_taps(weight, taps, inputs, row);
-        blocks_.multiply(image, weight, sums, s_.rows, false, many, next_weight(row, inputs));
-      });
+    for_inputs(sums, [&](const OpenRange& inputs, bool many) {
+      WinogradBlock image = blocks_.columns_of(blocks_.planes_of(kept_, planes), inputs);
+      WinogradBlock weight = blocks_.block("weight", inputs.size, outputs_.size, kWinogradPoints);
+      transform_taps(weight, taps, inputs, row);
+      blocks_.multiply(image, weight, sums, s_.rows, false, many, next_weight(row, inputs));
+    });
     b_.end_for();
   }
 

@@ -14,6 +14,15 @@ std::vector<Segment> segments(int64_t extent, int64_t parts) {
   return result;
 }
 
+std::vector<Segment> blocks_of(int64_t extent, int64_t size) {
+  std::vector<Segment> blocks;
+  if (extent >= size)
+    blocks.push_back({0, size, extent / size});
+  if (extent % size > 0)
+    blocks.push_back({extent / size * size, extent % size, 1});
+  return blocks;
+}
+
 std::vector<Segment> vector_panels(int64_t columns, int64_t lanes, int64_t vectors,
                                    int64_t threads) {
   int64_t all = ceil_div(columns, lanes), count = ceil_div(all, vectors);

@@ -15,6 +15,9 @@ struct Segment {
 // `extent` in `parts` parts that differ by one at most, the larger ones first.
 std::vector<Segment> segments(int64_t extent, int64_t parts);
 
+// `extent` in parts of `size`, the last one smaller.
+std::vector<Segment> blocks_of(int64_t extent, int64_t size);
+
 // `columns` in panels of at most `vectors` whole vectors, of nearly equal size; the last one may
 // end in a part of a vector. For several threads their number is one that these can share evenly,
 // where panels stay wider than one vector.

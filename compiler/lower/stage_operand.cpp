@@ -230,7 +230,7 @@ class VectorCopy {
       return;
     Scalar row = b_.begin_for(LoopKind::serial, rows)[0];
     Scalar behind = b_.add(b_.scaled(row, row_elements_), b_.index(size_[vector_]));
-    clear_columns(b_, nest_.sum_dtype(), columns, to_buffer_, b_.add(to_, behind));
+    clear_elements(b_, nest_.sum_dtype(), columns, to_buffer_, b_.add(to_, behind));
     b_.end_for();
   }
 

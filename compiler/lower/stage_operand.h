@@ -68,10 +68,11 @@ OperandAccess stage_vectors(KernelValues& values, const ContractionNest& nest, s
                             const ScratchBuffers& scratch,
                             std::optional<loop::Scalar> to = std::nullopt);
 
-// Zeros from `to` on, behind a row's last column: a tile multiplies whole vectors, and what earlier
-// kernels left there may be denormal numbers, which take a CPU a hundred times as long.
-void clear_columns(loop::Builder& builder, DType dtype, int64_t columns, uint32_t buffer,
-                   loop::Scalar to);
+// Zeros from `start` on, if any. Behind a row's last column they are needed: a tile multiplies
+// whole vectors, and what earlier kernels left there may be denormal numbers, which take a CPU a
+// hundred times as long.
+void clear_elements(loop::Builder& builder, DType dtype, int64_t elements, uint32_t buffer,
+                    loop::Scalar start);
 
 // Copies the row of `vector_loop` that begins at the block's start to `to`.
 void stage_row(KernelValues& values, const ContractionNest& nest, size_t operand,

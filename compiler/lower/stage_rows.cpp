@@ -17,11 +17,12 @@ void stage_row(KernelValues& values, const ContractionNest& nest, size_t operand
   b.end_for();
 }
 
-void clear_columns(loop::Builder& b, DType dtype, int64_t columns, uint32_t buffer, Scalar to) {
-  if (columns == 0)
+void clear_elements(loop::Builder& b, DType dtype, int64_t elements, uint32_t buffer,
+                    Scalar start) {
+  if (elements == 0)
     return;
-  Scalar column = b.begin_for(LoopKind::vector, columns)[0];
-  b.store(buffer, b.add(to, column), b.constant(dtype, 0));
+  Scalar i = b.begin_for(LoopKind::vector, elements)[0];
+  b.store(buffer, b.add(start, i), b.constant(dtype, 0));
   b.end_for();
 }
 

@@ -51,14 +51,6 @@ class WindowCopy {
   }
 
  private:
-  Scalar zero() { return b_.constant(DType::bf16, 0); }
-
-  void clear(uint32_t buffer, Scalar start, int64_t elements) {
-    Scalar i = b_.begin_for(LoopKind::vector, elements)[0];
-    b_.store(buffer, b_.add(start, i), zero());
-    b_.end_for();
-  }
-
   Scalar begin(int64_t extent) {
     return extent == 1 ? b_.index(0) : b_.begin_for(LoopKind::serial, extent)[0];
   }
@@ -86,7 +78,7 @@ class WindowCopy {
       strip.stride[i] = elements;
     strip.buffer = b_.scratch("strip", DType::bf16, elements);
     if (leaves)
-      clear(strip.buffer, b_.index(0), elements);
+      clear_elements(b_, DType::bf16, elements, strip.buffer, b_.index(0));
     strip_ = strip;
     copy_inside(0, {}, b_.index(0));
     return strip;
@@ -176,8 +168,8 @@ class WindowCopy {
     for (size_t i = 0; i < outer; ++i)
       depth *= axes_[i].taps;
     visit_taps(0, outer, from, to, run);
-    if (depth < rows_.row_elements)
-      clear(rows_.buffer, b_.add(to, b_.index(depth)), rows_.row_elements - depth);
+    clear_elements(b_, DType::bf16, rows_.row_elements - depth, rows_.buffer,
+                   b_.add(to, b_.index(depth)));
   }
 
   void visit_taps(size_t i, size_t outer, Scalar from, Scalar to, int64_t run) {

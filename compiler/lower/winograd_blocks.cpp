@@ -2,6 +2,7 @@
 
 #include "compiler/lower/contract_tasks.h"
 #include "compiler/lower/segments.h"
+#include "compiler/lower/stage_operand.h"
 #include "ir/diagnostic.h"
 #include "ir/integer_math.h"
 
@@ -131,9 +132,8 @@ void WinogradBlocks::tiles_of(const WinogradBlock& to, const Window& window, con
 }
 
 void WinogradBlocks::clear(const WinogradBlock& block) {
-  Scalar i = b_.begin_for(LoopKind::vector, block.planes * block.plane_step)[0];
-  b_.store(block.buffer, plus_start(block, i), b_.constant(DType::f32, 0));
-  b_.end_for();
+  clear_elements(b_, DType::f32, block.planes * block.plane_step, block.buffer,
+                 plus_start(block, b_.index(0)));
 }
 
 void WinogradBlocks::multiply(const WinogradBlock& a, const WinogradBlock& b,

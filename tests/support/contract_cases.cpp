@@ -126,28 +126,45 @@ std::vector<std::string> matrix_cases() {
   return cases;
 }
 
-std::vector<std::string> window_cases() {
-  std::vector<std::string> all, cases;
-  for (const ConvolutionShape& shape : {ConvolutionShape{3, 3, 20, 9, 3, 1, 1, 1, 1},
-                                        {5, 1, 33, 12, 5, 1, 2, 1, 1},
-                                        {2, 6, 24, 11, 3, 2, 1, 1, 1},
-                                        {9, 20, 33, 4, 3, 1, 1, 1, 1},
-                                        {5, 20, 33, 7, 1, 2, 0, 1, 1},
-                                        {4, 32, 48, 8, 3, 2, 1, 1, 1},
-                                        {3, 32, 16, 7, 3, 1, 0, 1, 1},
-                                        {2, 34, 18, 9, 3, 1, 2, 2, 1},
-                                        {9, 16, 17, 7, 2, 3, 0, 1, 1},
-                                        {2, 9, 21, 8, 3, 1, 2, 1, 1},
-                                        {1, 64, 130, 20, 3, 1, 1, 1, 1},
-                                        {1, 3, 18, 23, 7, 2, 3, 1, 1}}) {
+namespace {
+
+// Of bf16, channels last: those convolutions and gradients of the shapes that wanted(shape, text).
+template <typename Wanted>
+std::vector<std::string> narrow_convolutions(const std::vector<ConvolutionShape>& shapes,
+                                             Wanted wanted) {
+  std::vector<std::string> cases;
+  for (const ConvolutionShape& shape : shapes) {
+    std::vector<std::string> all;
     append_convolutions(all, shape, true);
-    bool has_columns = shape.inputs >= 8 && (shape.dilation == 1 || shape.stride == 1);
     for (const std::string& text : all)
-      if (text.starts_with("conv(") || (has_columns && text.starts_with("conv_data_gradient(")))
+      if (wanted(shape, text))
         cases.push_back(text);
-    all.clear();
   }
   make_narrow(cases);
+  return cases;
+}
+
+}  // namespace
+
+std::vector<std::string> window_cases() {
+  std::vector<std::string> cases = narrow_convolutions(
+      {{3, 3, 20, 9, 3, 1, 1, 1, 1},
+       {5, 1, 33, 12, 5, 1, 2, 1, 1},
+       {2, 6, 24, 11, 3, 2, 1, 1, 1},
+       {9, 20, 33, 4, 3, 1, 1, 1, 1},
+       {5, 20, 33, 7, 1, 2, 0, 1, 1},
+       {4, 32, 48, 8, 3, 2, 1, 1, 1},
+       {3, 32, 16, 7, 3, 1, 0, 1, 1},
+       {2, 34, 18, 9, 3, 1, 2, 2, 1},
+       {9, 16, 17, 7, 2, 3, 0, 1, 1},
+       {2, 9, 21, 8, 3, 1, 2, 1, 1},
+       {1, 64, 130, 20, 3, 1, 1, 1, 1},
+       {1, 3, 18, 23, 7, 2, 3, 1, 1}},
+      [](const ConvolutionShape& shape, const std::string& text) {
+        bool has_columns = shape.inputs >= 8 && (shape.dilation == 1 || shape.stride == 1);
+        return text.starts_with("conv(") ||
+               (has_columns && text.starts_with("conv_data_gradient("));
+      });
   cases.insert(cases.end(),
                {
                    "conv(bf16[4,30,16], bf16[24,16,3]) {channels_last=true, dilation=[2], "
@@ -162,24 +179,20 @@ std::vector<std::string> window_cases() {
 }
 
 std::vector<std::string> pixel_cases() {
-  std::vector<std::string> all, cases;
-  for (const ConvolutionShape& shape : {ConvolutionShape{3, 3, 20, 9, 3, 1, 1, 1, 1},
-                                        {5, 1, 33, 12, 5, 1, 2, 1, 1},
-                                        {3, 6, 24, 11, 3, 2, 1, 1, 1},
-                                        {9, 20, 33, 4, 3, 1, 1, 1, 1},
-                                        {130, 20, 33, 7, 1, 2, 0, 1, 1},
-                                        {8, 32, 48, 8, 3, 2, 1, 1, 1},
-                                        {3, 34, 18, 9, 3, 1, 2, 2, 1},
-                                        {33, 16, 17, 7, 2, 3, 0, 1, 1},
-                                        {1, 64, 300, 20, 3, 1, 1, 1, 1},
-                                        {1, 3, 18, 23, 7, 2, 3, 1, 1}}) {
-    append_convolutions(all, shape, true);
-    for (const std::string& text : all)
-      if (text.starts_with("conv_weight_gradient("))
-        cases.push_back(text);
-    all.clear();
-  }
-  make_narrow(cases);
+  std::vector<std::string> cases =
+      narrow_convolutions({{3, 3, 20, 9, 3, 1, 1, 1, 1},
+                           {5, 1, 33, 12, 5, 1, 2, 1, 1},
+                           {3, 6, 24, 11, 3, 2, 1, 1, 1},
+                           {9, 20, 33, 4, 3, 1, 1, 1, 1},
+                           {130, 20, 33, 7, 1, 2, 0, 1, 1},
+                           {8, 32, 48, 8, 3, 2, 1, 1, 1},
+                           {3, 34, 18, 9, 3, 1, 2, 2, 1},
+                           {33, 16, 17, 7, 2, 3, 0, 1, 1},
+                           {1, 64, 300, 20, 3, 1, 1, 1, 1},
+                           {1, 3, 18, 23, 7, 2, 3, 1, 1}},
+                          [](const ConvolutionShape&, const std::string& text) {
+                            return text.starts_with("conv_weight_gradient(");
+                          });
   cases.insert(cases.end(),
                {
                    "conv_weight_gradient(bf16[9,30,16], bf16[9,9,24]) {channels_last=true, "

@@ -289,43 +289,36 @@ TEST_CASE("loops over vectors of two columns compute what eval does", "[contract
   check_all(cases, test::Fused::both);
 }
 
-TEST_CASE("loops over blocks of a matrix unit compute what eval does", "[contract]") {
+namespace {
+
+// With a matrix unit these are lowered by `method`, and without by another one.
+void check_on_matrix_unit(const std::vector<std::string>& cases, ContractMethod method) {
   Target target = kWide;
   target.matrix_bf16 = true;
-  for (const std::string& example : test::matrix_cases())
+  for (const std::string& example : cases)
     for (test::Fused fused : {test::Fused::nothing, test::Fused::both}) {
       CAPTURE(example);
       Function kernel = test::contract_kernel(example, fused);
       std::vector<Tensor> arguments = test::random_arguments(kernel, 1);
       std::vector<Tensor> expected = eval_closed({}, kernel, arguments);
       set_in_place(kernel);
-      CHECK(choose_contract_schedule(kernel, target, 1).method == ContractMethod::matrix);
-      CHECK(choose_contract_schedule(kernel, kWide, 1).method != ContractMethod::matrix);
+      CHECK(choose_contract_schedule(kernel, target, 1).method == method);
+      CHECK(choose_contract_schedule(kernel, kWide, 1).method != method);
       for (int threads : {1, 3})
         check_loops(kernel, target, threads, arguments, expected, {});
+      check_loops(kernel, target, 1, arguments, expected, {.pass_elements = 8, .rows = 16});
     }
 }
 
+}  // namespace
+
+TEST_CASE("loops over blocks of a matrix unit compute what eval does", "[contract]") {
+  check_on_matrix_unit(test::matrix_cases(), ContractMethod::matrix);
+}
+
 TEST_CASE("loops of convolutions on a matrix unit compute what eval does", "[contract]") {
-  Target target = kWide;
-  target.matrix_bf16 = true;
-  auto check = [&](const std::vector<std::string>& cases, ContractMethod method) {
-    for (const std::string& example : cases)
-      for (test::Fused fused : {test::Fused::nothing, test::Fused::both}) {
-        CAPTURE(example);
-        Function kernel = test::contract_kernel(example, fused);
-        std::vector<Tensor> arguments = test::random_arguments(kernel, 1);
-        std::vector<Tensor> expected = eval_closed({}, kernel, arguments);
-        set_in_place(kernel);
-        CHECK(choose_contract_schedule(kernel, target, 1).method == method);
-        CHECK(choose_contract_schedule(kernel, kWide, 1).method != method);
-        for (int threads : {1, 3})
-          check_loops(kernel, target, threads, arguments, expected, {});
-        check_loops(kernel, target, 1, arguments, expected, {.pass_elements = 8, .rows = 16});
-      }
-  };
-  check(test::window_cases(), ContractMethod::windows);
-  check(test::pixel_cases(), ContractMethod::pixels);
+  check_on_matrix_unit(test::window_cases(), ContractMethod::windows);
+  check_on_matrix_unit(test::pixel_cases(), ContractMethod::pixels);
 }
 
 TEST_CASE("a matrix unit takes bf16 matrices that are worth it", "[contract]") {
