@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <optional>
 #include <set>
 
 #include "compiler/kernel.h"
@@ -128,10 +129,13 @@ class RecipeAdder {
 
   Module run() {
     Candidates candidates(to_);
-    LeastOperands least(to_);
+    std::optional<LeastOperands> least;
+    if (options_.invert)
+      least.emplace(to_);
     for (const auto& [name, numbers] : candidates.all()) {
       Function kernel = to_.function(name);
-      least.tell(kernel);
+      if (least)
+        least->tell(kernel);
       for (size_t number : numbers)
         add(kernel, number);
     }

@@ -39,17 +39,7 @@ class EntryPlanner {
         planner_(problem_, order_) {}
 
   Function run(int64_t budget) {
-    // What the order holds is within the budget, and perhaps its offsets are too.
-    std::optional<Placement> placed;
-    if (evaluate(problem_, order_).peak <= budget) {
-      placed = place(order_, budget);
-      if (placed->offsets.bytes <= budget && placed->cost <= problem_.base_cost())
-        return emit(*placed);
-    }
-    if (std::optional<Placement> found = place_within(budget))
-      if (!placed || placed->offsets.bytes > budget || found->cost < placed->cost)
-        placed = std::move(found);
-    if (placed && placed->offsets.bytes <= budget)
+    if (std::optional<Placement> placed = place_within(budget))
       return emit(*placed);
     Placement smallest = place(planner_.smallest(kEffort), budget);
     if (smallest.offsets.bytes <= budget)
@@ -83,6 +73,8 @@ class EntryPlanner {
       return excess;
     };
     int64_t excess = try_aim(budget);
+    if (best && best->cost <= problem_.base_cost())
+      return best;
     if (problem_.kernels.size() <= kFew) {
       // Plans of smaller budgets, the same ones for every budget: more bytes never cost time.
       constexpr int64_t kSteps = 10;

@@ -9,10 +9,6 @@ namespace {
 // Of values so small only a few are gained, but ways multiply.
 constexpr int64_t kSmallShare = 500;
 
-bool contains(const std::vector<int>& list, int item) {
-  return std::find(list.begin(), list.end(), item) != list.end();
-}
-
 }  // namespace
 
 // What was in memory before `last` ran.

@@ -60,24 +60,16 @@ class Placer {
     peak_ = *std::max_element(live_.begin(), live_.end());
   }
 
-  const Offsets& greedy() {
-    for (const auto& key : keys())
-      if (best_.bytes > peak_)
-        try_order(sorted_by(key), best_.bytes);
-    if (best_.bytes > peak_)
-      improve();
-    return best_;
-  }
-
   Offsets run() {
-    greedy();
+    place_greedily();
     search();
     return std::move(best_);
   }
 
-  std::optional<Offsets> within(int64_t capacity) {
-    if (capacity < peak_ || !search_within(capacity, work_))
-      return std::nullopt;
+  Offsets within(int64_t capacity) {
+    place_greedily();
+    if (best_.bytes > capacity && capacity >= peak_)
+      search_within(capacity, work_);
     return std::move(best_);
   }
 
@@ -87,6 +79,14 @@ class Placer {
   static constexpr int64_t kImproveWork = 5'000'000;  // about a fortieth of a second
   static constexpr int64_t kMostTries = 500;
   static constexpr size_t kFew = 400;  // buffers
+
+  void place_greedily() {
+    for (const auto& key : keys())
+      if (best_.bytes > peak_)
+        try_order(sorted_by(key), best_.bytes);
+    if (best_.bytes > peak_)
+      improve();
+  }
 
   std::vector<Key> keys() const {
     auto bytes = [this](int i) { return static_cast<double>(buffers_[i].bytes); };
@@ -322,12 +322,7 @@ Offsets nowhere(std::span<const Buffer> buffers) {
 
 }  // namespace
 
-Offsets place_greedily(std::span<const Buffer> buffers) {
-  return any_bytes(buffers) ? Placer(buffers, 0).greedy() : nowhere(buffers);
-}
-
-std::optional<Offsets> place_within(std::span<const Buffer> buffers, int64_t capacity,
-                                    int64_t work) {
+Offsets place_within(std::span<const Buffer> buffers, int64_t capacity, int64_t work) {
   return any_bytes(buffers) ? Placer(buffers, work).within(capacity) : nowhere(buffers);
 }
 

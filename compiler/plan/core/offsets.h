@@ -1,7 +1,6 @@
 #pragma once
 // Where buffers go, so that no two that are needed at the same step overlap.
 #include <cstdint>
-#include <optional>
 #include <span>
 #include <vector>
 
@@ -17,13 +16,10 @@ struct Offsets {
 // The most bytes that are needed at one step.
 int64_t most_live(std::span<const Buffer> buffers);
 
-// Greedy placements, the best of several orders, some of them by chance.
-Offsets place_greedily(std::span<const Buffer> buffers);
-
-// Offsets within `capacity`, of about `work` nanoseconds, which are counted and not timed; nullopt
-// proves nothing.
-std::optional<Offsets> place_within(std::span<const Buffer> buffers, int64_t capacity,
-                                    int64_t work);
+// The best of greedy placements in several orders, some of them by chance; where that ends above
+// `capacity`, offsets within it, if about `work` nanoseconds find them, which are counted and not
+// timed.
+Offsets place_within(std::span<const Buffer> buffers, int64_t capacity, int64_t work);
 
 // The quick placements end at what is live at the peak for most entries; if not, a search follows,
 // of about `work` nanoseconds. They are counted, not timed, so that the result is the same on every

@@ -69,10 +69,7 @@ class SchedulePlacer {
     Placement placed{schedule, buffers_of(problem_, schedule), {}, usage.peak, usage.cost};
     auto most = static_cast<int64_t>(static_cast<double>(usage.peak) * share);
     most = std::min(most, std::max(budget_, usage.peak));
-    placed.offsets = place_greedily(placed.buffers.buffers);
-    if (placed.offsets.bytes > most)
-      if (auto offsets = place_within(placed.buffers.buffers, most, work_))
-        placed.offsets = std::move(*offsets);
+    placed.offsets = place_within(placed.buffers.buffers, most, work_);
     bool found = placed.offsets.bytes <= most;
     keep(std::move(placed));
     return found;

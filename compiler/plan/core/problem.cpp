@@ -13,10 +13,6 @@ int64_t Problem::base_cost() const {
 
 namespace {
 
-bool contains(const std::vector<int>& list, int item) {
-  return std::find(list.begin(), list.end(), item) != list.end();
-}
-
 // Of operands that are not held any longer.
 int64_t most_shared(const Problem& problem, const PlanKernel& kernel,
                     const std::vector<int>& held) {

@@ -2,12 +2,18 @@
 // The planning problem: kernels that read and write values of the arena, what may share bytes, and
 // what must come before what. It knows nothing of models: entry_problem.h makes one of an entry,
 // tools/io/plan_instance.h of a file.
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <utility>
 #include <vector>
 
 namespace gradc {
+
+// Of kernels, or of values.
+inline bool contains(const std::vector<int>& list, int item) {
+  return std::find(list.begin(), list.end(), item) != list.end();
+}
 
 struct PlanKernel {
   // The order of forward kernels stays as given; others may run as soon as they free something.

@@ -3,13 +3,6 @@
 #include <algorithm>
 
 namespace gradc {
-namespace {
-
-bool contains(const std::vector<int>& list, int item) {
-  return std::find(list.begin(), list.end(), item) != list.end();
-}
-
-}  // namespace
 
 Shifter::Shifter(const Problem& problem)
     : problem_(problem), read_(problem.values.size()), written_(problem.values.size()) {}
