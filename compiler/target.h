@@ -14,6 +14,7 @@ struct Target {
   bool matrix_bf16 = false;  // multiplies bf16 faster than f32: AMX, or AVX512-BF16 of AMD
   int64_t l1_bytes = 32 << 10;
   int64_t l2_bytes = 512 << 10;
+  double l3_line_cycles = 8;  // in which one core reads 64 bytes from the third level cache
   int lanes_f32() const { return vector_bytes / 4; }
 };
 

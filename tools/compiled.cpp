@@ -21,10 +21,10 @@ std::string text_of(const OptimizerOptions& options) {
 }
 
 std::string text_of(const Target& target) {
-  const auto& [cpu, features, vector_bytes, vector_registers, matrix_bf16, l1_bytes, l2_bytes] =
-      target;
-  return fmt::format("{} {} {} {} {} {} {}", cpu, features, vector_bytes, vector_registers,
-                     matrix_bf16, l1_bytes, l2_bytes);
+  const auto& [cpu, features, vector_bytes, vector_registers, matrix_bf16, l1_bytes, l2_bytes,
+               l3_line_cycles] = target;
+  return fmt::format("{} {} {} {} {} {} {} {}", cpu, features, vector_bytes, vector_registers,
+                     matrix_bf16, l1_bytes, l2_bytes, l3_line_cycles);
 }
 
 // All that passes read. What only an importer reads is in the module that it made.

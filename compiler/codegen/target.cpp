@@ -27,14 +27,15 @@ constexpr std::string_view kSomeCpus =
     "neoverse-v1, neoverse-v2, apple-m1";
 
 // Of one core. The same CPU name gives the same schedules on every machine, so nothing is measured.
-struct CacheSizes {
+struct Caches {
   std::string_view cpu;
   int64_t l1_kib, l2_kib;
+  double l3_line_cycles = 8;
 };
-constexpr CacheSizes kCacheSizes[] = {
+constexpr Caches kCaches[] = {
     {"x86-64-v4", 32, 1024},      {"skylake-avx512", 32, 1024}, {"cascadelake", 32, 1024},
     {"icelake-server", 48, 1280}, {"sapphirerapids", 48, 2048}, {"emeraldrapids", 48, 2048},
-    {"graniterapids", 48, 2048},  {"znver4", 32, 1024},         {"znver5", 48, 1024},
+    {"graniterapids", 48, 2048},  {"znver4", 32, 1024, 3},      {"znver5", 48, 1024, 3},
 };
 
 // Intel's cores do `vdpbf16ps` at half of the rate of an FMA of f32 (measured on Sapphire Rapids),
@@ -42,10 +43,10 @@ constexpr CacheSizes kCacheSizes[] = {
 constexpr std::string_view kSlowBf16Dots[] = {"cooperlake", "sapphirerapids", "emeraldrapids",
                                               "graniterapids", "graniterapids-d"};
 
-const CacheSizes* cache_sizes_of(std::string_view cpu) {
-  const auto* found = std::find_if(std::begin(kCacheSizes), std::end(kCacheSizes),
-                                   [&](const CacheSizes& sizes) { return sizes.cpu == cpu; });
-  return found == std::end(kCacheSizes) ? nullptr : found;
+const Caches* caches_of(std::string_view cpu) {
+  const auto* found = std::find_if(std::begin(kCaches), std::end(kCaches),
+                                   [&](const Caches& caches) { return caches.cpu == cpu; });
+  return found == std::end(kCaches) ? nullptr : found;
 }
 
 llvm::Triple host_triple() {
@@ -235,7 +236,7 @@ Target target_for(const std::string& cpu) {
   if (model == "native") {
     model = llvm::sys::getHostCPUName().str();
     // Virtual machines may give the number of an older model; no CPU before this one has AMX.
-    if (named.contains("amx-tile") && !cache_sizes_of(model))
+    if (named.contains("amx-tile") && !caches_of(model))
       model = "sapphirerapids";
   }
   Target target;
@@ -252,9 +253,10 @@ Target target_for(const std::string& cpu) {
   bool slow_dots = std::ranges::count(kSlowBf16Dots, model) > 0;
   target.matrix_bf16 =
       wide && (all({"amx-tile", "amx-bf16"}) || (all({"avx512bf16"}) && !slow_dots));
-  if (const CacheSizes* sizes = cache_sizes_of(model)) {
-    target.l1_bytes = sizes->l1_kib << 10;
-    target.l2_bytes = sizes->l2_kib << 10;
+  if (const Caches* caches = caches_of(model)) {
+    target.l1_bytes = caches->l1_kib << 10;
+    target.l2_bytes = caches->l2_kib << 10;
+    target.l3_line_cycles = caches->l3_line_cycles;
   }
   target.vector_registers = wide || all({"neon"}) ? 32 : 16;
   return target;

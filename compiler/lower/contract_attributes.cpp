@@ -59,6 +59,7 @@ void set_attributes(Function& kernel, const ContractSchedule& s) {
     kernel.attrs.set("rows", w.rows);
     kernel.attrs.set("outputs_outside", w.outputs_outside);
     kernel.attrs.set("keeps", w.keeps);
+    kernel.attrs.set("image_once", w.image_once);
     kernel.attrs.set("parts", w.parts);
     return;
   }
@@ -101,6 +102,7 @@ ContractSchedule contract_schedule_of(const Function& kernel) {
                   .rows = attrs.integer("rows"),
                   .outputs_outside = attrs.flag("outputs_outside"),
                   .keeps = attrs.flag("keeps"),
+                  .image_once = attrs.flag("image_once"),
                   .parts = attrs.integer("parts")};
     return s;
   }

@@ -169,7 +169,7 @@ void MethodChooser::choose_winograd() {
   s_.method = ContractMethod::winograd;
   s_.winograd =
       choose_winograd_schedule(winograd_shape(nest_), target_, threads_, limits_.rows / kRowsOfTile,
-                               limits_.pass_elements / kElementsOfInput);
+                               limits_.pass_elements / kElementsOfInput, limits_.stage_once);
 }
 
 bool MethodChooser::is_matrix(size_t operand) const {

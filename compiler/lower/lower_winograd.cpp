@@ -10,8 +10,9 @@
 //     }
 //   }
 //
-// With `keeps` one of both is transformed for all inputs outside of the inner loop. If that is the
-// image, the weight comes by rows of planes, so that what is made of it stays in the first cache:
+// With `image_once` all of the image has been transformed before. With `keeps` one of both is
+// transformed for all inputs outside of the inner loop. If that is the image, the weight comes by
+// rows of planes, so that what is made of it stays in the first cache:
 //
 //   task over blocks of tiles {
 //     image: [36][tiles][all inputs]
@@ -48,6 +49,8 @@ class WinogradLowering : WinogradKernel {
   loop::Kernel run() {
     std::vector<Segment> tiles =
         segments(shape_.all_tiles(), ceil_div(shape_.all_tiles(), s_.tiles));
+    if (s_.image_once)
+      transform_whole_image(tiles);
     std::vector<Segment> outputs = vector_panels(shape_.outputs, lanes_, s_.outputs / lanes_);
     for (const Segment& outer : s_.outputs_outside ? outputs : tiles)
       lower_tasks(outer, s_.outputs_outside ? tiles : outputs);
@@ -55,6 +58,18 @@ class WinogradLowering : WinogradKernel {
   }
 
  private:
+  void transform_whole_image(const std::vector<Segment>& tiles) {
+    whole_image_ = blocks_.shared_block("image", shape_.all_tiles(), shape_.inputs);
+    for (const Segment& part : tiles) {
+      LoopKind kind = parallel_ ? LoopKind::parallel : LoopKind::serial;
+      Scalar number = b_.begin_for(kind, part.count, {}, {}, "task")[0];
+      OpenRange block{b_.add(b_.index(part.start), b_.scaled(number, part.size)), part.size};
+      blocks_.image_tiles(blocks_.rows_of(whole_image_, block), nest_.operands[0], block,
+                          all_inputs_);
+      b_.end_for();
+    }
+  }
+
   // Each task takes a block of the outer loop, and one of the parts of the inner one.
   void lower_tasks(const Segment& outer, const std::vector<Segment>& inner) {
     int64_t tasks = outer.count * s_.parts;
@@ -103,7 +118,7 @@ class WinogradLowering : WinogradKernel {
 
   void multiply_by_inputs() {
     for_inputs(sums_, [&](const OpenRange& inputs, bool many) {
-      WinogradBlock image = transform_image(inputs);
+      WinogradBlock image = image_of(inputs);
       WinogradBlock weight = s_.keeps ? blocks_.rows_of(kept_, inputs) : transform_weight(inputs);
       blocks_.multiply(image, weight, sums_, s_.rows, false, many);
     });
@@ -122,6 +137,11 @@ class WinogradLowering : WinogradKernel {
       blocks_.multiply(image, weight, sums, s_.rows, false, many, next_weight(row, inputs));
     });
     b_.end_for();
+  }
+
+  WinogradBlock image_of(const OpenRange& inputs) {
+    return s_.image_once ? blocks_.columns_of(blocks_.rows_of(whole_image_, tiles_), inputs)
+                         : transform_image(inputs);
   }
 
   WinogradBlock transform_image(const OpenRange& inputs) {
@@ -282,7 +302,7 @@ class WinogradLowering : WinogradKernel {
 
   OpenRange all_inputs_;
   OpenRange tiles_, outputs_;  // of the open block
-  WinogradBlock kept_, sums_;
+  WinogradBlock whole_image_, kept_, sums_;
 };
 
 }  // namespace

@@ -37,8 +37,8 @@ struct WinogradShape {
 WinogradShape winograd_shape(const ContractionNest& nest);
 
 // How the work is cut so that the transformed blocks of image, weight and sums stay in the second
-// level cache together. They are never stored outside of it: what is needed again is transformed
-// again.
+// level cache together. What is needed again is transformed again; only an image with
+// `image_once` waits in the third level cache.
 struct WinogradSchedule {
   // Tiles, inputs and outputs of a block.
   int64_t tiles = 0, inputs = 0, outputs = 0;
@@ -47,10 +47,14 @@ struct WinogradSchedule {
   // The image's block, or with outputs outside the weight's, is transformed for all inputs in front
   // of the inner loop, whatever the `inputs` of the other one.
   bool keeps = false;
+  // With outputs outside and a weight that is kept: all tiles of the image are transformed first,
+  // by all threads, into the workspace, from where the products read them.
+  bool image_once = false;
   int64_t parts = 1;  // of the inner of these loops, which are tasks of their own
 };
 WinogradSchedule choose_winograd_schedule(const WinogradShape& shape, const Target& target,
-                                          int threads, int64_t most_tiles, int64_t most_inputs);
+                                          int threads, int64_t most_tiles, int64_t most_inputs,
+                                          bool may_use_workspace);
 
 // The transforms, along one axis. Rows of A, B and G are linear in their arguments.
 using WinogradTransform = std::vector<loop::Scalar> (*)(loop::Builder& builder,

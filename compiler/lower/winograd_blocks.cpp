@@ -12,13 +12,25 @@ using loop::Code;
 using loop::LoopKind;
 using loop::Scalar;
 
-WinogradBlock WinogradBlocks::block(const std::string& name, int64_t rows, int64_t columns,
-                                    int64_t planes) {
+WinogradBlock WinogradBlocks::layout(int64_t rows, int64_t columns, int64_t planes) const {
   WinogradBlock block{
       .planes = planes, .rows = rows, .columns = columns, .row_step = round_up(columns, lanes_)};
   // A line more, so that planes do not share the sets of a cache.
   block.plane_step = rows * block.row_step + lanes_;
+  return block;
+}
+
+WinogradBlock WinogradBlocks::block(const std::string& name, int64_t rows, int64_t columns,
+                                    int64_t planes) {
+  WinogradBlock block = layout(rows, columns, planes);
   block.buffer = b_.scratch(name, DType::f32, planes * block.plane_step);
+  return block;
+}
+
+WinogradBlock WinogradBlocks::shared_block(const std::string& name, int64_t rows, int64_t columns) {
+  WinogradBlock block = layout(rows, columns, kWinogradPlanes);
+  block.buffer =
+      b_.add_buffer({name, loop::Space::workspace, DType::f32, block.planes * block.plane_step});
   return block;
 }
 

@@ -42,6 +42,8 @@ class WinogradBlocks {
   // Large enough for blocks of so many rows and columns; one of fewer uses a part of it.
   WinogradBlock block(const std::string& name, int64_t rows, int64_t columns,
                       int64_t planes = kWinogradPlanes);
+  // The same in the workspace, for all tasks.
+  WinogradBlock shared_block(const std::string& name, int64_t rows, int64_t columns);
   // Some of its planes, rows or columns as a block.
   WinogradBlock planes_of(const WinogradBlock& block, const OpenRange& planes);
   WinogradBlock rows_of(const WinogradBlock& block, const OpenRange& rows);
@@ -81,6 +83,7 @@ class WinogradBlocks {
     int64_t side = 0;
     WinogradTransform transform = nullptr;
   };
+  WinogradBlock layout(int64_t rows, int64_t columns, int64_t planes) const;
   void tiles_of(const WinogradBlock& to, const Window& window, const OpenRange& tiles,
                 const OpenRange& channels);
   loop::Scalar address(const WinogradBlock& block, int64_t plane, loop::Scalar row,

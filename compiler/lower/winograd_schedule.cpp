@@ -13,11 +13,17 @@ struct TransformCycles {
 };
 constexpr TransformCycles kFar{300, 300, 200}, kNear{220, 200, 150};
 constexpr double kFarSumCycles = 4, kNearSumCycles = 1.5;  // to load and store a vector once more
-constexpr double kLineCycles = 0.35;  // to read a line of the other block beside the products
+// To read a line of the other block beside the products; from the third level cache a share of what
+// that takes alone.
+constexpr double kLineCycles = 0.35, kFarLineShare = 0.4;
 
 // Of a block that is small: of the image or the sums, and of a row of planes of the weight, which
 // has taps, sums and tiles beside it.
 constexpr double kSmallBlock = 64 << 10, kSmallRow = 12 << 10, kMostOfRow = 48 << 10;
+
+// Bytes of an image with `image_once`. Of 9 MiB it is slower than transforming again, of 18 by
+// half.
+constexpr double kMostOnce = 5 << 20;
 
 struct Axis {
   int64_t all = 0, block = 0;
@@ -26,12 +32,17 @@ struct Axis {
 
 class Chooser {
  public:
-  Chooser(const WinogradShape& shape, const Target& target, int threads)
-      : shape_(shape), target_(target), threads_(threads), lanes_(target.lanes_f32()) {}
+  Chooser(const WinogradShape& shape, const Target& target, int threads, bool may_use_workspace)
+      : shape_(shape),
+        target_(target),
+        threads_(threads),
+        may_use_workspace_(may_use_workspace),
+        lanes_(target.lanes_f32()) {}
 
   WinogradSchedule choose(int64_t most_tiles, int64_t most_inputs) {
     // Blocks of all inputs are the large ones.
     bool may_keep = most_inputs >= std::min<int64_t>(shape_.inputs, 64);
+    bool may_be_once = may_use_workspace_ && bytes_of_image() <= kMostOnce;
     bool weight = shape_.form == WinogradForm::weight_gradient;
     for (int64_t vectors = 1; vectors <= 4; ++vectors) {
       int64_t outputs = std::min(vectors, ceil_div(shape_.outputs, lanes_)) * lanes_;
@@ -48,6 +59,11 @@ class Chooser {
             continue;
           s.keeps = true;
           consider(s);
+          if (may_be_once) {
+            s.image_once = true;
+            consider(s);
+            s.image_once = false;
+          }
           s.outputs_outside = false;
           if (4 * product(inputs, outputs, kWinogradPoints) <= kMostOfRow)
             consider(s);
@@ -77,10 +93,15 @@ class Chooser {
     return static_cast<double>(x) * static_cast<double>(y) * static_cast<double>(z);
   }
 
+  double bytes_of_image() const {
+    return 4 * product(shape_.all_tiles(), shape_.inputs, kWinogradPlanes);
+  }
+
   static bool by_rows(const WinogradSchedule& s) { return s.keeps && !s.outputs_outside; }
 
   double bytes_of(const WinogradSchedule& s) const {
-    double image = product(s.tiles, by_rows(s) ? shape_.inputs : s.inputs, kWinogradPlanes);
+    double image =
+        s.image_once ? 0 : product(s.tiles, by_rows(s) ? shape_.inputs : s.inputs, kWinogradPlanes);
     // Taps, and those that are fetched meanwhile.
     double weight = by_rows(s)
                         ? product(s.outputs, shape_.inputs, 2 * kWinogradTaps * kWinogradTaps) +
@@ -136,20 +157,22 @@ class Chooser {
   double beside_products(const WinogradSchedule& s, const Axis& tiles, const Axis& inputs,
                          const Axis& outputs) const {
     int64_t columns = ceil_div(shape_.outputs, lanes_), rows = ceil_div(shape_.inputs, lanes_);
-    bool near_image = !by_rows(s) && is_small(s.tiles, s.inputs);
+    bool near_image = !by_rows(s) && !s.image_once && is_small(s.tiles, s.inputs);
     bool near_weight = by_rows(s) && is_small_row(s.inputs, s.outputs);
     bool near_result = is_small(s.tiles, s.outputs);
     bool near_sums = by_rows(s) && is_small_row(s.tiles, s.outputs);
-    int64_t of_image = by_rows(s) ? s.parts : outputs.blocks();
+    int64_t of_image = s.image_once ? 1 : by_rows(s) ? s.parts : outputs.blocks();
     int64_t of_weight = s.keeps && s.outputs_outside ? s.parts : tiles.blocks();
     double lines = by_rows(s) ? product(tiles.all, rows, outputs.blocks())
                               : product(inputs.all, columns, tiles.blocks());
+    double far_lines = s.image_once ? product(tiles.all, rows, outputs.blocks()) : 0;
     return (near_image ? kNear : kFar).image * product(tiles.all, rows, of_image) +
            (near_weight ? kNear : kFar).weight * product(inputs.all, columns, of_weight) +
            (near_result ? kNear : kFar).result * product(tiles.all, columns) +
            (near_sums ? kNearSumCycles : kFarSumCycles) *
                sums(inputs.blocks(), product(tiles.all, columns)) +
-           kLineCycles * kWinogradPlanes * lines;
+           kWinogradPlanes *
+               (kLineCycles * lines + kFarLineShare * target_.l3_line_cycles * far_lines);
   }
 
   static bool is_small(int64_t rows, int64_t columns) {
@@ -181,6 +204,7 @@ class Chooser {
   const WinogradShape& shape_;
   const Target& target_;
   int threads_;
+  bool may_use_workspace_;
   int64_t lanes_;
   WinogradSchedule best_;
   double cycles_ = 0;
@@ -220,8 +244,9 @@ WinogradShape winograd_shape(const ContractionNest& nest) {
 }
 
 WinogradSchedule choose_winograd_schedule(const WinogradShape& shape, const Target& target,
-                                          int threads, int64_t most_tiles, int64_t most_inputs) {
-  return Chooser(shape, target, threads).choose(most_tiles, most_inputs);
+                                          int threads, int64_t most_tiles, int64_t most_inputs,
+                                          bool may_use_workspace) {
+  return Chooser(shape, target, threads, may_use_workspace).choose(most_tiles, most_inputs);
 }
 
 }  // namespace gradc
