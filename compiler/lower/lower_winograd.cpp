@@ -59,7 +59,7 @@ class WinogradLowering : WinogradKernel {
 
  private:
   void transform_whole_image(const std::vector<Segment>& tiles) {
-    whole_image_ = blocks_.shared_block("image", shape_.all_tiles(), shape_.inputs);
+    whole_image_ = blocks_.shared_blocks("image", shape_.all_tiles(), shape_.inputs);
     for (const Segment& part : tiles) {
       LoopKind kind = parallel_ ? LoopKind::parallel : LoopKind::serial;
       Scalar number = b_.begin_for(kind, part.count, {}, {}, "task")[0];

@@ -7,6 +7,9 @@
 //     }
 //     sums -> taps
 //   }
+//
+// With `image_once` both are transformed for all tiles before, in blocks of the channels that a
+// task reads.
 #include "compiler/lower/contract_results.h"
 #include "compiler/lower/lower_contract.h"
 #include "compiler/lower/segments.h"
@@ -28,18 +31,55 @@ class WinogradWeightLowering : WinogradKernel {
       : WinogradKernel(function, target, threads) {}
 
   loop::Kernel run() {
-    for (const Segment& inputs : segments(shape_.inputs, ceil_div(shape_.inputs, s_.inputs)))
-      for (const Segment& outputs : vector_panels(shape_.outputs, lanes_, s_.outputs / lanes_))
-        lower_tasks(inputs, outputs);
+    std::vector<Side> inputs = sides(segments(shape_.inputs, ceil_div(shape_.inputs, s_.inputs)));
+    std::vector<Side> outputs = sides(vector_panels(shape_.outputs, lanes_, s_.outputs / lanes_));
+    if (s_.image_once) {
+      OpenRange tiles{b_.index(0), shape_.all_tiles()};
+      transform_all(inputs, "image", [&](const WinogradBlock& to, const OpenRange& channels) {
+        blocks_.image_tiles(to, nest_.operands[0], tiles, channels);
+      });
+      transform_all(outputs, "gradient", [&](const WinogradBlock& to, const OpenRange& channels) {
+        blocks_.result_tiles(to, nest_.operands[1], tiles, channels);
+      });
+    }
+    for (const Side& in : inputs)
+      for (const Side& out : outputs)
+        lower_tasks(in, out);
     return std::move(kernel_);
   }
 
  private:
+  // Blocks of channels of one of both images and, with `image_once`, their tiles.
+  struct Side {
+    Segment channels;
+    WinogradBlock tiles;
+  };
+
+  static std::vector<Side> sides(const std::vector<Segment>& segments) {
+    std::vector<Side> sides;
+    for (const Segment& channels : segments)
+      sides.push_back({channels, {}});
+    return sides;
+  }
+
+  template <typename Transform>
+  void transform_all(std::vector<Side>& sides, const std::string& name, Transform transform) {
+    LoopKind kind = parallel_ ? LoopKind::parallel : LoopKind::serial;
+    for (auto& [channels, tiles] : sides) {
+      tiles = blocks_.shared_blocks(name, shape_.all_tiles(), channels.size, channels.count);
+      Scalar number = b_.begin_for(kind, channels.count, {}, {}, "task")[0];
+      transform(blocks_.numbered(tiles, number),
+                OpenRange{start_of(channels, number), channels.size});
+      b_.end_for();
+    }
+  }
+
   Scalar start_of(const Segment& part, Scalar i) {
     return b_.add(b_.index(part.start), b_.scaled(i, part.size));
   }
 
-  void lower_tasks(const Segment& inputs, const Segment& outputs) {
+  void lower_tasks(const Side& in, const Side& out) {
+    const Segment &inputs = in.channels, &outputs = out.channels;
     int64_t tasks = inputs.count * outputs.count;
     std::vector<Scalar> at(2, b_.index(0));
     if (tasks > 1)
@@ -50,7 +90,11 @@ class WinogradWeightLowering : WinogradKernel {
     inputs_ = {start_of(inputs, at[0]), inputs.size};
     outputs_ = {start_of(outputs, at[1]), outputs.size};
     sums_ = blocks_.block("sums", inputs_.size, outputs_.size);
-    sum_tiles();
+    if (s_.image_once)
+      blocks_.multiply(blocks_.numbered(in.tiles, at[0]), blocks_.numbered(out.tiles, at[1]), sums_,
+                       s_.rows, true, false);
+    else
+      sum_tiles();
     store_taps();
     if (tasks > 1)
       b_.end_for();

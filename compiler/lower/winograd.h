@@ -47,8 +47,9 @@ struct WinogradSchedule {
   // The image's block, or with outputs outside the weight's, is transformed for all inputs in front
   // of the inner loop, whatever the `inputs` of the other one.
   bool keeps = false;
-  // With outputs outside and a weight that is kept: all tiles of the image are transformed first,
-  // by all threads, into the workspace, from where the products read them.
+  // All tiles of the image are transformed first, by all threads, into the workspace, from where
+  // the products read them: with outputs outside and a weight that is kept, or of a weight
+  // gradient, together with the other image.
   bool image_once = false;
   int64_t parts = 1;  // of the inner of these loops, which are tasks of their own
 };

@@ -27,10 +27,17 @@ WinogradBlock WinogradBlocks::block(const std::string& name, int64_t rows, int64
   return block;
 }
 
-WinogradBlock WinogradBlocks::shared_block(const std::string& name, int64_t rows, int64_t columns) {
+WinogradBlock WinogradBlocks::shared_blocks(const std::string& name, int64_t rows, int64_t columns,
+                                            int64_t count) {
   WinogradBlock block = layout(rows, columns, kWinogradPlanes);
-  block.buffer =
-      b_.add_buffer({name, loop::Space::workspace, DType::f32, block.planes * block.plane_step});
+  block.buffer = b_.add_buffer(
+      {name, loop::Space::workspace, DType::f32, count * block.planes * block.plane_step});
+  return block;
+}
+
+WinogradBlock WinogradBlocks::numbered(const WinogradBlock& blocks, Scalar number) {
+  WinogradBlock block = blocks;
+  block.start = b_.scaled(number, block.planes * block.plane_step);
   return block;
 }
 

@@ -42,8 +42,10 @@ class WinogradBlocks {
   // Large enough for blocks of so many rows and columns; one of fewer uses a part of it.
   WinogradBlock block(const std::string& name, int64_t rows, int64_t columns,
                       int64_t planes = kWinogradPlanes);
-  // The same in the workspace, for all tasks.
-  WinogradBlock shared_block(const std::string& name, int64_t rows, int64_t columns);
+  // `count` such blocks in the workspace, for all tasks, and one of these.
+  WinogradBlock shared_blocks(const std::string& name, int64_t rows, int64_t columns,
+                              int64_t count = 1);
+  WinogradBlock numbered(const WinogradBlock& blocks, loop::Scalar number);
   // Some of its planes, rows or columns as a block.
   WinogradBlock planes_of(const WinogradBlock& block, const OpenRange& planes);
   WinogradBlock rows_of(const WinogradBlock& block, const OpenRange& rows);

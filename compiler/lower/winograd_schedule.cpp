@@ -51,6 +51,11 @@ class Chooser {
           WinogradSchedule s{.tiles = tiles, .inputs = inputs, .outputs = outputs};
           s.rows = rows_of_tile(weight ? inputs : tiles, outputs / lanes_);
           consider(s);
+          if (weight && may_be_once) {
+            s.tiles = shape_.all_tiles();
+            s.image_once = true;
+            consider(s);
+          }
           if (weight)
             continue;
           s.outputs_outside = true;
@@ -93,8 +98,11 @@ class Chooser {
     return static_cast<double>(x) * static_cast<double>(y) * static_cast<double>(z);
   }
 
+  // Of the image's tiles; of a weight gradient, of the larger image's.
   double bytes_of_image() const {
-    return 4 * product(shape_.all_tiles(), shape_.inputs, kWinogradPlanes);
+    bool weight = shape_.form == WinogradForm::weight_gradient;
+    int64_t channels = weight ? std::max(shape_.inputs, shape_.outputs) : shape_.inputs;
+    return 4 * product(shape_.all_tiles(), channels, kWinogradPlanes);
   }
 
   static bool by_rows(const WinogradSchedule& s) { return s.keeps && !s.outputs_outside; }
@@ -107,6 +115,8 @@ class Chooser {
                         ? product(s.outputs, shape_.inputs, 2 * kWinogradTaps * kWinogradTaps) +
                               product(s.inputs, s.outputs, kWinogradPoints)
                         : product(s.outputs, s.keeps ? shape_.inputs : s.inputs, kWinogradPlanes);
+    if (s.image_once && shape_.form == WinogradForm::weight_gradient)
+      return 4 * product(s.inputs, s.outputs, kWinogradPlanes);
     return 4 * (image + weight + product(s.tiles, s.outputs, kWinogradPlanes));
   }
 
@@ -135,7 +145,7 @@ class Chooser {
     int64_t tasks = 0;
     if (shape_.form == WinogradForm::weight_gradient) {
       tasks = inputs.blocks() * outputs.blocks();
-      cycles += beside_weight_gradient(tiles, inputs, outputs);
+      cycles += beside_weight_gradient(s.image_once, tiles, inputs, outputs);
     } else {
       const Axis &outer = s.outputs_outside ? outputs : tiles,
                  &inner = s.outputs_outside ? tiles : outputs;
@@ -146,11 +156,16 @@ class Chooser {
     return cycles * static_cast<double>(ceil_div(tasks, threads_)) / static_cast<double>(tasks);
   }
 
-  double beside_weight_gradient(const Axis& tiles, const Axis& inputs, const Axis& outputs) const {
+  double beside_weight_gradient(bool once, const Axis& tiles, const Axis& inputs,
+                                const Axis& outputs) const {
     int64_t columns = ceil_div(shape_.outputs, lanes_), rows = ceil_div(shape_.inputs, lanes_);
-    return kFar.image * product(tiles.all, rows, outputs.blocks()) +
-           kFar.result * product(tiles.all, columns, inputs.blocks()) +
-           kFar.weight * product(inputs.all, columns) +
+    double image = product(tiles.all, rows, outputs.blocks()),
+           gradient = product(tiles.all, columns, inputs.blocks());
+    double read = kFarLineShare * target_.l3_line_cycles * kWinogradPlanes * (image + gradient);
+    double both = once ? read + kFar.image * product(tiles.all, rows) +
+                             kFar.result * product(tiles.all, columns)
+                       : kFar.image * image + kFar.result * gradient;
+    return both + kFar.weight * product(inputs.all, columns) +
            kFarSumCycles * sums(tiles.blocks(), product(inputs.all, columns));
   }
 
