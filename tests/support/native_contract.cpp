@@ -18,6 +18,7 @@ std::vector<double> run_with(const Function& entry, std::span<const Tensor> argu
                              const std::function<void(ContractSchedule&)>& change,
                              const ContractLimits& limits, const std::string& cpu) {
   CodegenOptions codegen = codegen_options(cpu, threads);
+  codegen.target.l3_line_cycles = Target{}.l3_line_cycles;  // the same methods on all machines
   Options options;
   options.threads = threads;
   options.target = codegen.target;

@@ -57,6 +57,15 @@ TEST_CASE("large products take the largest tile that stays in registers", "[sche
   CHECK(s.vectors == 2);
 }
 
+TEST_CASE("a fast third level cache gives rows again for the next panel", "[schedule]") {
+  std::string example = product(1024, 1152, 384);
+  CHECK(chosen(example).method == ContractMethod::panels);
+  Target fast = kAvx512;
+  fast.l3_line_cycles = 3;
+  CHECK(chosen(example, fast).method == ContractMethod::tile);
+  CHECK(chosen(product(1024, 1024, 1024), fast).method == ContractMethod::panels);
+}
+
 TEST_CASE("no tile needs more registers than there are", "[schedule]") {
   for (const auto& cases : {test::dot_cases(), test::convolution_cases()})
     for (const std::string& example : cases) {
