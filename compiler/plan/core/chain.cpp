@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "compiler/plan/core/emission.h"
 
@@ -32,7 +33,6 @@ Chain::Chain(const Problem& problem, const Schedule& order, int blocks,
   split_backward();
   find_needs();
   find_options(keep_sets);
-  find_inverses();
 }
 
 // Boundaries at even parts of the time, each moved to where the fewest bytes cross it nearby.
@@ -211,17 +211,44 @@ Chain::Option Chain::make_option(int number, std::vector<int> kept) const {
   for (int kernel : block.backward)
     if (!emission.run(kernel))
       return {.kept = {}, .cost = -1};
-  std::vector<char> mine(problem_.kernels.size());
-  for (int kernel : block.backward)
-    mine[kernel] = true;
-  for (int kernel : emission.runs())
-    option.cost += mine[kernel] ? 0 : problem_.kernels[kernel].cost;
+  option.cost = cost_of_others(emission.runs(), number);
   option.peak = segment_peak(emission.runs(), number);
   return option;
 }
 
+// Beside the backward kernels of the block.
+int64_t Chain::cost_of_others(const Schedule& runs, int block) const {
+  int64_t cost = 0;
+  for (int kernel : runs)
+    cost += problem_.kernels[kernel].cost;
+  for (int kernel : blocks_[block].backward)
+    cost -= problem_.kernels[kernel].cost;
+  return cost;
+}
+
+void Chain::add_inverse(int number, Option& option) const {
+  const Block& block = blocks_[number];
+  Emission emission(problem_);
+  for (const std::vector<int>* values : {&block.out, &std::as_const(option.kept)})
+    for (int value : *values)
+      emission.assume(value);
+  for (int value : blocks_[number - 1].out)
+    if (!emission.make_by_inverse(value))
+      return;
+  for (int value = 0; value < problem_.value_count(); ++value)
+    if (block_of_[value] != number)
+      emission.assume(value);
+  for (int kernel : block.backward)
+    if (!emission.run(kernel))
+      return;
+  option.inverse_cost = cost_of_others(emission.runs(), number);
+  option.inverse_peak = segment_peak(emission.runs(), number);
+}
+
 void Chain::find_options(const std::vector<std::vector<int>>& keep_sets) {
   constexpr size_t kMost = 16;
+  bool any_inverse = std::any_of(problem_.kernels.begin(), problem_.kernels.end(),
+                                 [](const PlanKernel& kernel) { return !kernel.required; });
   for (int b = 1; b <= block_count(); ++b) {
     std::vector<std::vector<int>> sets(2);
     for (int kernel : blocks_[b].backward)
@@ -243,27 +270,12 @@ void Chain::find_options(const std::vector<std::vector<int>>& keep_sets) {
       if (blocks_[b].options.size() >= kMost)
         break;
       Option option = make_option(b, std::move(kept));
-      if (option.cost >= 0)
-        blocks_[b].options.push_back(std::move(option));
+      if (option.cost < 0)
+        continue;
+      if (any_inverse && b > 1 && !blocks_[b].out.empty())
+        add_inverse(b, option);
+      blocks_[b].options.push_back(std::move(option));
     }
-  }
-}
-
-void Chain::find_inverses() {
-  bool any = std::any_of(problem_.kernels.begin(), problem_.kernels.end(),
-                         [](const PlanKernel& kernel) { return !kernel.required; });
-  for (int b = 2; any && b <= block_count(); ++b) {
-    Emission emission(problem_);
-    for (int value : blocks_[b].out)
-      emission.assume(value);
-    bool made = !blocks_[b].out.empty();
-    for (int value : blocks_[b - 1].out)
-      made = made && emission.make_by_inverse(value);
-    if (!made)
-      continue;
-    blocks_[b].inverse_cost = 0;
-    for (int kernel : emission.runs())
-      blocks_[b].inverse_cost += problem_.kernels[kernel].cost;
   }
 }
 
@@ -306,10 +318,9 @@ void Chain::solve(int s, int t) {
         {first, levels_of(option.peak), levels_of(needs_[s][s] + gradients + option.bytes)});
     int less = s < t ? levels_of(apart_[s - 1][s] + option.bytes) : 0;
     offer(least, block.cost + option.cost, rest, less, kNothing, {Kind::keep, static_cast<int>(o)});
-    if (s < t && block.inverse_cost >= 0 && option.kept.empty())
-      offer(std::max(first, levels_of(option.peak + block.out_bytes)),
-            block.cost + option.cost + block.inverse_cost, rest, inverse_levels(s), kNothing,
-            {Kind::inverse, static_cast<int>(o)});
+    if (s < t && option.inverse_cost >= 0)
+      offer(std::max(least, levels_of(option.inverse_peak)), block.cost + option.inverse_cost, rest,
+            inverse_levels(s, option), kNothing, {Kind::inverse, static_cast<int>(o)});
   }
   int64_t sum = block.cost;
   for (int j = s; j < t; sum += blocks_[++j].cost)
@@ -318,8 +329,8 @@ void Chain::solve(int s, int t) {
 }
 
 // What block s holds more while its input is given up for what it gives.
-int Chain::inverse_levels(int s) const {
-  return levels_of(blocks_[s].out_bytes) -
+int Chain::inverse_levels(int s, const Option& option) const {
+  return levels_of(blocks_[s].out_bytes + option.bytes) -
          static_cast<int>(static_cast<double>(blocks_[s - 1].out_bytes) / step_);
 }
 
@@ -409,7 +420,7 @@ class Chain::Decoder {
       return false;
     pin(option.kept, 1);
     bool inverse = decision.kind == Kind::inverse;
-    int less = inverse ? chain_.inverse_levels(s)
+    int less = inverse ? chain_.inverse_levels(s, option)
                        : chain_.levels_of(chain_.apart_[s - 1][s] + option.bytes);
     int left = std::min(kLevels - 1, level - less);
     bool made = true;

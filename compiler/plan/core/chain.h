@@ -15,8 +15,9 @@ namespace gradc {
 //   - run block s, keeping X(s) and what one of its options keeps; C(s+1, t, m less these bytes);
 //     the option's recomputations and the backward kernels of s
 //   - run blocks s..j, keeping X(j) only; C(j+1, t, m less these bytes); C(s, j, m)
-//   - run block s and give up X(s-1); C(s+1, t, m with that); optional kernels make X(s-1) from
-//   X(s)
+//   - run block s, keeping X(s) and what one of its options keeps, and give up X(s-1); C(s+1, t, m
+//     with that); optional kernels make X(s-1) from X(s), and what they leave is there for the
+//     backward kernels of s
 // m comes in steps. What is decoded is near to the budget and need not be within it.
 class Chain {
  public:
@@ -37,12 +38,13 @@ class Chain {
     int64_t cost = 0;  // of what backward kernels need again
     int64_t bytes = 0;  // kept, without X(b)
     int64_t peak = 0;  // of the backward kernels, beside X(b - 1)
+    // The same where X(b - 1) is made from X(b) first; -1: it cannot be.
+    int64_t inverse_cost = -1, inverse_peak = 0;
   };
   struct Block {
     std::vector<int> forward, backward;  // kernels
     std::vector<int> out;  // X(b)
     int64_t out_bytes = 0, cost = 0;
-    int64_t inverse_cost = -1;  // of X(b - 1) from X(b); -1: cannot be made
     std::vector<int>
         gradients;  // values that its backward kernels or earlier ones leave for others
     std::vector<Option> options;
@@ -70,8 +72,9 @@ class Chain {
   void split_backward();
   void find_needs();
   void find_options(const std::vector<std::vector<int>>& keep_sets);
-  void find_inverses();
   Option make_option(int block, std::vector<int> kept) const;
+  void add_inverse(int block, Option& option) const;
+  int64_t cost_of_others(const Schedule& runs, int block) const;
   int64_t segment_peak(const Schedule& runs, int block) const;
   void solve(int64_t budget);
   void solve(int s, int t);
@@ -81,7 +84,7 @@ class Chain {
   const Row& row(int s, int t) const { return const_cast<Chain*>(this)->row(s, t); }
   int block_count() const { return static_cast<int>(blocks_.size()) - 1; }
   int levels_of(int64_t bytes) const;
-  int inverse_levels(int s) const;
+  int inverse_levels(int s, const Option& option) const;
 
   const Problem& problem_;
   const Schedule& order_;
