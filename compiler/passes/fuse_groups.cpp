@@ -103,7 +103,8 @@ class Grouper {
         groups_(function.ops.size()),
         has_forward_(function.ops.size()),
         has_late_(function.ops.size()),
-        predecessors_(function.ops.size()) {
+        predecessors_(function.ops.size()),
+        followers_(function.ops.size()) {
     for (uint32_t i = 0; i < parent_.size(); ++i)
       parent_[i] = i;
   }
@@ -210,6 +211,8 @@ class Grouper {
         ancestors_[i].insert(member);
     }
     started_.push_back(i);
+    for (uint32_t predecessor : predecessors_[i])
+      followers_[predecessor].push_back(i);
   }
 
   // Groups that op i reads from: folds first (they save a sweep over memory), then contractions,
@@ -366,6 +369,8 @@ class Grouper {
     has_forward_[a] = has_forward_[a] || has_forward_[b];
     has_late_[a] = has_late_[a] || has_late_[b];
     groups_[b].ops.clear();
+    if (!has_followers(a))
+      return;
     // Whoever came after one of the two now comes after both.
     for (uint32_t i : started_) {
       uint32_t group = find(i);
@@ -376,6 +381,13 @@ class Grouper {
       for (uint32_t member : groups_[a].ops)
         ancestors_[group].insert(member);
     }
+  }
+
+  bool has_followers(uint32_t group) const {
+    auto is_outside = [&](uint32_t op) { return find(op) != group; };
+    return std::any_of(groups_[group].ops.begin(), groups_[group].ops.end(), [&](uint32_t member) {
+      return std::any_of(followers_[member].begin(), followers_[member].end(), is_outside);
+    });
   }
 
   // Large values that a group reads from outside of it.
@@ -499,6 +511,7 @@ class Grouper {
   std::vector<std::set<uint32_t>> predecessors_;  // by op: ops that must come before
   std::vector<OpSet> ancestors_;  // by representative: all ops that must come before
   std::vector<uint32_t> started_;
+  std::vector<std::vector<uint32_t>> followers_;  // by op: ops that started and come after it
 };
 
 }  // namespace
