@@ -55,6 +55,10 @@ class Placer {
         placeable_.push_back(static_cast<int>(i));
         unit_ = std::gcd(unit_, buffers[i].bytes);
       }
+    size_t meetings = 0;
+    for (const std::vector<int>& others : conflicts_)
+      meetings += others.size();
+    crowded_ = meetings > placeable_.size() * placeable_.size() / kCrowdedShare;
     best_.at.assign(buffers.size(), 0);
     best_.bytes = INT64_MAX;
     peak_ = *std::max_element(live_.begin(), live_.end());
@@ -79,6 +83,7 @@ class Placer {
   static constexpr int64_t kImproveWork = 5'000'000;  // about a fortieth of a second
   static constexpr int64_t kMostTries = 500;
   static constexpr size_t kFew = 400;  // buffers
+  static constexpr size_t kCrowdedShare = 16;
 
   void place_greedily() {
     for (const auto& key : keys())
@@ -120,29 +125,75 @@ class Placer {
     return order;
   }
 
+  // The smallest gap that takes some bytes between what is passed by offset, else the end of that.
+  class GapFinder {
+   public:
+    explicit GapFinder(int64_t bytes) : bytes_(bytes) {}
+    void pass(int64_t from, int64_t to) {
+      int64_t gap = from - end_;
+      if (gap >= bytes_ && gap < smallest_) {
+        smallest_ = gap;
+        offset_ = end_;
+      }
+      end_ = std::max(end_, to);
+    }
+    int64_t offset() const { return offset_ >= 0 ? offset_ : end_; }
+
+   private:
+    int64_t bytes_, end_ = 0, offset_ = -1, smallest_ = INT64_MAX;
+  };
+
+  // What is there by offset. Where most meet most, going over it beats sorting what meets each.
+  struct Taken {
+    int64_t from = 0, to = 0;
+    int first = 0, last = 0;  // steps
+  };
+
+  Taken taken_by(int i, int64_t at) const {
+    return {at, at + buffers_[i].bytes, buffers_[i].first, buffers_[i].last};
+  }
+
+  int64_t offset_among_all(int i) const {
+    const Buffer& buffer = buffers_[i];
+    GapFinder gaps(buffer.bytes);
+    for (const Taken& taken : all_taken_)
+      if (taken.first <= buffer.last && buffer.first <= taken.last)
+        gaps.pass(taken.from, taken.to);
+    return gaps.offset();
+  }
+
+  int64_t offset_among_conflicts(int i, const std::vector<int64_t>& at) {
+    taken_.clear();
+    for (int other : conflicts_[i])
+      if (at[other] >= 0)
+        taken_.emplace_back(at[other], at[other] + buffers_[other].bytes);
+    std::sort(taken_.begin(), taken_.end());
+    GapFinder gaps(buffers_[i].bytes);
+    for (auto [from, to] : taken_)
+      gaps.pass(from, to);
+    return gaps.offset();
+  }
+
   // Each buffer into the smallest gap that takes it between the conflicting ones that have a place
   // in `at`; gives up at `limit` bytes.
   int64_t place(const std::vector<int>& order, int64_t limit, std::vector<int64_t>& at) {
+    auto by_offset = [](const Taken& a, const Taken& b) { return a.from < b.from; };
+    all_taken_.clear();
+    for (int i : placeable_)
+      if (crowded_ && at[i] >= 0)
+        all_taken_.push_back(taken_by(i, at[i]));
+    std::sort(all_taken_.begin(), all_taken_.end(), by_offset);
     int64_t top = 0;
     for (int i : order) {
-      taken_.clear();
-      for (int other : conflicts_[i])
-        if (at[other] >= 0)
-          taken_.emplace_back(at[other], at[other] + buffers_[other].bytes);
-      std::sort(taken_.begin(), taken_.end());
-      int64_t end = 0, offset = -1, smallest_gap = INT64_MAX;
-      for (auto [from, to] : taken_) {
-        int64_t gap = from - end;
-        if (gap >= buffers_[i].bytes && gap < smallest_gap) {
-          smallest_gap = gap;
-          offset = end;
-        }
-        end = std::max(end, to);
-      }
-      at[i] = offset >= 0 ? offset : end;
+      at[i] = crowded_ ? offset_among_all(i) : offset_among_conflicts(i, at);
       top = std::max(top, at[i] + buffers_[i].bytes);
       if (top >= limit)
         return limit;
+      if (!crowded_)
+        continue;
+      Taken taken = taken_by(i, at[i]);
+      all_taken_.insert(
+          std::upper_bound(all_taken_.begin(), all_taken_.end(), taken, by_offset), taken);
     }
     return top;
   }
@@ -300,7 +351,9 @@ class Placer {
   int64_t unit_ = 0;  // all sizes are multiples of it, and so are all offsets
   Offsets best_;
   std::vector<int> best_order_;
+  bool crowded_ = false;
   std::vector<std::pair<int64_t, int64_t>> taken_;
+  std::vector<Taken> all_taken_;
 };
 
 }  // namespace
