@@ -120,6 +120,28 @@ TEST_CASE("the cheapest gap at the peak is cut", "[schedule]") {
   CHECK(undo_needless(chain(), {0, 1, 2, 3, 0, 4}, 664) == Schedule{0, 1, 2, 3, 4});
 }
 
+TEST_CASE("a cut gives up once its price shows that all of it is too dear", "[schedule]") {
+  // All of the values are there when the first is read: each that is dropped costs 10.
+  constexpr int kValues = 20;
+  ProblemBuilder b;
+  Schedule order;
+  for (int k = 0; k < kValues; ++k)
+    order.push_back(b.kernel({}, 100));
+  for (int k = 0; k < kValues; ++k)
+    order.push_back(b.kernel({k}, 0, kBackward));
+  int64_t base = b.problem.base_cost();
+  auto paid = [&](const CutSettings& settings, bool succeeds) {
+    Timeline timeline(b.problem, order);
+    Random random;
+    CHECK(Cutter(timeline, 1000, random).cut(settings) == succeeds);
+    return timeline.cost() - base;
+  };
+  CHECK(paid({.foresees = true}, true) == 100);
+  CHECK(paid({.cost_limit = base + 100, .foresees = true}, true) == 100);
+  CHECK(paid({.cost_limit = base + 50}, false) == 60);
+  CHECK(paid({.cost_limit = base + 50, .foresees = true}, false) < 60);
+}
+
 TEST_CASE("a value that is read again later is dropped to make a result in its bytes",
           "[schedule]") {
   // At k1, h1 and what it becomes are both there because k2 reads h1 again.

@@ -30,11 +30,22 @@ BoundSearch::BoundSearch(const Problem& problem, const Schedule& order)
 // answer that agree with themselves the one with most yes: by induction over a schedule, what has
 // to run before a value is first made is common to all of its producers.
 bool BoundSearch::must_have_run(int kernel, int value) const {
+  const std::vector<int>& producers = problem_.values[value].producers;
+  auto reads_of_it = [&](int producer) {
+    const std::vector<int>& reads = problem_.kernels[producer].reads;
+    return std::any_of(reads.begin(), reads.end(), [&](int read) {
+      const std::vector<int>& makers = problem_.values[read].producers;
+      return makers.size() == 1 && makers[0] == kernel;
+    });
+  };
+  if (std::all_of(producers.begin(), producers.end(),
+                  [&](int producer) { return producer == kernel || reads_of_it(producer); }))
+    return true;
   std::vector<char> behind(problem_.kernels.size(), true);
   auto holds = [&](int k) {
     for (int read : problem_.kernels[k].reads) {
-      const std::vector<int>& producers = problem_.values[read].producers;
-      if (!producers.empty() && std::all_of(producers.begin(), producers.end(), [&](int producer) {
+      const std::vector<int>& makers = problem_.values[read].producers;
+      if (!makers.empty() && std::all_of(makers.begin(), makers.end(), [&](int producer) {
             return producer == kernel || behind[producer];
           }))
         return true;
@@ -49,7 +60,6 @@ bool BoundSearch::must_have_run(int kernel, int value) const {
         changed = true;
       }
   }
-  const std::vector<int>& producers = problem_.values[value].producers;
   return std::all_of(producers.begin(), producers.end(),
                      [&](int producer) { return producer == kernel || behind[producer]; });
 }

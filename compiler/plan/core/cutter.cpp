@@ -285,7 +285,18 @@ bool Cutter::can_be_kept(int value, int from, int to) {
   return runs.above_between(from, to, budget_ - problem_.values[value].bytes) == RunList::kNone;
 }
 
+bool Cutter::is_hopeless(const CutSettings& settings, int64_t cost_before,
+                         int64_t excess_before) const {
+  constexpr double kLeast = 0.1;  // of what may be paid is, before a price is known
+  auto all = static_cast<double>(excess_before);
+  double gone = all - static_cast<double>(over_sums_.back());
+  double paid = static_cast<double>(timeline_.cost() - cost_before);
+  double allowed = static_cast<double>(settings.cost_limit - cost_before);
+  return settings.foresees && paid > kLeast * allowed && paid * all > gone * allowed;
+}
+
 bool Cutter::cut(const CutSettings& settings) {
+  int64_t cost_before = timeline_.cost(), excess_before = 0;
   int64_t lowest = INT64_MAX;
   int run = Timeline::kNone, stalled = 0, most_stalled = 60 + problem_.kernel_count() / 4;
   for (int cuts = 0; cuts < 6 * problem_.kernel_count() + 60; ++cuts) {
@@ -299,6 +310,10 @@ bool Cutter::cut(const CutSettings& settings) {
     if (stalled > most_stalled)
       return false;
     find_excess();
+    if (cuts == 0)
+      excess_before = over_sums_.back();
+    if (is_hopeless(settings, cost_before, excess_before))
+      return false;
     bool same = run != Timeline::kNone && timeline_.runs().bytes(run) > budget_;
     Choice choice;
     if (same)

@@ -16,6 +16,9 @@ enum class CostWeight : uint8_t { root, linear, steep };
 
 struct CutSettings {
   int64_t cost_limit = INT64_MAX;  // gives up on a dearer timeline
+  // Gives up as well where the bytes above the budget that are gone have cost so much that, at this
+  // price, all of them would cost more than the limit. What is cheap goes first.
+  bool foresees = false;
   CostWeight cost_weight = CostWeight::linear;
   // 0: no chance. Else worths are multiplied or divided by up to 1 + noise, some other over-full
   // run than the peak is relieved, and some values are kept or rebuilt against the rule.
@@ -70,6 +73,7 @@ class Cutter {
   };
 
   void find_excess();
+  bool is_hopeless(const CutSettings& settings, int64_t cost_before, int64_t excess_before) const;
   int run_to_relieve(const CutSettings& settings);
   double gain(int value, const Timeline::Gap& gap);
   Choice best_drop(bool changed);

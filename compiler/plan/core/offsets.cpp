@@ -192,8 +192,8 @@ class Placer {
       if (!crowded_)
         continue;
       Taken taken = taken_by(i, at[i]);
-      all_taken_.insert(
-          std::upper_bound(all_taken_.begin(), all_taken_.end(), taken, by_offset), taken);
+      all_taken_.insert(std::upper_bound(all_taken_.begin(), all_taken_.end(), taken, by_offset),
+                        taken);
     }
     return top;
   }

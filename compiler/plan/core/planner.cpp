@@ -42,6 +42,7 @@ class Planner::Pool {
     Random random;
     Cutter cutter(timeline, budget_, random);
     CutSettings settings{.cost_weight = weight};
+    settings.foresees = problem_.kernels.size() > kMany;
     if (best())
       settings.cost_limit = best()->cost + (best()->cost - problem_.base_cost()) / 2;
     if (cutter.cut(settings))
@@ -91,17 +92,27 @@ Planner::Planner(const Problem& problem, Schedule order)
 }
 
 void Planner::fill(Pool& pool, const Bound& bound) {
-  for (const Schedule& order : orders_)
-    if (Kept kept = kept_for_recipes(problem_, order); !kept.values.empty())
-      if (auto schedule = keep_over(problem_, order, kept.kernel, kept.values))
-        pool.add(*schedule);
-  for (const Schedule& order : orders_) {
-    pool.add(order, CostWeight::linear);
-    if (problem_.kernels.size() > kMany)  // a cut of so many takes a second
-      continue;
-    pool.add(order, CostWeight::root);
-    pool.add(order, CostWeight::steep);
-  }
+  auto keep_for_recipes = [&] {
+    for (const Schedule& order : orders_)
+      if (Kept kept = kept_for_recipes(problem_, order); !kept.values.empty())
+        if (auto schedule = keep_over(problem_, order, kept.kernel, kept.values))
+          pool.add(*schedule);
+  };
+  auto cut_orders = [&] {
+    for (const Schedule& order : orders_) {
+      pool.add(order, CostWeight::linear);
+      if (problem_.kernels.size() > kMany)  // a cut of so many takes a second
+        continue;
+      pool.add(order, CostWeight::root);
+      pool.add(order, CostWeight::steep);
+    }
+  };
+  bool chains_fit = pool.best();  // then a cut is the likelier to be cheap
+  if (!chains_fit)
+    keep_for_recipes();
+  cut_orders();
+  if (chains_fit)
+    keep_for_recipes();
   if (bound.kernel >= 0)
     for (const std::vector<int>& kept : bounds_.keep_sets(bound.kernel, bound.price))
       for (const Schedule& order : orders_)
@@ -120,7 +131,8 @@ void Planner::try_chains(Pool& pool, const Bound& bound, int64_t budget, const P
     shares.insert(shares.end(), {0.9, 1.15});
   // Where an order leaves terms of a sum for the end, as one that is eager to free may in a loop
   // over time, all blocks' gradients wait for it, and blocks do not fit; then another order's may.
-  for (const Schedule& order : orders_) {
+  for (size_t i = 0; i < orders_.size(); ++i) {
+    const Schedule& order = orders_[i];
     bool any = false;
     for (int blocks : {12, 25, 50, 100, 128}) {
       if (blocks * kLeast > problem_.kernel_count())
@@ -134,8 +146,13 @@ void Planner::try_chains(Pool& pool, const Bound& bound, int64_t budget, const P
           any = true;
         }
     }
-    if (any)
+    if (any) {
+      // What is cut of it first is soon dearer than what is cut of the others.
+      if (problem_.kernels.size() > kMany)
+        std::rotate(orders_.begin(), orders_.begin() + static_cast<std::ptrdiff_t>(i),
+                    orders_.begin() + static_cast<std::ptrdiff_t>(i) + 1);
       break;
+    }
   }
 }
 
@@ -207,8 +224,14 @@ PlanOutcome Planner::plan(int64_t budget, const PlanEffort& effort) {
   };
   std::vector<Candidate> starts;
   settings.work = work / 10;
+  auto worth_a_look = [&](const Candidate& candidate) {
+    int64_t least = problem_.base_cost();
+    return candidate.peak <= budget &&
+           (problem_.kernels.size() <= kMany ||
+            candidate.cost - least <= (pool.best()->cost - least) * 3 / 2);
+  };
   for (const Candidate& candidate : pool.candidates())
-    if (candidate.peak <= budget && starts.size() < 3)
+    if (worth_a_look(candidate) && starts.size() < 3)
       starts.push_back(improved(candidate.schedule));
   settings.work = work - work / 10 * static_cast<int64_t>(starts.size());
   if (effort.spent)
