@@ -97,8 +97,10 @@ int64_t KeepCut::least_bytes() {
     return 0;
   for (const Node& node : kernels_)
     flow_->set_capacity(node.edge, node.fixed ? MaxFlow::kInfinite : 0);
-  for (const Node& node : values_)
-    flow_->set_capacity(node.edge, node.fixed ? 0 : node.weight);
+  for (const Node& node : values_) {
+    bool kept = !node.fixed && node.otherwise == INT64_MAX;
+    flow_->set_capacity(node.edge, kept ? node.weight : 0);
+  }
   return flow_->run(kSource, kSink);
 }
 
