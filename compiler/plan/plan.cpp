@@ -119,7 +119,7 @@ class EntryPlanner {
       error = error.with_note(
           fmt::format("no plan can do with less than {} bytes, which @{} giving %{} needs{}",
                       floor.bytes, op.callee, unique_names(entry_)[op.result().index],
-                      floor.alone ? " alone" : " with what has to be kept meanwhile"));
+                      floor.alone ? " alone" : " with what has to be there meanwhile"));
     }
     if (int64_t without = options_.has_wishes() ? smallest_without_wishes() : needed;
         without < needed)

@@ -200,6 +200,32 @@ BoundSearch::Floor BoundSearch::floor() {
     if (bytes > floor.bytes)
       floor = {bytes, order_[step], false};
   }
+  return raised(floor);
+}
+
+// By what must come before kernels: a few looks for many of them, more for the best of these.
+BoundSearch::Floor BoundSearch::raised(Floor floor) const {
+  constexpr size_t kBest = 10;
+  constexpr int kFewLooks = 50, kManyLooks = 2000;
+  constexpr int64_t kWork = 100'000'000;  // kernels are looked at, all looks together
+  LastRuns last_runs(problem_, leading_, waits_for_);
+  std::vector<std::pair<int64_t, int>> ranked;  // the largest first
+  int64_t count = problem_.kernel_count();
+  auto stride = static_cast<size_t>(1 + count * count * kFewLooks / kWork);
+  for (size_t step = 0; step < order_.size(); step += stride)
+    ranked.emplace_back(0, order_[step]);
+  auto raise = [&](size_t most, int looks) {
+    std::sort(ranked.begin(), ranked.end());
+    ranked.resize(std::min(ranked.size(), most));
+    for (auto& [bytes, kernel] : ranked) {
+      int64_t least = last_runs.least_bytes(kernel, behind(kernel), floor.bytes, looks);
+      bytes = -least;
+      if (least > floor.bytes)
+        floor = {least, kernel, false};
+    }
+  };
+  raise(ranked.size(), kFewLooks);
+  raise(kBest, static_cast<int>(std::min<int64_t>(kManyLooks, kWork / 10 / count)));
   return floor;
 }
 

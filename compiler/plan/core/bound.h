@@ -33,7 +33,9 @@ class BoundSearch {
   struct Floor {
     int64_t bytes = 0;
     int kernel = -1;
-    bool alone = true;  // else with values that cannot be made again after it
+    // Else with values that cannot be made again after it, or what is there while these are made
+    // that it reads.
+    bool alone = true;
   };
   Floor floor();
 
@@ -47,6 +49,7 @@ class BoundSearch {
   KeepCut make_cut(int kernel) const;
   bool must_have_run(int kernel, int value) const;
   Bound bound_at(int step, int64_t budget, const Bound& best) const;
+  Floor raised(Floor floor) const;
   Bound sharpened(const Bound& best, const std::vector<Bound>& alone, int64_t budget) const;
 
   const Problem& problem_;

@@ -50,19 +50,27 @@ Moment LastRuns::moment_of(const Way& way, const std::vector<int>& values) const
   return moment;
 }
 
+// Whether way.last can run at its moment.
+bool LastRuns::may_be(const Way& way, const Moment& moment,
+                      const std::vector<char>& to_come) const {
+  const PlanKernel& last = problem_.kernels[way.last];
+  if (to_come[way.last] || (moment.ran[way.last] && last.once))
+    return false;
+  for (int k = 0; k < problem_.kernel_count(); ++k)
+    if (moment.ran[k] && to_come[k])
+      return false;
+  return std::none_of(last.overwriters.begin(), last.overwriters.end(),
+                      [&](int writer) { return moment.ran[writer]; });
+}
+
 // Counts the moment at which way.last runs; false if it cannot be.
 bool LastRuns::look(Way& way, const std::vector<char>& to_come, int64_t budget) const {
   const PlanKernel& last = problem_.kernels[way.last];
   Moment moment = moment_of(way, before(way));
+  if (moment.own > budget || !may_be(way, moment, to_come))
+    return false;
   bool again = moment.ran[way.last];
   moment.ran[way.last] = true;
-  for (int k = 0; k < problem_.kernel_count(); ++k)
-    if (moment.ran[k] && to_come[k])
-      return false;
-  if ((again && last.once) || moment.own > budget ||
-      std::any_of(last.overwriters.begin(), last.overwriters.end(),
-                  [&](int writer) { return moment.ran[writer]; }))
-    return false;
   moment.to_come = to_come;
   KeepCut cut(problem_, moment, leading_);
   int64_t room = budget - moment.own;
@@ -79,18 +87,14 @@ bool LastRuns::look(Way& way, const std::vector<char>& to_come, int64_t budget) 
   return true;
 }
 
-LastRuns::Result LastRuns::bound(int c, std::vector<char> to_come, int64_t budget,
-                                 KeepCut::Least known, int looks) {
+// From what c reads. Values below `small` bytes are not followed.
+template <typename Look>
+LastRuns::Result LastRuns::search(int c, Way start, int64_t small, int looks, Look look) const {
   std::vector<Way> open;
   std::set<std::vector<int>> expanded;
-  auto add = [&](Way way) {
-    open.push_back(std::move(way));
-    std::push_heap(open.begin(), open.end(), Later());
-  };
-  auto expand = [&](std::vector<int> values, int64_t cost, double price) {
+  auto expand = [&](std::vector<int> values, const Way& from) {
     std::erase_if(values, [&](int value) {
-      return problem_.values[value].bytes < budget / kSmallShare ||
-             problem_.values[value].producers.empty();
+      return problem_.values[value].bytes < small || problem_.values[value].producers.empty();
     });
     if (!expanded.insert(values).second)
       return true;
@@ -98,30 +102,55 @@ LastRuns::Result LastRuns::bound(int c, std::vector<char> to_come, int64_t budge
     for (int value : values)
       producers.insert(problem_.values[value].producers.begin(),
                        problem_.values[value].producers.end());
-    for (int producer : producers)
-      add({cost, price, false, producer, values});
+    for (int producer : producers) {
+      open.push_back({from.cost, from.price, false, producer, values});
+      std::push_heap(open.begin(), open.end(), Later());
+    }
     return !producers.empty();
   };
-  to_come[c] = true;
   std::vector<int> values = problem_.kernels[c].reads;
   std::sort(values.begin(), values.end());
-  if (!expand(values, known.cost, known.price))
-    return {known.cost};
+  if (!expand(values, start))
+    return {start.cost};
   while (!open.empty()) {
     std::pop_heap(open.begin(), open.end(), Later());
     Way way = std::move(open.back());
     open.pop_back();
     if (way.seen) {
-      if (!expand(before(way), way.cost, way.price))
+      if (!expand(before(way), way))
         return {way.cost};
       continue;
     }
     if (looks-- <= 0)
       return {way.cost};
-    if (look(way, to_come, budget))
-      add(std::move(way));
+    if (look(way)) {
+      open.push_back(std::move(way));
+      std::push_heap(open.begin(), open.end(), Later());
+    }
   }
-  return {known.cost, true};
+  return {start.cost, true};
+}
+
+LastRuns::Result LastRuns::bound(int c, const std::vector<char>& to_come, int64_t budget,
+                                 KeepCut::Least known, int looks) {
+  std::vector<char> later = to_come;
+  later[c] = true;
+  return search(c, {.cost = known.cost, .price = known.price}, budget / kSmallShare, looks,
+                [&](Way& way) { return look(way, later, budget); });
+}
+
+int64_t LastRuns::least_bytes(int c, const std::vector<char>& to_come, int64_t known, int looks) {
+  std::vector<char> later = to_come;
+  later[c] = true;
+  return search(c, {.cost = known}, known / kSmallShare, looks,
+                [&](Way& way) {
+                  Moment moment = moment_of(way, before(way));
+                  if (!may_be(way, moment, later))
+                    return false;
+                  way.cost = std::max(way.cost, moment.own);
+                  return way.seen = true;
+                })
+      .cost;
 }
 
 }  // namespace gradc

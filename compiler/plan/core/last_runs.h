@@ -27,12 +27,16 @@ class LastRuns {
   };
   // `to_come`, by kernel: runs after c only. `known` is what c alone costs, `price` near the best
   // one there.
-  Result bound(int c, std::vector<char> to_come, int64_t budget, KeepCut::Least known, int looks);
+  Result bound(int c, const std::vector<char>& to_come, int64_t budget, KeepCut::Least known,
+               int looks);
+  // No schedule has a lower peak: the most bytes along a way back, the least over the ways. At
+  // least `known`.
+  int64_t least_bytes(int c, const std::vector<char>& to_come, int64_t known, int looks);
 
  private:
   // Before a moment, the values were in memory, and `last` made some of them last.
   struct Way {
-    int64_t cost = 0;  // at least, from the moments behind
+    int64_t cost = 0;  // at least, from the moments behind; or bytes
     double price = 0;
     bool seen = false;  // the moment of `last` is counted
     int last = -1;
@@ -44,7 +48,10 @@ class LastRuns {
     }
   };
 
+  template <typename Look>
+  Result search(int c, Way start, int64_t small, int looks, Look look) const;
   std::vector<int> before(const Way& way) const;
+  bool may_be(const Way& way, const Moment& moment, const std::vector<char>& to_come) const;
   bool look(Way& way, const std::vector<char>& to_come, int64_t budget) const;
   Moment moment_of(const Way& way, const std::vector<int>& values) const;
 

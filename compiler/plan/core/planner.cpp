@@ -254,10 +254,21 @@ PlanOutcome Planner::plan(int64_t budget, const PlanEffort& effort) {
   return outcome;
 }
 
-// Ever smaller budgets while each is met, then step by step.
+// Where a search ends depends on the budgets that it passes by chance, so there are two.
 Schedule Planner::smallest(const PlanEffort& effort) {
+  int64_t proved = floor().bytes, alone = kernel_floor(problem_).bytes;
+  Schedule smallest = squeezed_towards(proved, effort);
+  int64_t peak = evaluate(problem_, smallest).peak;
+  if (peak <= proved || proved == alone || problem_.kernels.size() > kMany)
+    return smallest;
+  Schedule other = squeezed_towards(alone, effort);
+  return evaluate(problem_, other).peak < peak ? other : smallest;
+}
+
+// Ever smaller budgets while each is met, then step by step.
+Schedule Planner::squeezed_towards(int64_t least, const PlanEffort& effort) {
   Schedule smallest = order_;
-  int64_t peak = evaluate(problem_, smallest).peak, least = floor().bytes;
+  int64_t peak = evaluate(problem_, smallest).peak;
   for (double share : {0.5, 0.25, 0.1, 0.0}) {
     auto budget = least + static_cast<int64_t>(static_cast<double>(peak - least) * share);
     Pool pool(problem_, budget, effort, search_work(problem_, {}) / 2);

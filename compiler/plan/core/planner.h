@@ -40,6 +40,7 @@ class Planner {
   // With what is cut from the orders and from keeping the bound's choice of values.
   void fill(Pool& pool, const Bound& bound);
   void try_chains(Pool& pool, const Bound& bound, int64_t budget, const PlanEffort& effort);
+  Schedule squeezed_towards(int64_t least, const PlanEffort& effort);
   void try_smaller(Pool& pool, const Bound& bound, SearchSettings settings, int64_t work);
 
   const Problem& problem_;
