@@ -41,7 +41,7 @@ class EntryPlanner {
   Function run(int64_t budget) {
     if (std::optional<Placement> placed = place_within(budget))
       return emit(*placed);
-    Placement smallest = place(planner_.smallest(kEffort), budget);
+    Placement smallest = place_smallest(budget);
     if (smallest.offsets.bytes <= budget)
       return emit(smallest);
     refuse(budget, smallest);
@@ -51,6 +51,7 @@ class EntryPlanner {
   // A compilation plans several entries.
   static inline const PlanEffort kEffort{.steps = 0.4, .spent = {}};
   static constexpr size_t kFew = 200;  // kernels, of which there is time to try more
+  static constexpr size_t kMany = 1000;  // of which there is not even time for a few tries
   static constexpr int64_t kPlacing = 30'000'000;  // of a try, about nanoseconds
 
   Placement place(const Schedule& schedule, int64_t budget) const {
@@ -96,6 +97,28 @@ class EntryPlanner {
     return best;
   }
 
+  // Where offsets of the schedule with the lowest peak leave holes, one with a little more that is
+  // cheaper often takes a smaller arena. Of those within the budget the cheapest.
+  Placement place_smallest(int64_t budget) {
+    constexpr double kNear = 1.01;
+    auto rank = [&](const Placement& placed) {
+      return std::pair(std::max(placed.offsets.bytes, budget), placed.cost);
+    };
+    // Not by the budget, so that a budget which is said to do does.
+    Placement best = place(planner_.smallest(kEffort), INT64_MAX);
+    int64_t peak = best.peak, holes = best.offsets.bytes - peak;
+    if (static_cast<double>(best.offsets.bytes) <= kNear * static_cast<double>(peak) ||
+        problem_.kernels.size() > kMany)
+      return best;
+    for (double share : {0.05, 0.15, 0.3, 0.5, 0.75, 1.0}) {
+      int64_t aim = peak + static_cast<int64_t>(static_cast<double>(holes) * share);
+      if (std::optional<Schedule> schedule = planner_.plan(aim, kEffort).schedule)
+        if (Placement placed = place(*schedule, aim); rank(placed) < rank(best))
+          best = std::move(placed);
+    }
+    return best;
+  }
+
   Function emit(const Placement& placed) const {
     return emit_plan(problem_, entry_, placed.schedule, placed.buffers, placed.offsets);
   }
@@ -136,7 +159,7 @@ class EntryPlanner {
     free.keep.clear();
     free.recompute.clear();
     EntryPlanner planner(module_, original_, free);
-    return planner.place(planner.planner_.smallest(kEffort), INT64_MAX).offsets.bytes;
+    return planner.place_smallest(0).offsets.bytes;
   }
 
   static std::string held_at_peak(const MemoryReport& report) {

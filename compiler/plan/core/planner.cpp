@@ -91,7 +91,7 @@ Planner::Planner(const Problem& problem, Schedule order)
       orders_.push_back(std::move(other));
 }
 
-void Planner::fill(Pool& pool, const Bound& bound) {
+void Planner::fill(Pool& pool, const Bound& bound, size_t first) {
   auto keep_for_recipes = [&] {
     for (const Schedule& order : orders_)
       if (Kept kept = kept_for_recipes(problem_, order); !kept.values.empty())
@@ -99,7 +99,8 @@ void Planner::fill(Pool& pool, const Bound& bound) {
           pool.add(*schedule);
   };
   auto cut_orders = [&] {
-    for (const Schedule& order : orders_) {
+    for (size_t i = 0; i < orders_.size(); ++i) {
+      const Schedule& order = orders_[(first + i) % orders_.size()];
       pool.add(order, CostWeight::linear);
       if (problem_.kernels.size() > kMany)  // a cut of so many takes a second
         continue;
@@ -121,7 +122,8 @@ void Planner::fill(Pool& pool, const Bound& bound) {
 }
 
 // What chains give is repaired if it is over the budget, and may be cheaper for it.
-void Planner::try_chains(Pool& pool, const Bound& bound, int64_t budget, const PlanEffort& effort) {
+size_t Planner::try_chains(Pool& pool, const Bound& bound, int64_t budget,
+                           const PlanEffort& effort) {
   constexpr int kLeast = 6;  // kernels of a block, so that there is something to choose
   std::vector<std::vector<int>> keep_sets;
   if (bound.kernel >= 0)
@@ -146,14 +148,10 @@ void Planner::try_chains(Pool& pool, const Bound& bound, int64_t budget, const P
           any = true;
         }
     }
-    if (any) {
-      // What is cut of it first is soon dearer than what is cut of the others.
-      if (problem_.kernels.size() > kMany)
-        std::rotate(orders_.begin(), orders_.begin() + static_cast<std::ptrdiff_t>(i),
-                    orders_.begin() + static_cast<std::ptrdiff_t>(i) + 1);
-      break;
-    }
+    if (any)
+      return i;
   }
+  return 0;
 }
 
 // More bytes must not cost time: plans of smaller budgets are tried as well, and often the better
@@ -178,6 +176,17 @@ void Planner::try_smaller(Pool& pool, const Bound& bound, SearchSettings setting
   }
 }
 
+BoundSearch::Floor Planner::floor() {
+  if (!floor_)
+    floor_ = bounds_.floor();
+  return *floor_;
+}
+
+// The floor is looked for only where it may be above.
+bool Planner::is_below_floor(int64_t budget) {
+  return budget < 2 * kernel_floor(problem_).bytes && budget < floor().bytes;
+}
+
 PlanOutcome Planner::plan(int64_t budget, const PlanEffort& effort) {
   PlanOutcome outcome;
   for (const Schedule& order : orders_)
@@ -186,14 +195,14 @@ PlanOutcome Planner::plan(int64_t budget, const PlanEffort& effort) {
       return outcome;
     }
   outcome.bound = bounds_.bound(budget);
+  outcome.bound.impossible |= is_below_floor(budget);
   if (outcome.bound.impossible)
     return outcome;
   int64_t work = search_work(problem_, effort);
   Pool pool(problem_, budget, effort, std::max(work, search_work(problem_, {})));
   bool chains_first = problem_.kernels.size() > kMany;  // what they cost ends dearer cuts early
-  if (chains_first)
-    try_chains(pool, outcome.bound, budget, effort);
-  fill(pool, outcome.bound);
+  size_t first = chains_first ? try_chains(pool, outcome.bound, budget, effort) : 0;
+  fill(pool, outcome.bound, first);
   if (!chains_first)
     try_chains(pool, outcome.bound, budget, effort);
   SearchSettings settings;
@@ -259,18 +268,27 @@ Schedule Planner::smallest(const PlanEffort& effort) {
   int64_t proved = floor().bytes, alone = kernel_floor(problem_).bytes;
   Schedule smallest = squeezed_towards(proved, effort);
   int64_t peak = evaluate(problem_, smallest).peak;
-  if (peak <= proved || proved == alone || problem_.kernels.size() > kMany)
+  if (problem_.kernels.size() > kMany)
     return smallest;
-  Schedule other = squeezed_towards(alone, effort);
-  return evaluate(problem_, other).peak < peak ? other : smallest;
+  if (peak > proved && proved > alone)
+    if (Schedule other = squeezed_towards(alone, effort); evaluate(problem_, other).peak < peak)
+      smallest = std::move(other);
+  SearchSettings settings;
+  settings.budget = evaluate(problem_, smallest).peak;
+  settings.work = search_work(problem_, effort) / 2;
+  settings.spent = effort.spent;
+  return improve(problem_, smallest, settings);
 }
 
-// Ever smaller budgets while each is met, then step by step.
+// Ever smaller budgets, between the last that was met and the last that was not; then step by
+// step.
 Schedule Planner::squeezed_towards(int64_t least, const PlanEffort& effort) {
+  constexpr int kMostTries = 8, kTriesOfMany = 4;
   Schedule smallest = order_;
-  int64_t peak = evaluate(problem_, smallest).peak;
-  for (double share : {0.5, 0.25, 0.1, 0.0}) {
-    auto budget = least + static_cast<int64_t>(static_cast<double>(peak - least) * share);
+  int64_t peak = evaluate(problem_, smallest).peak, missed = least;
+  int tries = problem_.kernels.size() > kMany ? kTriesOfMany : kMostTries;
+  for (; tries > 0 && peak > missed + missed / 100; --tries) {
+    int64_t budget = missed + (peak - missed) / 3;
     Pool pool(problem_, budget, effort, search_work(problem_, {}) / 2);
     Bound bound = bounds_.bound(budget);
     if (problem_.kernels.size() > kMany)
@@ -283,7 +301,7 @@ Schedule Planner::squeezed_towards(int64_t least, const PlanEffort& effort) {
       smallest = candidate.schedule;
     }
     if (!pool.best())
-      break;
+      missed = budget;
   }
   SearchSettings settings;
   settings.budget = least;

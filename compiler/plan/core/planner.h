@@ -33,13 +33,16 @@ class Planner {
   // A schedule with as low a peak as is found.
   Schedule smallest(const PlanEffort& effort);
   // No schedule has a lower peak.
-  BoundSearch::Floor floor() { return bounds_.floor(); }
+  BoundSearch::Floor floor();
 
  private:
   class Pool;
-  // With what is cut from the orders and from keeping the bound's choice of values.
-  void fill(Pool& pool, const Bound& bound);
-  void try_chains(Pool& pool, const Bound& bound, int64_t budget, const PlanEffort& effort);
+  // With what is cut from the orders, beginning with one, and from keeping the bound's choice of
+  // values.
+  void fill(Pool& pool, const Bound& bound, size_t first = 0);
+  bool is_below_floor(int64_t budget);
+  // Gives the number of the order whose chains fit, or 0.
+  size_t try_chains(Pool& pool, const Bound& bound, int64_t budget, const PlanEffort& effort);
   Schedule squeezed_towards(int64_t least, const PlanEffort& effort);
   void try_smaller(Pool& pool, const Bound& bound, SearchSettings settings, int64_t work);
 
@@ -47,6 +50,7 @@ class Planner {
   Schedule order_;
   std::vector<Schedule> orders_;  // order_ first
   BoundSearch bounds_;
+  std::optional<BoundSearch::Floor> floor_;
 };
 
 }  // namespace gradc
