@@ -85,7 +85,7 @@ class Search {
 
   // Tries without a gain. A given time is used up.
   int64_t patience() const {
-    constexpr int64_t kMany = 6000, kOfMany = 500;  // these take a millisecond each
+    constexpr int64_t kMany = 6000, kOfMany = 300;  // these take a millisecond each
     int64_t kernels = timeline_.problem().kernel_count();
     int64_t tries = kernels > kMany ? kOfMany : (2000 + 20 * kernels) * (settings_.kicks ? 3 : 1);
     return settings_.spent ? INT64_MAX : tries * settings_.patience;
