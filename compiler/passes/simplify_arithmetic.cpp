@@ -95,6 +95,20 @@ std::optional<ValueId> cast_to_same(Site& s) {
   return s.type(s.x()) == s.result_type() ? std::optional(s.x()) : std::nullopt;
 }
 
+// Whether every number of one type is one of the other.
+bool widens(DType from, DType to) {
+  bool narrow = from == DType::bf16 || from == DType::f16;
+  return (to == DType::f32 && narrow) || (to == DType::f64 && (narrow || from == DType::f32));
+}
+
+std::optional<ValueId> cast_there_and_back(Site& s) {
+  const Op* there = s.producer(s.x(), Opcode::cast);
+  if (!there || s.type(there->operand(0)) != s.result_type() ||
+      !widens(s.result_type().dtype, s.type(s.x()).dtype))
+    return std::nullopt;
+  return there->operand(0);
+}
+
 std::optional<ValueId> add_negated(Site& s) {
   for (size_t i : {1, 0})
     if (const Op* negated = s.producer(s.x(i), Opcode::neg)) {
@@ -116,6 +130,7 @@ constexpr SimplifyRule kRules[] = {
     {Opcode::add, "x + 0 = x", add_zero},
     {Opcode::add, "x + -y = x - y", add_negated},
     {Opcode::cast, "cast(x) = x, to its own element type", cast_to_same},
+    {Opcode::cast, "cast(cast(x)) = x, through a wider type", cast_there_and_back},
     {Opcode::div, "x / 1 = x", divide_by_one},
     {Opcode::div, "x / 2^k = x * 2^-k, floats only", divide_by_power_of_two},
     {Opcode::logical_not, "not not x = x", undo},

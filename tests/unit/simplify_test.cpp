@@ -46,6 +46,7 @@ TEST_CASE("simplify: what changes nothing goes", "[simplify]") {
           "  %c = constant() {dtype=bool, shape=[2,3], value=1.0}\n  %a = select(%c, %x, %z)\n",
           "  %c = less(%x, %z)\n  %a = select(%c, %x, %x)\n",
           "  %a = cast(%x) {dtype=f32}\n",
+          "  %b = cast(%x) {dtype=f64}\n  %a = cast(%b) {dtype=f32}\n",
           "  %a = slice(%x) {begin=[0,0], end=[2,3], step=[1,1]}\n",
           "  %a = pad(%x) {high=[0,0], low=[0,0], value=0.0}\n",
           "  %a = concat(%x) {axis=0}\n",
@@ -84,6 +85,9 @@ TEST_CASE("simplify: arithmetic takes its cheapest form", "[simplify]") {
         "forward:\n  %a: f32[2,3] = sub(%z, %x)\n  return r=%a\n");
   CHECK(simplified("  %b = neg(%x)\n  %a = sub(%z, %b)\n", "%a") ==
         "forward:\n  %a: f32[2,3] = add(%z, %x)\n  return r=%a\n");
+  // A narrower type between rounds.
+  CHECK(simplified("  %b = cast(%x) {dtype=bf16}\n  %a = cast(%b) {dtype=f32}\n", "%a")
+            .find("cast(%b)") != std::string::npos);
   // 1/3 is not exact.
   CHECK(simplified("  %c = constant() {dtype=f32, shape=[2,3], value=3.0}\n  %a = div(%x, %c)\n",
                    "%a")
