@@ -13,6 +13,7 @@
 #include "compiler/passes/fuse.h"
 #include "compiler/passes/health.h"
 #include "compiler/passes/layout.h"
+#include "compiler/passes/narrow_reads.h"
 #include "compiler/passes/optimizer.h"
 #include "compiler/passes/pack.h"
 #include "compiler/passes/precision.h"
@@ -49,6 +50,8 @@ constexpr Pass kPasses[] = {
     {"watch", watch, "names the values of each layer that `health` is to measure", false,
      &Options::measures_health},
     {"autodiff", autodiff, "appends the backward pass: gradients are ops like all others"},
+    {"narrow_reads", narrow_reads, "what the forward pass rounded is not held in f32 as well",
+     false, &Options::narrows},
     {"accumulate", accumulate, "the step works through several batches, one after the other", false,
      &Options::accumulates},
     {"optimizer", optimizer, "the update of the parameters is part of the compiled step"},
@@ -82,6 +85,9 @@ constexpr PassOrder kOrder[] = {
     {"raise", "precision", "a norm or a softmax as a whole is computed in f32, not its parts"},
     {"precision", "watch", "what is measured is what the step computes"},
     {"precision", "autodiff", "gradients take the type of what they are by"},
+    {"autodiff", "narrow_reads", "what the backward pass reads is known then"},
+    {"narrow_reads", "accumulate", "in a step of several batches the passes take turns"},
+    {"narrow_reads", "expand", "the gradient of a composite reads its result, not its parts"},
     {"unroll", "watch", "what is read in each trip has no one place"},
     {"watch", "autodiff", "the gradients of what is watched are measured too"},
     {"autodiff", "accumulate", "gradients are summed, so that no micro-batch waits for another"},

@@ -1,9 +1,11 @@
 #include "compiler/passes/precision.h"
 
 #include <catch2/catch.hpp>
+#include <set>
 
 #include "compiler/check.h"
 #include "compiler/passes/autodiff.h"
+#include "compiler/passes/narrow_reads.h"
 #include "compiler/pipeline.h"
 #include "ir/op_def.h"
 #include "tests/support/small_modules.h"
@@ -144,4 +146,23 @@ TEST_CASE("the loss scale cancels out", "[precision]") {
   check_equal_results(autodiff(parsed(kMlp), training()), module);
   // It is on the way there: the first gradient is that of the loss.
   CHECK(print(module).find("value=1024") != std::string::npos);
+}
+
+TEST_CASE("the backward pass reads what the forward pass rounded", "[precision]") {
+  Module plain = autodiff(precision(parsed(kMlp), narrow()), narrow());
+  CHECK(print(narrow_reads(plain, training())) == print(plain));
+  Module module = narrow_reads(plain, narrow());
+  verify(module);
+  check_equal_results(plain, module);
+  const Function& step = module.function("train_step");
+  std::vector<std::optional<OpId>> definitions = defining_ops(step);
+  std::set<uint32_t> rounded;
+  for (const Op& op : step.ops)
+    if (op.code == Opcode::cast && op.phase == Phase::forward && definitions[op.operand(0).index] &&
+        step.type(op.result()).dtype == DType::bf16)
+      rounded.insert(op.operand(0).index);
+  REQUIRE_FALSE(rounded.empty());
+  for (const Op& op : step.ops)
+    for (ValueId operand : op.operands)
+      CHECK((op.phase == Phase::forward || !rounded.contains(operand.index)));
 }
