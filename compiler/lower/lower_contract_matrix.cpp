@@ -24,6 +24,9 @@ using loop::kMatrixDepth;
 using loop::LoopKind;
 using loop::Scalar;
 
+// Columns of b whose rows are read side by side.
+constexpr int64_t kStripColumns = 512;
+
 // An operand as a matrix of `lines` (rows of a, columns of b) by depth.
 struct Side {
   size_t operand = 0;
@@ -65,7 +68,11 @@ class MatrixLowering {
     }
     b_buffer_ = builder_.add_buffer({"b", loop::Space::workspace, DType::bf16,
                                      round_up(b_.lines, kMatrixColumns) * padded_depth_});
-    for_blocks(b_, kMatrixColumns, [&](Scalar line, int64_t count) { pack_panel(line, count); });
+    if (b_.depth_inside)
+      for_blocks(b_, kMatrixColumns, [&](Scalar line, int64_t count) { pack_panel(line, count); });
+    else
+      for (const Segment& strip : blocks_of(b_.lines, kStripColumns))
+        for_parts(builder_, strip, [&](Scalar line, Scalar) { pack_strip(line, strip.size); });
     for (const Segment& columns : blocks_of(nest_.loops[vector_].extent, s_.blocks[vector_]))
       for (const Segment& rows : blocks_of(nest_.loops[row_].extent, s_.blocks[row_]))
         lower_tasks(columns, rows);
@@ -114,12 +121,15 @@ class MatrixLowering {
   // Calls body(first line, lines) for each block of `size` lines, in parallel where it pays.
   template <typename Body>
   void for_blocks(const Side& side, int64_t size, Body body) {
-    bool parallel = threads_ > 1 && side.lines * depth_ > kMatrixParallelElements;
     for (const Segment& block : blocks_of(side.lines, size)) {
       for_parts(
           builder_, block, [&](Scalar line, Scalar) { body(line, block.size); },
-          parallel ? LoopKind::parallel : LoopKind::serial, "block");
+          packs_in_parallel(side) ? LoopKind::parallel : LoopKind::serial, "block");
     }
+  }
+
+  bool packs_in_parallel(const Side& side) const {
+    return threads_ > 1 && side.lines * depth_ > kMatrixParallelElements;
   }
 
   Scalar element(const Side& side, Scalar line, Scalar depth) {
@@ -170,27 +180,29 @@ class MatrixLowering {
     return source;
   }
 
-  // Lines with the depth outside: [depth][lines].
-  Source rows_of_depth(const Side& side, Scalar line, int64_t count) {
+  // Lines with the depth outside, from one depth on: [depths][lines].
+  Source rows_of_depth(const Side& side, Scalar line, int64_t count, Scalar depth, int64_t depths) {
     if (side.plain)
       return {*values_.buffer_of(nest_.operands[side.operand]),
               builder_.add(builder_.index(nest_.offset(side.operand)),
-                           builder_.scaled(line, side.line_step)),
+                           builder_.add(builder_.scaled(line, side.line_step),
+                                        builder_.scaled(depth, side.depth_step))),
               side.depth_step};
-    Source source{builder_.scratch("lines", DType::bf16, kMatrixColumns * depth_),
-                  builder_.index(0), kMatrixColumns};
-    Scalar k = builder_.begin_for(LoopKind::serial, depth_)[0];
+    int64_t row = round_up(count, kMatrixColumns);
+    Source source{builder_.scratch("lines", DType::bf16, row * depths), builder_.index(0), row};
+    Scalar k = builder_.begin_for(LoopKind::serial, depths)[0];
     Scalar j = builder_.begin_for(LoopKind::vector, count)[0];
-    builder_.store(source.buffer, builder_.add(builder_.scaled(k, kMatrixColumns), j),
-                   element(side, builder_.add(line, j), k));
+    builder_.store(source.buffer, builder_.add(builder_.scaled(k, row), j),
+                   element(side, builder_.add(line, j), builder_.add(depth, k)));
     builder_.end_for();
     builder_.end_for();
     return source;
   }
 
-  // [depth][lines] -> [depth / 2][16 lines][2]
-  void pair_depths(const Source& source, int64_t count, uint32_t buffer, Scalar to) {
-    builder_.pair_rows({.rows = depth_,
+  // [depths][lines] -> [depths / 2][16 lines][2]
+  void pair_depths(const Source& source, int64_t depths, int64_t count, uint32_t buffer,
+                   Scalar to) {
+    builder_.pair_rows({.rows = depths,
                         .columns = count,
                         .from_buffer = source.buffer,
                         .to_buffer = buffer,
@@ -205,12 +217,12 @@ class MatrixLowering {
       copy_lines(a_, line, count, a_buffer_, to, padded_depth_);
       return;
     }
-    Source source = rows_of_depth(a_, line, count);
+    Source source = rows_of_depth(a_, line, count, builder_.index(0), depth_);
     uint32_t pairs = builder_.scratch("pairs", DType::bf16, kMatrixColumns * padded_depth_);
     int64_t filled = round_up(depth_, 2) * kMatrixColumns;
     clear_elements(builder_, DType::bf16, padded_depth_ * kMatrixColumns - filled, pairs,
                    builder_.index(filled));
-    pair_depths(source, count, pairs, builder_.index(0));
+    pair_depths(source, depth_, count, pairs, builder_.index(0));
     builder_.transpose({.rows = padded_depth_ / 2,
                         .columns = count,
                         .from_buffer = pairs,
@@ -225,20 +237,37 @@ class MatrixLowering {
     Scalar to = builder_.scaled(line, padded_depth_);
     if (count < kMatrixColumns || round_up(depth_, 2) < padded_depth_)
       clear_elements(builder_, DType::bf16, kMatrixColumns * padded_depth_, b_buffer_, to);
-    if (b_.depth_inside) {
-      Source source = pairs_of_depth(b_, line, count);
-      builder_.transpose({.rows = count,
-                          .columns = round_up(depth_, 2) / 2,
-                          .from_buffer = source.buffer,
-                          .to_buffer = b_buffer_,
-                          .from_step = source.step / 2,
-                          .to_step = kMatrixColumns,
-                          .pairs = true},
-                         source.start, to);
-      return;
-    }
-    Source source = rows_of_depth(b_, line, count);
-    pair_depths(source, count, b_buffer_, to);
+    Source source = pairs_of_depth(b_, line, count);
+    builder_.transpose({.rows = count,
+                        .columns = round_up(depth_, 2) / 2,
+                        .from_buffer = source.buffer,
+                        .to_buffer = b_buffer_,
+                        .from_step = source.step / 2,
+                        .to_step = kMatrixColumns,
+                        .pairs = true},
+                       source.start, to);
+  }
+
+  // Panels of an operand whose rows are depths: some rows at a time of all of them.
+  void pack_strip(Scalar line, int64_t count) {
+    for (const Segment& depths : blocks_of(depth_, kMatrixDepth))
+      for_parts(
+          builder_, depths,
+          [&](Scalar depth, Scalar) { pack_depths(line, count, depth, depths.size); },
+          packs_in_parallel(b_) ? LoopKind::parallel : LoopKind::serial, "depths");
+  }
+
+  void pack_depths(Scalar line, int64_t count, Scalar depth, int64_t depths) {
+    Source rows = rows_of_depth(b_, line, count, depth, depths);
+    for (const Segment& panels : blocks_of(count, kMatrixColumns))
+      for_parts(builder_, panels, [&](Scalar first, Scalar) {
+        Scalar to = builder_.add(builder_.scaled(builder_.add(line, first), padded_depth_),
+                                 builder_.scaled(depth, kMatrixColumns));
+        if (panels.size < kMatrixColumns || round_up(depths, 2) < kMatrixDepth)
+          clear_elements(builder_, DType::bf16, kMatrixColumns * kMatrixDepth, b_buffer_, to);
+        Source panel{rows.buffer, builder_.add(rows.start, first), rows.step};
+        pair_depths(panel, depths, panels.size, b_buffer_, to);
+      });
   }
 
   void lower_tasks(const Segment& columns, const Segment& rows) {

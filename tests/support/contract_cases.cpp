@@ -109,7 +109,8 @@ std::vector<std::string> matrix_cases() {
                          {130, 143, 32},
                          {8, 300, 40},
                          {200, 17, 96},
-                         {49, 16, 67}})
+                         {49, 16, 67},
+                         {20, 530, 70}})
     for (bool ta : {false, true})
       for (bool tb : {false, true})
         cases.push_back(dot({DType::bf16, ta ? Dims{k, m} : Dims{m, k}},
