@@ -5,6 +5,7 @@
 #include <set>
 
 #include "compiler/kernel.h"
+#include "compiler/passes/fuse_casts.h"
 #include "compiler/passes/fuse_cost.h"
 #include "ir/print.h"
 #include "ir/rewrite.h"
@@ -286,8 +287,9 @@ class Fuser {
 
  private:
   Function entry(const Function& from) {
-    Grouping grouping =
-        group_by_cost(from, cost_table(options_.target.cpu), static_cast<bool>(options_.explain));
+    Grouping grouping = group_by_cost(from, cost_table(options_.target.cpu),
+                                      casts_of_products(from, options_.target),
+                                      static_cast<bool>(options_.explain));
     KernelMaker maker(from, grouping);
     Rewrite rewrite(from);
     std::vector<std::string> names;

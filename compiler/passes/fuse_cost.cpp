@@ -253,16 +253,17 @@ double cost_of(const Function& function, const Grouping& grouping, const CostTab
          kCallNanoseconds * static_cast<double>(grouping.groups.size());
 }
 
-Grouping group_by_cost(const Function& function, const CostTable& table, bool explain) {
-  Grouping first = group_ops(function);
-  GroupingWishes wishes{Repeats(function, first, table).run(), explain};
-  if (!wishes.repeat.empty()) {
-    Grouping second = group_ops(function, wishes);
+Grouping group_by_cost(const Function& function, const CostTable& table,
+                       std::vector<uint32_t> repeat, bool explain) {
+  Grouping first = group_ops(function, {repeat});
+  std::vector<uint32_t> more = Repeats(function, first, table).run();
+  if (!more.empty()) {
+    more.insert(more.end(), repeat.begin(), repeat.end());
+    Grouping second = group_ops(function, {std::move(more), explain});
     if (cost_of(function, second, table) < cost_of(function, first, table))
       return second;
-    wishes.repeat.clear();
   }
-  return explain ? group_ops(function, wishes) : first;
+  return explain ? group_ops(function, {std::move(repeat), explain}) : first;
 }
 
 }  // namespace gradc

@@ -11,7 +11,9 @@
 
 namespace gradc {
 
-Grouping group_by_cost(const Function& function, const CostTable& table, bool explain);
+// `repeat`: ops that are repeated whatever they cost.
+Grouping group_by_cost(const Function& function, const CostTable& table,
+                       std::vector<uint32_t> repeat, bool explain);
 
 // Nanoseconds of all groups, what they move and what they compute one after the other.
 double cost_of(const Function& function, const Grouping& grouping, const CostTable& table);

@@ -55,17 +55,28 @@ std::vector<Read> reads_of(const Function& function,
   return reads;
 }
 
+bool widens(const Function& function, const Op& op) {
+  return op.code == Opcode::cast &&
+         function.type(op.result()).bytes() > function.type(op.operand(0)).bytes();
+}
+
 std::vector<bool> update_ops(const Function& function) {
   std::vector<bool> needed(function.values.size());
+  std::vector<int> readers(function.values.size());
   for (const Result& result : function.results)
     if (result.state.empty())
       needed[result.value.index] = true;
+  for (const Op& op : function.ops)
+    for (ValueId operand : op.operands)
+      ++readers[operand.index];
   std::vector<bool> update(function.ops.size());
   for (size_t i = function.ops.size(); i-- > 0;) {
     const Op& op = function.ops[i];
     bool serves_others = std::any_of(op.results.begin(), op.results.end(),
                                      [&](ValueId result) { return needed[result.index]; });
-    update[i] = op.phase == Phase::update || (op.phase == Phase::forward && !serves_others);
+    bool moves =
+        op.phase == Phase::forward || (widens(function, op) && readers[op.result().index] == 1);
+    update[i] = op.phase == Phase::update || (moves && !serves_others);
     if (!update[i])
       for (ValueId operand : op.operands)
         needed[operand.index] = true;

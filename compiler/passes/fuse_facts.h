@@ -21,7 +21,8 @@ struct OpFacts {
   // reads it.
   std::vector<bool> repeated;
   // Belongs to the updates of state, which must not sit in a kernel that may run again: ops of that
-  // phase, and forward ops (of running statistics) that serve nothing else.
+  // phase, forward ops (of running statistics) that serve nothing else, and the cast of a narrow
+  // gradient that one update reads.
   std::vector<bool> update;
   // Is a slope, such as 1 - y y of y = tanh(x), of values that the backward pass holds anyway. In
   // the kernel that makes y it would be one more value to hold until the gradient comes; beside

@@ -57,8 +57,9 @@ std::vector<std::string> callees(const Module& module, const std::string& entry)
   return names;
 }
 
-std::string entry_text(const std::string& parameters, const std::string& body) {
-  return "module @m\nparam @w: f32[4]\nentry @e(" + parameters + ") {\n" + body + "}\n";
+std::string entry_text(const std::string& parameters, const std::string& body,
+                       const std::string& state = "f32[4]") {
+  return "module @m\nparam @w: " + state + "\nentry @e(" + parameters + ") {\n" + body + "}\n";
 }
 
 }  // namespace
@@ -313,6 +314,49 @@ TEST_CASE("what is cheap is computed again in each window that has it", "[fuse]"
   module = fused(entry_text("%x: f32[64,8], %w: f32[8,32]", wide));
   REQUIRE(callees(module, "e").size() == 2);
   CHECK(module.function("e").ops[0].results.size() == 2);
+}
+
+TEST_CASE("a gradient is widened where its update reads it", "[fuse]") {
+  Module module = fused(
+      entry_text("%x: bf16[4,8], %y: bf16[4,8], %w: f32[8,8] = @w",
+                 "  %p: bf16[8,8] = dot(%x, %y) {batch_a=[], batch_b=[], sum_a=[0], sum_b=[0]}\n"
+                 "  %g: f32[8,8] = cast(%p) {dtype=f32}\nupdate:\n"
+                 "  %n: f32[8,8] = sub(%w, %g)\n  return %n -> @w\n",
+                 "f32[8,8]"));
+  const Function& entry = module.function("e");
+  REQUIRE(entry.ops.size() == 2);
+  CHECK(entry.type(entry.ops[0].results[0]).dtype == DType::bf16);
+}
+
+// With a matrix unit products bring weights into order, whole and once.
+TEST_CASE("products narrow the weights that they alone read", "[fuse]") {
+  auto kernels = [](const std::string& more, bool matrix) {
+    Options options;
+    options.target.matrix_bf16 = matrix;
+    Module module = parse_module(
+        entry_text(
+            "%x: bf16[64,32], %w: f32[32,48] = @w",
+            "  %n: bf16[32,48] = cast(%w) {dtype=bf16}\n"
+            "  %p: bf16[64,48] = dot(%x, %n) {batch_a=[], batch_b=[], sum_a=[1], sum_b=[0]}\n"
+            "  %q: bf16[64,32] = dot(%p, %n) {batch_a=[], batch_b=[], sum_a=[1], sum_b=[1]}\n" +
+                more,
+            "f32[32,48]"),
+        "t.ir");
+    return callees(fuse(module, options), "e");
+  };
+  CHECK(kernels("  return %q\n", false) == std::vector<std::string>{"cast_1", "dot_1", "dot_2"});
+  CHECK(kernels("  return %q\n", true) == std::vector<std::string>{"cast_dot_1", "cast_dot_2"});
+  for (const char* reader :
+       {"  return %q, %n\n", "  %t: bf16[32,48] = tanh(%n)\n  return %q, %t\n",
+        "  %r: bf16[64,48] = dot(%q, %n) {batch_a=[], batch_b=[], sum_a=[1], sum_b=[0]}\n"
+        "  return %r\n",
+        "  %s: bf16[2,32] = slice(%q) {begin=[0,0], end=[2,32], step=[1,1]}\n"
+        "  %r: bf16[2,48] = dot(%s, %n) {batch_a=[], batch_b=[], sum_a=[1], sum_b=[0]}\n"
+        "  return %r\n"}) {
+    CAPTURE(reader);
+    CHECK(kernels(reader, true)[0].starts_with("cast"));
+    CHECK_FALSE(kernels(reader, true)[0].starts_with("cast_dot"));
+  }
 }
 
 TEST_CASE("updates of small tensors share a kernel", "[fuse]") {

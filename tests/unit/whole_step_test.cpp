@@ -70,6 +70,8 @@ TEST_CASE("so does a step in half of the bytes, for any threads and budget", "[w
     for (std::string example : {"resnet20", "gpt", "lstm"}) {
       CAPTURE(example, to_string(dtype));
       Options options = small_training(example);
+      if (example == "lstm")
+        options.binds["hidden"] = 64;  // with less, one product alone takes the whole arena
       Module imported = load_example(example, options);
       std::string in_f32 =
           trained_alone(*code_of(compile(imported, options), options).get(), nullptr);
