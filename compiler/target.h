@@ -1,5 +1,5 @@
 #pragma once
-// What lowering needs to know of the machine. Passes before `schedule` never ask. compiler/codegen
+// What lowering needs to know of the machine. Passes before `fuse` never ask. compiler/codegen
 // makes one from a CPU name.
 #include <cstdint>
 #include <string>
