@@ -21,13 +21,13 @@ constexpr int64_t kStridedPassElements = 256;
 constexpr int64_t kPartPassElements = 160;
 // The same where b is transposed for few rows, which takes a fifth of the time.
 constexpr int64_t kTransposedPassElements = 256, kFewTransposedRows = 96;
-// Of method panels, whose passes stage groups of a's rows in a third of the first level cache.
-// Passes twice as long lose 5 to 8 % on Sapphire Rapids and 2 to 10 % on Zen 4, groups of 32 as
-// much.
+// Of method panels, whose passes stage groups of a's rows in a part of the first level cache.
+// Passes twice as long lose 5 to 8 % on Sapphire Rapids, groups of 32 as much; on Zen 4 2 to 10 %,
+// and groups of 24 1 to 2 %.
+constexpr int64_t kRowGroup = 16, kStagedPartOfL1 = 3;
 constexpr int64_t kLinePassElements = 512;  // where a is read in place
 // On Zen 4, with 3 cycles, reading a again gains 6 % (1024 x 384 times 384 x 1152).
 constexpr double kSlowLineCycles = 4;
-constexpr int64_t kRowGroup = 16;
 constexpr int64_t kStageBytes = 256 << 10;  // of a, staged at once
 constexpr int64_t kSumRows = 1024;  // whose sums a task holds
 constexpr int64_t kStagedRows = 256;  // where a is staged row by row, without windows
@@ -308,26 +308,27 @@ class TileChooser : MethodChooser {
     auto row = static_cast<size_t>(s_.row_loop);
     for (size_t l = 0; l < nest_.result_loops; ++l) {
       const ContractionLoop& loop = nest_.loops[l];
-      bool is_free = l == vector_loop() || l == row || (nest_.step(a(), row) != 1 && is_row(l));
+      bool is_free = l == vector_loop() || l == row || (is_in_lines() && is_row(l));
       if (loop.extent > 1 && loop.moves[0] != loop.moves[1] && !is_free)
         return false;
     }
     bool in_place = nest_.step(a(), nest_.loops.size() - 1) == 1 && !is_computed(a());
-    if (nest_.step(a(), row) != 1 && !in_place)
+    bool again = summed_elements() <= kLinePassElements && target_.l3_line_cycles < kSlowLineCycles;
+    if (is_in_lines() && (!in_place || again))
       return false;
     int64_t bytes = all_rows() * summed_elements() * byte_size(nest_.sum_dtype());
-    if (nest_.step(a(), row) != 1 && summed_elements() <= kLinePassElements &&
-        target_.l3_line_cycles < kSlowLineCycles)
-      return false;
     bool can_wait = summed_elements() <= staged_pass_elements() || first_sums_holder() >= 0;
     return bytes > fewest_panel_bytes() && all_rows() >= 2 * s_.rows && can_wait &&
            nest_.loops[vector_loop()].extent > s_.vectors * lanes_;
   }
 
+  // Of method panels, where there is a row loop: rows of a are not neighbours.
+  bool is_in_lines() const { return nest_.step(a(), static_cast<size_t>(s_.row_loop)) != 1; }
+
   int64_t staged_pass_elements() const {
-    auto bytes_of_element = static_cast<uint64_t>(kRowGroup * byte_size(nest_.sum_dtype()));
-    return static_cast<int64_t>(
-        std::bit_floor(static_cast<uint64_t>(target_.l1_bytes) / 3 / bytes_of_element));
+    int64_t bytes_of_element = kRowGroup * byte_size(nest_.sum_dtype());
+    int64_t most = target_.l1_bytes / kStagedPartOfL1 / bytes_of_element;
+    return static_cast<int64_t>(std::bit_floor(static_cast<uint64_t>(most)));
   }
 
   // Where a lies across the summed loops, each product would take a line of its own: it is brought
@@ -335,14 +336,13 @@ class TileChooser : MethodChooser {
   int64_t fewest_panel_bytes() const {
     if (copies_pixels())
       return target_.l2_bytes / 8;
-    bool in_lines = nest_.step(a(), static_cast<size_t>(s_.row_loop)) != 1;
-    return target_.l2_bytes / (in_lines ? 2 : 4);
+    return target_.l2_bytes / (is_in_lines() ? 2 : 4);
   }
 
   void choose_panels() {
     s_.method = ContractMethod::panels;
     s_.stage_b = true;
-    s_.stage_a = nest_.step(a(), static_cast<size_t>(s_.row_loop)) == 1;
+    s_.stage_a = !is_in_lines();
     s_.row_group = s_.stage_a ? kRowGroup : 1;
     choose_passes(s_.stage_a ? staged_pass_elements() : kLinePassElements);
     if (passes() == 1)

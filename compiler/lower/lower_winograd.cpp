@@ -60,14 +60,15 @@ class WinogradLowering : WinogradKernel {
  private:
   void transform_whole_image(const std::vector<Segment>& tiles) {
     whole_image_ = blocks_.shared_blocks("image", shape_.all_tiles(), shape_.inputs);
-    for (const Segment& part : tiles) {
-      LoopKind kind = parallel_ ? LoopKind::parallel : LoopKind::serial;
-      Scalar number = b_.begin_for(kind, part.count, {}, {}, "task")[0];
-      OpenRange block{b_.add(b_.index(part.start), b_.scaled(number, part.size)), part.size};
-      blocks_.image_tiles(blocks_.rows_of(whole_image_, block), nest_.operands[0], block,
-                          all_inputs_);
-      b_.end_for();
-    }
+    for (const Segment& part : tiles)
+      for_parts(
+          b_, part,
+          [&](Scalar start, Scalar) {
+            OpenRange block{start, part.size};
+            blocks_.image_tiles(blocks_.rows_of(whole_image_, block), nest_.operands[0], block,
+                                all_inputs_);
+          },
+          parallel_ ? LoopKind::parallel : LoopKind::serial, "task");
   }
 
   // Each task takes a block of the outer loop, and one of the parts of the inner one.

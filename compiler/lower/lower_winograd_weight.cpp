@@ -64,13 +64,15 @@ class WinogradWeightLowering : WinogradKernel {
 
   template <typename Transform>
   void transform_all(std::vector<Side>& sides, const std::string& name, Transform transform) {
-    LoopKind kind = parallel_ ? LoopKind::parallel : LoopKind::serial;
-    for (auto& [channels, tiles] : sides) {
-      tiles = blocks_.shared_blocks(name, shape_.all_tiles(), channels.size, channels.count);
-      Scalar number = b_.begin_for(kind, channels.count, {}, {}, "task")[0];
-      transform(blocks_.numbered(tiles, number),
-                OpenRange{start_of(channels, number), channels.size});
-      b_.end_for();
+    for (Side& side : sides) {
+      const Segment& channels = side.channels;
+      side.tiles = blocks_.shared_blocks(name, shape_.all_tiles(), channels.size, channels.count);
+      for_parts(
+          b_, channels,
+          [&](Scalar start, Scalar number) {
+            transform(blocks_.numbered(side.tiles, number), OpenRange{start, channels.size});
+          },
+          parallel_ ? LoopKind::parallel : LoopKind::serial, "task");
     }
   }
 

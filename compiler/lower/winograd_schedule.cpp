@@ -43,20 +43,20 @@ class Chooser {
     // Blocks of all inputs are the large ones.
     bool may_keep = most_inputs >= std::min<int64_t>(shape_.inputs, 64);
     bool may_be_once = may_use_workspace_ && bytes_of_image() <= kMostOnce;
-    bool weight = shape_.form == WinogradForm::weight_gradient;
     for (int64_t vectors = 1; vectors <= 4; ++vectors) {
       int64_t outputs = std::min(vectors, ceil_div(shape_.outputs, lanes_)) * lanes_;
-      for (int64_t inputs : sizes(shape_.inputs, std::min<int64_t>(most_inputs, 256), lanes_))
+      for (int64_t inputs : sizes(shape_.inputs, std::min<int64_t>(most_inputs, 256), lanes_)) {
+        if (is_weight_gradient() && may_be_once)
+          consider({.tiles = shape_.all_tiles(),
+                    .inputs = inputs,
+                    .outputs = outputs,
+                    .rows = rows_of_tile(inputs, outputs / lanes_),
+                    .image_once = true});
         for (int64_t tiles : sizes(shape_.all_tiles(), std::min<int64_t>(most_tiles, 256), 1)) {
           WinogradSchedule s{.tiles = tiles, .inputs = inputs, .outputs = outputs};
-          s.rows = rows_of_tile(weight ? inputs : tiles, outputs / lanes_);
+          s.rows = rows_of_tile(is_weight_gradient() ? inputs : tiles, outputs / lanes_);
           consider(s);
-          if (weight && may_be_once) {
-            s.tiles = shape_.all_tiles();
-            s.image_once = true;
-            consider(s);
-          }
-          if (weight)
+          if (is_weight_gradient())
             continue;
           s.outputs_outside = true;
           consider(s);
@@ -73,6 +73,7 @@ class Chooser {
           if (4 * product(inputs, outputs, kWinogradPoints) <= kMostOfRow)
             consider(s);
         }
+      }
     }
     return best_;
   }
@@ -98,16 +99,20 @@ class Chooser {
     return static_cast<double>(x) * static_cast<double>(y) * static_cast<double>(z);
   }
 
+  bool is_weight_gradient() const { return shape_.form == WinogradForm::weight_gradient; }
+
   // Of the image's tiles; of a weight gradient, of the larger image's.
   double bytes_of_image() const {
-    bool weight = shape_.form == WinogradForm::weight_gradient;
-    int64_t channels = weight ? std::max(shape_.inputs, shape_.outputs) : shape_.inputs;
+    int64_t channels =
+        is_weight_gradient() ? std::max(shape_.inputs, shape_.outputs) : shape_.inputs;
     return 4 * product(shape_.all_tiles(), channels, kWinogradPlanes);
   }
 
   static bool by_rows(const WinogradSchedule& s) { return s.keeps && !s.outputs_outside; }
 
   double bytes_of(const WinogradSchedule& s) const {
+    if (s.image_once && is_weight_gradient())
+      return 4 * product(s.inputs, s.outputs, kWinogradPlanes);
     double image =
         s.image_once ? 0 : product(s.tiles, by_rows(s) ? shape_.inputs : s.inputs, kWinogradPlanes);
     // Taps, and those that are fetched meanwhile.
@@ -115,8 +120,6 @@ class Chooser {
                         ? product(s.outputs, shape_.inputs, 2 * kWinogradTaps * kWinogradTaps) +
                               product(s.inputs, s.outputs, kWinogradPoints)
                         : product(s.outputs, s.keeps ? shape_.inputs : s.inputs, kWinogradPlanes);
-    if (s.image_once && shape_.form == WinogradForm::weight_gradient)
-      return 4 * product(s.inputs, s.outputs, kWinogradPlanes);
     return 4 * (image + weight + product(s.tiles, s.outputs, kWinogradPlanes));
   }
 
@@ -143,7 +146,7 @@ class Chooser {
     Axis tiles{shape_.all_tiles(), s.tiles}, inputs{shape_.inputs, s.inputs};
     Axis outputs{shape_.outputs, s.outputs};
     int64_t tasks = 0;
-    if (shape_.form == WinogradForm::weight_gradient) {
+    if (is_weight_gradient()) {
       tasks = inputs.blocks() * outputs.blocks();
       cycles += beside_weight_gradient(s.image_once, tiles, inputs, outputs);
     } else {
@@ -161,7 +164,7 @@ class Chooser {
     int64_t columns = ceil_div(shape_.outputs, lanes_), rows = ceil_div(shape_.inputs, lanes_);
     double image = product(tiles.all, rows, outputs.blocks()),
            gradient = product(tiles.all, columns, inputs.blocks());
-    double read = kFarLineShare * target_.l3_line_cycles * kWinogradPlanes * (image + gradient);
+    double read = far_line_cycles() * kWinogradPlanes * (image + gradient);
     double both = once ? read + kFar.image * product(tiles.all, rows) +
                              kFar.result * product(tiles.all, columns)
                        : kFar.image * image + kFar.result * gradient;
@@ -178,17 +181,18 @@ class Chooser {
     bool near_sums = by_rows(s) && is_small_row(s.tiles, s.outputs);
     int64_t of_image = s.image_once ? 1 : by_rows(s) ? s.parts : outputs.blocks();
     int64_t of_weight = s.keeps && s.outputs_outside ? s.parts : tiles.blocks();
-    double lines = by_rows(s) ? product(tiles.all, rows, outputs.blocks())
-                              : product(inputs.all, columns, tiles.blocks());
-    double far_lines = s.image_once ? product(tiles.all, rows, outputs.blocks()) : 0;
+    double of_images = product(tiles.all, rows, outputs.blocks());
+    double lines = by_rows(s) ? of_images : product(inputs.all, columns, tiles.blocks());
+    double far_lines = s.image_once ? of_images : 0;
     return (near_image ? kNear : kFar).image * product(tiles.all, rows, of_image) +
            (near_weight ? kNear : kFar).weight * product(inputs.all, columns, of_weight) +
            (near_result ? kNear : kFar).result * product(tiles.all, columns) +
            (near_sums ? kNearSumCycles : kFarSumCycles) *
                sums(inputs.blocks(), product(tiles.all, columns)) +
-           kWinogradPlanes *
-               (kLineCycles * lines + kFarLineShare * target_.l3_line_cycles * far_lines);
+           kWinogradPlanes * (kLineCycles * lines + far_line_cycles() * far_lines);
   }
+
+  double far_line_cycles() const { return kFarLineShare * target_.l3_line_cycles; }
 
   static bool is_small(int64_t rows, int64_t columns) {
     return 4 * product(rows, columns, kWinogradPlanes) <= kSmallBlock;

@@ -1,6 +1,6 @@
 #include "compiler/passes/narrow_reads.h"
 
-#include <algorithm>
+#include <optional>
 #include <vector>
 
 #include "compiler/entries.h"
