@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "compiler/entries.h"
 #include "ir/diagnostic.h"
 
 namespace gradc {
@@ -92,6 +93,8 @@ State random_state(const Module& module, uint64_t seed) {
   for (const StateTensor& tensor : module.states)
     state[tensor.name] =
         random_tensor(tensor.type, tensor.name, tensor.role == Role::parameter ? -1.0 : 0.2, seed);
+  if (const Function* prepare = module.find_function(kPrepare))
+    eval(module, *prepare, {}, state);
   return state;
 }
 

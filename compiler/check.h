@@ -22,7 +22,7 @@ std::optional<std::string> first_difference(const Module& before, const Module& 
 // Random content for every state tensor and for the parameters of `entry` that are not bound to
 // one: floats in [-1, 1], or [0.2, 1] for buffers and optimizer state, which hold variances;
 // integers 0 or 1, which are valid indices wherever there is a choice. Depends on names, not on
-// order.
+// order. What @prepare derives is derived.
 State random_state(const Module& module, uint64_t seed);
 std::vector<Tensor> random_arguments(const Function& entry, uint64_t seed);
 

@@ -13,6 +13,8 @@ namespace gradc {
 inline constexpr std::string_view kInit = "init";
 inline constexpr std::string_view kInfer = "infer";
 inline constexpr std::string_view kTrainStep = "train_step";
+// Made by `prepack`: fills the state of role `derived` from the other state tensors.
+inline constexpr std::string_view kPrepare = "prepare";
 
 // Scalar inputs of train_step that are not data. `step` counts from 0.
 inline constexpr std::string_view kLearningRate = "lr";  // f32

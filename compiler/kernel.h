@@ -2,9 +2,9 @@
 // Kernels: what `fuse` makes, `schedule` annotates, `plan` places and lowering turns into loops.
 //
 // After `fuse` an entry holds only `call`s of kernels, and `reshape`s, which are views: the result
-// has its operand's bytes; `plan` adds `slice`s that are views (compiler/plan/views.h). Every result
-// of an entry, and everything tied to state, is produced by a kernel of its own (`copy` where
-// nothing else would), never by a view or a parameter.
+// has its operand's bytes; `plan` adds `slice`s that are views (compiler/plan/views.h). Every
+// result of an entry, and everything tied to state, is produced by a kernel of its own (`copy`
+// where nothing else would), never by a view or a parameter.
 //
 // A kernel is a Function of primitive ops. Its attribute `class` says how it is lowered:
 //
@@ -24,6 +24,10 @@
 //   - inplace: pairs [operand, result, operand, result, ...]. The result may have the operand's
 //     bytes, because each element of that operand is read only before, and where, the same element
 //     of the result is written. (`schedule` takes pairs back whose result is where sums wait.)
+//
+// Attribute that `prepack` sets:
+//
+//   - packed_columns: the kernel's weight is unpacked from panels of so many columns
 //
 // Attributes that `recipes` sets, on a kernel that is one more way to make what another one reads
 // or gives, whose operand i is numbered i, and its result i as i after all of its operands:

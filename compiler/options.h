@@ -86,6 +86,8 @@ struct Options {
   // Recipes that give the same bits serve any budget; without one nothing is made twice.
   bool makes_again() const { return invert || memory || memory_total || !recompute.empty(); }
   bool has_no_budget() const { return !memory && !memory_total; }
+  // Weights that nothing trains, and no budget that counts them, may be kept in a second order.
+  bool keeps_packed() const { return !train && !memory_total; }
   bool has_wishes() const { return !keep.empty() || !recompute.empty(); }
   // Both are of the compiled step: there is nothing to do without one.
   bool accumulates() const { return accumulate > 1 && train && update; }

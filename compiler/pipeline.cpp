@@ -17,6 +17,7 @@
 #include "compiler/passes/optimizer.h"
 #include "compiler/passes/pack.h"
 #include "compiler/passes/precision.h"
+#include "compiler/passes/prepack.h"
 #include "compiler/passes/raise.h"
 #include "compiler/passes/recipes.h"
 #include "compiler/passes/schedule.h"
@@ -68,6 +69,9 @@ constexpr Pass kPasses[] = {
     {"fuse", fuse, "groups ops into kernels: from here on entries only call kernels"},
     {"recipes", recipes, "kernels that make a value in another way than the one that made it first",
      false, &Options::makes_again},
+    {"prepack", prepack,
+     "of inference, weights are brought into the order of tiles before all calls", false,
+     &Options::keeps_packed},
     {"schedule", schedule, "tiles and scratch bytes become part of each kernel, for the target"},
     {"plan", plan, "gives every byte its place, and recomputes what a budget has no room for"},
 };
@@ -114,6 +118,8 @@ constexpr PassOrder kOrder[] = {
     {"fuse", "schedule", "a schedule is a kernel's"},
     {"fuse", "recipes", "what is made again is what passes between kernels"},
     {"recipes", "schedule", "what makes a value again has a schedule of its own"},
+    {"fuse", "prepack", "a weight has the order in which its kernel's tiles read it"},
+    {"prepack", "schedule", "what is in order needs no scratch"},
     {"schedule", "plan", "scratch takes memory too"},
     {"fuse", "plan", "only what passes between kernels takes memory"},
 };

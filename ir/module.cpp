@@ -17,7 +17,7 @@ std::string_view name_of(FunctionKind kind) {
 }
 
 std::string_view name_of(Role role) {
-  constexpr std::array<std::string_view, 3> names = {"param", "buffer", "optimizer"};
+  constexpr std::array<std::string_view, 4> names = {"param", "buffer", "optimizer", "derived"};
   return names[static_cast<size_t>(role)];
 }
 

@@ -92,11 +92,11 @@ struct Function {
   const Parameter* find_parameter(std::string_view value_name) const;
 };
 
-enum class Role : uint8_t { parameter, buffer, optimizer };  // as gradc_role
+enum class Role : uint8_t { parameter, buffer, optimizer, derived };  // as gradc_role
 std::string_view name_of(Role role);
 
 // A tensor that outlives a call of an entry: a parameter, a running statistic, an optimizer's
-// moment.
+// moment, or what @prepare derives from these.
 struct StateTensor {
   std::string name;
   Type type;
@@ -107,6 +107,11 @@ struct StateTensor {
   // where @init computes it.
   SharedBytes content{};
 };
+
+// What a weights file holds.
+inline bool is_weight(const StateTensor& state) {
+  return state.role == Role::parameter || state.role == Role::buffer;
+}
 
 struct Module {
   std::string name;

@@ -50,7 +50,7 @@ class Parser {
   }
 
   std::optional<Role> try_role() {
-    for (Role role : {Role::parameter, Role::buffer, Role::optimizer})
+    for (Role role : {Role::parameter, Role::buffer, Role::optimizer, Role::derived})
       if (lex_.try_keyword(name_of(role)))
         return role;
     return std::nullopt;

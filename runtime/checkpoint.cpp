@@ -20,7 +20,7 @@ std::vector<gradc::TensorView> saved_tensors(const gradc_instance& instance, boo
   std::vector<gradc::TensorView> tensors;
   for (uint32_t i = 0; i < module.state_count; ++i) {
     const gradc_tensor& tensor = module.state[i];
-    if (tensor.role == GRADC_OPTIMIZER && !with_optimizer)
+    if (tensor.role == GRADC_DERIVED || (tensor.role == GRADC_OPTIMIZER && !with_optimizer))
       continue;
     tensors.push_back({tensor.name, static_cast<gradc_dtype>(tensor.dtype),
                        std::vector<int64_t>(tensor.dims, tensor.dims + tensor.rank),
@@ -68,6 +68,7 @@ gradc_status gradc_load(gradc_instance* instance, const char* path, int with_opt
     found.push_back(given);
   }
   auto* state = static_cast<std::byte*>(instance->context.state);
+  instance->prepared = false;
   for (size_t i = 0; i < wanted.size(); ++i) {
     auto offset = wanted[i].bytes.data() - state;
     if (!wanted[i].bytes.empty())

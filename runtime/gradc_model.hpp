@@ -104,14 +104,14 @@ class Model {
   void copy_weights(const Model& from) {
     for (std::uint32_t i = 0; i < module_->state_count; ++i) {
       const gradc_tensor& to = module_->state[i];
-      if (to.role != GRADC_OPTIMIZER && !same_tensor(to, from))
+      if (is_weight(to) && !same_tensor(to, from))
         throw Error(GRADC_BAD_ARGUMENT,
                     std::string("model `") + from.module_->name + "` has no tensor `" + to.name +
                         "` of the shape and type that model `" + module_->name + "` has");
     }
     for (std::uint32_t i = 0; i < module_->state_count; ++i) {
       const gradc_tensor& to = module_->state[i];
-      if (to.role != GRADC_OPTIMIZER)
+      if (is_weight(to))
         std::memcpy(gradc_state_data(instance(), &to),
                     gradc_state_data(from.instance(), gradc_find_state(from.module_, to.name)),
                     static_cast<std::size_t>(to.bytes));
@@ -119,7 +119,8 @@ class Model {
     has_weights_ = true;
   }
 
-  // A parameter, buffer or moment by its name in the model, and its elements, row-major.
+  // A parameter, buffer or moment by its name in the model, and its elements, row-major. To write
+  // them, ask again after a run: what is derived from them is then made anew.
   const gradc_tensor& tensor(const std::string& name) const {
     const gradc_tensor* found = gradc_find_state(module_, name.c_str());
     if (!found)
@@ -190,6 +191,9 @@ class Model {
   void load(const std::string& path, bool with_optimizer) {
     check(gradc_load(instance(), path.c_str(), with_optimizer));
     has_weights_ = true;
+  }
+  static bool is_weight(const gradc_tensor& tensor) {
+    return tensor.role == GRADC_PARAMETER || tensor.role == GRADC_BUFFER;
   }
   static bool same_tensor(const gradc_tensor& tensor, const Model& other) {
     const gradc_tensor* found = gradc_find_state(other.module_, tensor.name);

@@ -19,7 +19,7 @@
 extern "C" {
 #endif
 
-#define GRADC_ABI_VERSION 1u
+#define GRADC_ABI_VERSION 2u
 #define GRADC_ALIGNMENT 64u
 
 typedef enum gradc_status {
@@ -49,7 +49,8 @@ typedef enum gradc_dtype {
 typedef enum gradc_role {
   GRADC_PARAMETER, /* trained, or frozen; what a weights file holds */
   GRADC_BUFFER, /* changed by forward passes: running statistics; in a weights file too */
-  GRADC_OPTIMIZER /* moments and the like; in a checkpoint only */
+  GRADC_OPTIMIZER, /* moments and the like; in a checkpoint only */
+  GRADC_DERIVED /* made of parameters and buffers by the entry "prepare"; in no file */
 } gradc_role;
 
 /* A tensor of the state region, or an input or output of an entry (then `offset` is 0). */
@@ -92,7 +93,7 @@ typedef void (*gradc_entry_function)(const gradc_context* context, const void* c
                                      void* const* outputs);
 
 typedef struct gradc_entry {
-  const char* name; /* "init", "train_step", "infer", ... */
+  const char* name; /* "init", "train_step", "infer", "prepare", ... */
   gradc_entry_function function;
   const gradc_tensor* inputs;
   const gradc_tensor* outputs;
@@ -113,7 +114,8 @@ typedef struct gradc_module {
   uint64_t state_bytes;
 } gradc_module;
 
-/* The runtime library (libgradc_runtime). Using it is optional: an entry needs a context only. */
+/* The runtime library (libgradc_runtime). Using it is optional: an entry needs a context only, and
+ * the entry "prepare", if the module has one, must have run since parameters or buffers changed. */
 
 typedef struct gradc_pool gradc_pool; /* worker threads: they spin shortly, then sleep */
 typedef struct gradc_instance gradc_instance; /* a module with its memory */
@@ -149,9 +151,13 @@ void gradc_set_mark(gradc_instance* instance, gradc_mark f, void* data); /* betw
 
 const gradc_entry* gradc_find_entry(const gradc_module* module, const char* name); /* or null */
 const gradc_tensor* gradc_find_state(const gradc_module* module, const char* name); /* or null */
+/* Counts as a change of the state: what is derived from it is made again by the next run. Who
+ * writes through a pointer from before that run calls it again; a runtime built without NDEBUG
+ * reports who does not. */
 void* gradc_state_data(gradc_instance* instance, const gradc_tensor* tensor);
-/* Runs an entry, one run of an instance at a time. No allocation, no lock. MXCSR (rounding,
- * denormals) is set and restored. */
+/* Runs an entry, one run of an instance at a time; before it the entry "prepare", if the module has
+ * one and its last run was before "init", gradc_load or gradc_state_data. No allocation, no lock.
+ * MXCSR (rounding, denormals) is set and restored. */
 gradc_status gradc_run(gradc_instance* instance, const gradc_entry* entry,
                        const void* const* inputs, void* const* outputs);
 

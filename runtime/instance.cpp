@@ -118,6 +118,53 @@ gradc_status check_buffers(const gradc_entry& entry, const char* kind, const gra
   return GRADC_OK;
 }
 
+#ifdef NDEBUG
+constexpr bool kChecksState = false;
+#else
+constexpr bool kChecksState = true;
+#endif
+
+// Of what the entry "prepare" reads, by FNV-1a over words.
+uint64_t state_hash(const gradc_instance& instance) {
+  uint64_t hash = 0xcbf29ce484222325;
+  for (uint32_t i = 0; i < instance.module->state_count; ++i) {
+    const gradc_tensor& tensor = instance.module->state[i];
+    if (tensor.role != GRADC_PARAMETER && tensor.role != GRADC_BUFFER)
+      continue;
+    const char* bytes = static_cast<const char*>(instance.context.state) + tensor.offset;
+    for (uint64_t at = 0; at < tensor.bytes; at += sizeof(uint64_t)) {
+      uint64_t word = 0;
+      std::memcpy(&word, bytes + at, std::min<uint64_t>(sizeof word, tensor.bytes - at));
+      hash = (hash ^ word) * 0x100000001b3;
+    }
+  }
+  return hash;
+}
+
+// Makes what is derived from the state if `entry` may read it and it is not made yet.
+gradc_status prepare_for(gradc_instance& instance, const gradc_entry& entry) {
+  if (!instance.prepare)
+    return GRADC_OK;
+  if (std::strcmp(entry.name, "init") == 0 || &entry == instance.prepare) {
+    instance.prepared = false;
+    return GRADC_OK;
+  }
+  if (!instance.prepared) {
+    gradc_context context = instance.context;
+    context.mark = nullptr;
+    instance.prepare->function(&context, nullptr, nullptr);
+    instance.prepared = true;
+    instance.prepared_hash = kChecksState ? state_hash(instance) : 0;
+  } else if (kChecksState && instance.prepared_hash != state_hash(instance)) {
+    return report(
+        GRADC_BAD_ARGUMENT,
+        "gradc_run: the state of model `%s` was written through a pointer from before its "
+        "last run: call gradc_state_data again",
+        instance.module->name);
+  }
+  return GRADC_OK;
+}
+
 }  // namespace
 
 uint64_t gradc_arena_bytes(const gradc_module* module) {
@@ -147,6 +194,7 @@ gradc_status gradc_create(const gradc_module* module, gradc_pool* pool, const gr
   instance->context.parallel_for = instance_parallel_for;
   instance->context.pool = instance;
   instance->context.threads = worker_limit(module, gradc_pool_threads(pool));
+  instance->prepare = gradc_find_entry(module, "prepare");
   if (gradc_status status = allocate(*instance, given)) {
     gradc_destroy(instance);
     return status;
@@ -193,6 +241,7 @@ const gradc_tensor* gradc_find_state(const gradc_module* module, const char* nam
 }
 
 void* gradc_state_data(gradc_instance* instance, const gradc_tensor* tensor) {
+  instance->prepared = false;
   return static_cast<char*>(instance->context.state) + tensor->offset;
 }
 
@@ -211,6 +260,8 @@ gradc_status gradc_run(gradc_instance* instance, const gradc_entry* entry,
   if (status != GRADC_OK)
     return status;
   gradc::StrictFloats strict;
+  if (gradc_status prepared = prepare_for(*instance, *entry))
+    return prepared;
   entry->function(&instance->context, inputs, outputs);
   return GRADC_OK;
 }

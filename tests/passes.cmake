@@ -15,6 +15,7 @@ gradc_test(passes_test LIBS gradc_compiler gradc_contract_cases gradc_test_suppo
   unit/pipeline_test.cpp
   unit/precision_test.cpp
   unit/raise_test.cpp
+  unit/prepack_test.cpp
   unit/random_passes_test.cpp
   unit/recipes_test.cpp
   unit/schedule_test.cpp

@@ -58,7 +58,7 @@ void find_init(const Module& module, Entry& entry) {
       entry.function->name == kInit && entry.outputs.empty() && (inputs.empty() || takes_seed);
   for (const Result& result : entry.function->results)
     if (const StateTensor* state = module.find_state(result.state))
-      entry.makes_weights = entry.makes_weights || state->role != Role::optimizer;
+      entry.makes_weights = entry.makes_weights || is_weight(*state);
 }
 
 std::vector<Entry> entries_of(const Module& module) {
@@ -229,12 +229,14 @@ std::string cpp_header(const Module& planned, const HeaderOptions& options) {
   std::string structs, methods, source = "load_weights()";
   int64_t arena_bytes = 0;
   for (const Entry& entry : entries_of(planned)) {
+    arena_bytes = std::max(arena_bytes, entry.function->arena_bytes.value_or(0));
+    if (entry.function->name == kPrepare)
+      continue;  // gradc_run sees to it
     if (entry.is_init && entry.makes_weights)
       source = "init(), load() or load_weights()";
     if (!entry.is_init)
       structs += entry_struct(entry, options);
     methods += entry_method(entry, options);
-    arena_bytes = std::max(arena_bytes, entry.function->arena_bytes.value_or(0));
   }
   if (options.has_weights_file)
     source += fmt::format("; the model's own lie in {}.safetensors", options.prefix);

@@ -107,7 +107,8 @@ CodegenOptions codegen_options(const ModelFlags& flags, const Module& planned) {
   // Checkpoints carry the hash: a file fits a model when names, types and roles of its state agree.
   std::string state;
   for (const StateTensor& tensor : planned.states)
-    state += fmt::format("{} {} {};", name_of(tensor.role), tensor.name, to_string(tensor.type));
+    if (tensor.role != Role::derived)
+      state += fmt::format("{} {} {};", name_of(tensor.role), tensor.name, to_string(tensor.type));
   return {flags.options.target, flags.options.threads,
           planned.name,         fmt::format("{:016x}", fnv1a(state)),
           flags.marks,          flags.perf,

@@ -23,7 +23,7 @@ Weights weights_of(const Module& module, const std::string& path) {
     require(weights.file.status);
   }
   for (const StateTensor& state : module.states) {
-    if (state.role == Role::optimizer)
+    if (!is_weight(state))
       continue;
     TensorView wanted = view_of(state, state.content.bytes);
     if (path.empty()) {
@@ -48,7 +48,7 @@ Weights weights_of(const Module& planned, std::span<const std::byte> state) {
   Weights weights;
   std::vector<int64_t> offsets = state_offsets(planned);
   for (size_t i = 0; i < planned.states.size(); ++i)
-    if (planned.states[i].role != Role::optimizer)
+    if (is_weight(planned.states[i]))
       weights.tensors.push_back(view_of(
           planned.states[i], state.subspan(static_cast<size_t>(offsets[i]),
                                            static_cast<size_t>(planned.states[i].type.bytes()))));
@@ -78,8 +78,7 @@ void check_onnx_holds_trained(const Module& planned, const std::string& path) {
   std::map<std::string, std::span<const std::byte>> contents;
   for (const Function& function : planned.functions)
     for (const Result& result : function.results)
-      if (const StateTensor* state = planned.find_state(result.state);
-          state && state->role != Role::optimizer)
+      if (const StateTensor* state = planned.find_state(result.state); state && is_weight(*state))
         contents[file_name(*state)] = state->content.bytes;
   onnx::check_replaceable(path, contents);
 }

@@ -78,6 +78,8 @@ void set_attributes(Function& kernel, const ContractSchedule& s) {
   kernel.attrs.set("stage_a", s.stage_a);
   kernel.attrs.set("stage_a_once", s.stage_a_once);
   kernel.attrs.set("stage_b", s.stage_b);
+  if (s.packed)
+    kernel.attrs.set("packed", true);
   kernel.attrs.set("skip_padding", s.skip_padding);
   kernel.attrs.set("staged_from", s.staged_from);
   kernel.attrs.set("staged_rows", s.staged_rows);
@@ -120,6 +122,7 @@ ContractSchedule contract_schedule_of(const Function& kernel) {
   s.stage_a = attrs.flag("stage_a");
   s.stage_a_once = attrs.flag("stage_a_once");
   s.stage_b = attrs.flag("stage_b");
+  s.packed = attrs.flag("packed");
   s.skip_padding = attrs.flag("skip_padding");
   s.staged_from = attrs.integer("staged_from");
   s.staged_rows = attrs.integer("staged_rows");

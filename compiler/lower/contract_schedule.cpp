@@ -7,6 +7,7 @@
 
 #include "compiler/kernel.h"
 #include "compiler/lower/contract_method.h"
+#include "compiler/lower/packed_weight.h"
 #include "compiler/lower/present_taps.h"
 #include "ir/integer_math.h"
 
@@ -64,6 +65,7 @@ class TileChooser : MethodChooser {
     choose_row_loop();
     choose_padding();
     choose_tile();
+    s_.packed = is_packed();
     if (wants_panels()) {
       choose_panels();
       return s_;
@@ -144,6 +146,16 @@ class TileChooser : MethodChooser {
     }
   }
 
+  // Whether b is unpacked from the order that these tiles read.
+  bool is_packed() const {
+    if (!kernel_.attrs.has("packed_columns"))
+      return false;
+    int64_t columns = s_.vectors * lanes_;
+    std::optional<PackedOrder> order = packed_order(kernel_, nest_, b(), vector_loop(), columns);
+    return order && columns == kernel_.attrs.integer("packed_columns") &&
+           packed_source(kernel_, nest_.operands[b()], *order);
+  }
+
   // Rows are neighbours in a, such as channels, and what is summed are pixels of several axes.
   bool sums_pixels() const {
     return s_.row_loop >= 0 && summed_axes_ > 1 &&
@@ -157,14 +169,14 @@ class TileChooser : MethodChooser {
   int64_t pass_limit() const {
     if (sums_pixels())
       return copies_pixels() ? kPassStagedPixels : kPassPixels;
-    if (nest_.has_channel_parts)
+    if (nest_.has_channel_parts && !s_.packed)
       return std::max(kPartPassElements,
                       summed_elements() / nest_.loops[nest_.result_loops].extent);
     bool strided =
         s_.row_loop >= 0 && !nest_.has_windows(a()) && nest_.step(a(), nest_.loops.size() - 1) != 1;
     if (strided)
       return kStridedPassElements;
-    bool transposes = nest_.step(b(), vector_loop()) != 1;
+    bool transposes = nest_.step(b(), vector_loop()) != 1 && !s_.packed;
     return transposes && all_rows() <= kFewTransposedRows ? kTransposedPassElements : kPassElements;
   }
 
@@ -251,7 +263,8 @@ class TileChooser : MethodChooser {
   }
 
   bool reads_in_order() const {
-    return nest_.step(b(), vector_loop()) == 1 && !is_computed(b()) && is_in_order(b());
+    return s_.packed ||
+           (nest_.step(b(), vector_loop()) == 1 && !is_computed(b()) && is_in_order(b()));
   }
 
   // A task takes one panel of vectors and as many rows as its sums may hold; fewer where that
@@ -302,8 +315,8 @@ class TileChooser : MethodChooser {
   // third level cache again, if that is fast. Rows are staged where a lies across the summed loops,
   // and then there is one loop over them.
   bool wants_panels() const {
-    if (!limits_.panels || s_.row_loop < 0 || nest_.has_windows(a()) || nest_.has_padding(a()) ||
-        nest_.loops[vector_loop()].result_step != 1)
+    if (!limits_.panels || s_.packed || s_.row_loop < 0 || nest_.has_windows(a()) ||
+        nest_.has_padding(a()) || nest_.loops[vector_loop()].result_step != 1)
       return false;
     auto row = static_cast<size_t>(s_.row_loop);
     for (size_t l = 0; l < nest_.result_loops; ++l) {
@@ -396,7 +409,8 @@ class TileChooser : MethodChooser {
   void choose_staging() {
     bool contiguous = nest_.step(b(), vector_loop()) == 1 && !is_computed(b());
     bool small = nest_.types[b()].bytes() <= target_.l1_bytes;
-    s_.stage_b = !(contiguous && (small || is_in_order(b()) || rows_of_task() < kFewRows));
+    s_.stage_b =
+        !s_.packed && !(contiguous && (small || is_in_order(b()) || rows_of_task() < kFewRows));
     if (!s_.stage_a || s_.staged_rows > 0)
       return;
     auto last = static_cast<size_t>(std::max<int64_t>(0, s_.row_loop));

@@ -49,6 +49,8 @@ struct ContractSchedule {
   // loops other than the vector and the row loop divide evenly.
   std::vector<int64_t> blocks;
   bool stage_a = false, stage_b = false;
+  // b lies in panels of a tile's columns already: compiler/lower/packed_weight.h.
+  bool packed = false;
   // a is staged whole, in the workspace, before the tasks.
   bool stage_a_once = false;
   // a has padding that is neither staged nor read: each tile sums over the taps that meet an

@@ -16,6 +16,7 @@
 #include "compiler/lower/contract_tasks.h"
 #include "compiler/lower/fetch_ahead.h"
 #include "compiler/lower/lower.h"
+#include "compiler/lower/packed_weight.h"
 #include "compiler/lower/present_taps.h"
 #include "compiler/lower/stage_operand.h"
 #include "ir/diagnostic.h"
@@ -49,13 +50,16 @@ class TileLowering {
       passes_ *= ceil_div(nest_.loops[l].extent, s_.blocks[l]);
     if (s_.skip_padding)
       tap_axes_ = *tap_axes(nest_, a_);
+    if (s_.packed) {
+      packed_ = *packed_order(function, nest_, b_, vector_, s_.vectors * lanes_);
+      packed_buffer_ = *values_.buffer_of(*packed_source(function, nest_.operands[b_], packed_));
+    }
   }
 
   loop::Kernel run() {
     if (s_.stage_a_once)
       stage_whole();
-    for (const Segment& columns :
-         vector_panels(nest_.loops[vector_].extent, lanes_, s_.vectors, column_threads()))
+    for (const Segment& columns : column_panels())
       for (const Segment& rows : row_parts())
         lower_tasks(columns, rows);
     return std::move(kernel_);
@@ -68,6 +72,12 @@ class TileLowering {
     for (size_t l = 0; l < nest_.result_loops; ++l)
       alone = alone && (l == vector_ || s_.blocks[l] == nest_.loops[l].extent);
     return alone ? threads_ : 1;
+  }
+
+  std::vector<Segment> column_panels() const {
+    int64_t columns = nest_.loops[vector_].extent;
+    return s_.packed ? blocks_of(columns, packed_.columns)
+                     : vector_panels(columns, lanes_, s_.vectors, column_threads());
   }
 
   std::vector<Segment> row_parts() const {
@@ -108,6 +118,9 @@ class TileLowering {
     if (in_scratch())
       store_sums(values_, nest_, vector_, block_, sums_, buffers());
   }
+
+  // Of b, also behind its last column.
+  bool has_whole_vectors() const { return s_.stage_b || s_.packed; }
 
   bool in_scratch() const { return !s_.direct_store && s_.sums_in < 0; }
 
@@ -181,7 +194,7 @@ class TileLowering {
   void lower_pass() {
     access_[b_] = s_.stage_b
                       ? stage_vectors(values_, nest_, b_, vector_, block_, row_elements_, buffers())
-                      : access_in_place(values_, nest_, b_, block_);
+                      : columns_in_place(block_);
     NestBlock task = block_;
     sum_base_ = sums_.base;
     outer_ = {builder_.index(0), 1};
@@ -203,6 +216,17 @@ class TileLowering {
     for (; opened > 0; --opened)
       builder_.end_for();
     block_ = task;
+  }
+
+  // b where it lies.
+  OperandAccess columns_in_place(const NestBlock& block) {
+    if (!s_.packed)
+      return access_in_place(values_, nest_, b_, block);
+    Scalar panel = builder_.div(block.start[vector_], builder_.index(packed_.columns));
+    OperandAccess access{packed_buffer_, builder_.scaled(panel, packed_.panel_step), packed_.step};
+    for (size_t l = nest_.result_loops; l < nest_.loops.size(); ++l)
+      access.base = builder_.add(access.base, builder_.scaled(block.start[l], access.step[l]));
+    return access;
   }
 
   void lower_all_rows() {
@@ -346,8 +370,8 @@ class TileLowering {
                     .columns = block_.size[vector_],
                     .a_buffer = a.buffer,
                     .b_buffer = b.buffer,
-                    .padded = s_.stage_b && s_.sums_in < 0};
-    if (in_scratch() && s_.stage_b)
+                    .padded = has_whole_vectors() && s_.sums_in < 0};
+    if (in_scratch() && has_whole_vectors())
       tile.columns = row_elements_;
     if (row_ < nest_.loops.size())
       tile.a_row_step = a.step[row_];
@@ -382,9 +406,10 @@ class TileLowering {
   // Whether what the next pass, or the next task's first one, reads of a large operand is fetched
   // for it while the tiles of this one multiply.
   bool fetches_next_columns() {
-    if (row_ == nest_.loops.size() || (!s_.stage_b && block_.size[row_] < 2 * s_.rows))
+    if (row_ == nest_.loops.size() || (!has_whole_vectors() && block_.size[row_] < 2 * s_.rows))
       return false;
-    return s_.staged_rows == 0 && split_loops() <= 1 && pays_to_fetch(values_, nest_, b_);
+    return s_.staged_rows == 0 && split_loops() <= 1 &&
+           (s_.packed || pays_to_fetch(values_, nest_, b_));
   }
 
   // Summed loops that take several passes.
@@ -421,7 +446,7 @@ class TileLowering {
         tiles = tiles.inner(builder_, at[l], block_.size[l]);
     tiles = tiles.inner(builder_, row_panel_, panels);
     NestBlock next = next_block();
-    OperandAccess access = access_in_place(values_, nest_, b_, next);
+    OperandAccess access = columns_in_place(next);
     for (size_t l = 0; l < nest_.result_loops; ++l)
       next.size[l] = l == vector_ ? next.size[l] : 1;
     if (std::optional<AheadPart> ahead = part_ahead(builder_, access, next.size, tiles)) {
@@ -480,6 +505,8 @@ class TileLowering {
   std::vector<TapAxis> tap_axes_;  // of a, where its padding is skipped
   std::vector<StagedInside::Axis> staged_axes_;  // their copies, where a is staged all the same
   OperandAccess whole_a_;  // where a is staged once for all tasks
+  PackedOrder packed_;  // of b, where it is
+  uint32_t packed_buffer_ = 0;
   std::array<OperandAccess, 2> access_;
   OperandAccess sums_;  // those of a task
   Scalar sum_base_;  // where those of what is staged begin

@@ -116,7 +116,7 @@ TEST_CASE("a module that cannot run here is refused", "[instance]") {
   gradc_module module = toy::module;
   module.abi_version = 99;
   CHECK(gradc_create(&module, nullptr, nullptr, &instance) == GRADC_BAD_ABI);
-  CHECK(error() == "module of ABI version 99, this runtime knows 1: build both alike");
+  CHECK(error() == "module of ABI version 99, this runtime knows 2: build both alike");
 
   module = toy::module;
   module.cpu = "x86-64-v9";
@@ -236,4 +236,80 @@ TEST_CASE("kernels run in strict floating-point mode, at most max_threads of the
   CHECK(strayed == 0);
   CHECK(iterations_seen == 2000);
   CHECK((after & ~gradc::FloatMode{0x3f}) == (kFastMode & ~gradc::FloatMode{0x3f}));
+}
+
+namespace {
+
+// derived = 2 * w by "prepare"; "read" gives it, "init" makes w = 3.
+int prepared = 0;
+constexpr gradc_tensor kDerivedState[] = {
+    {"w", nullptr, 0, GRADC_F32, GRADC_PARAMETER, 0, 0, 4},
+    {"w.packed", nullptr, 0, GRADC_F32, GRADC_DERIVED, 0, 64, 4},
+};
+constexpr gradc_tensor kRead[] = {{"y", nullptr, 0, GRADC_F32, 0, 0, 0, 4}};
+
+float& at(const gradc_context* context, size_t offset) {
+  return *reinterpret_cast<float*>(static_cast<char*>(context->state) + offset);
+}
+
+constexpr gradc_entry kDerivedEntries[] = {
+    {"init", [](const gradc_context* c, const void* const*, void* const*) { at(c, 0) = 3; },
+     nullptr, nullptr, 0, 0, 0},
+    {"read",
+     [](const gradc_context* c, const void* const*, void* const* outputs) {
+       *static_cast<float*>(outputs[0]) = at(c, 64);
+       if (c->mark)
+         c->mark(c->mark_data, 0);
+     },
+     nullptr, kRead, 0, 1, 0},
+    {"prepare",
+     [](const gradc_context* c, const void* const*, void* const*) {
+       at(c, 64) = 2 * at(c, 0);
+       ++prepared;
+       if (c->mark)
+         c->mark(c->mark_data, 0);
+     },
+     nullptr, nullptr, 0, 0, 0},
+};
+constexpr gradc_module kDerivedModule = {
+    GRADC_ABI_VERSION, 1, "derived", "0", "any", "", kDerivedState, kDerivedEntries, 2, 3, 128};
+
+}  // namespace
+
+TEST_CASE("what is derived from the state is made before the first run after a change",
+          "[instance]") {
+  gradc_instance* instance = nullptr;
+  REQUIRE(gradc_create(&kDerivedModule, nullptr, nullptr, &instance) == GRADC_OK);
+  prepared = 0;
+  float y = 0;
+  auto read = [&] {
+    void* outputs[] = {&y};
+    return gradc_run(instance, &kDerivedEntries[1], nullptr, outputs);
+  };
+  REQUIRE(gradc_run(instance, &kDerivedEntries[0], nullptr, nullptr) == GRADC_OK);
+  CHECK(prepared == 0);
+  int marks = 0;
+  gradc_set_mark(instance, [](void* data, uint32_t) { ++*static_cast<int*>(data); }, &marks);
+  REQUIRE(read() == GRADC_OK);
+  REQUIRE(read() == GRADC_OK);
+  CHECK(y == 6);
+  CHECK(prepared == 1);
+  CHECK(marks == 2);  // a clock sees the entry that it was set for
+
+  auto* w = static_cast<float*>(gradc_state_data(instance, &kDerivedState[0]));
+  *w = 5;
+  REQUIRE(read() == GRADC_OK);
+  CHECK(y == 10);
+  REQUIRE(gradc_run(instance, &kDerivedEntries[0], nullptr, nullptr) == GRADC_OK);
+  REQUIRE(read() == GRADC_OK);
+  CHECK(y == 6);
+  CHECK(prepared == 3);
+#ifndef NDEBUG
+  *w = 7;
+  CHECK(read() == GRADC_BAD_ARGUMENT);
+  CHECK(error() ==
+        "gradc_run: the state of model `derived` was written through a pointer from before its "
+        "last run: call gradc_state_data again");
+#endif
+  gradc_destroy(instance);
 }

@@ -3,6 +3,7 @@
 #include <catch2/catch.hpp>
 #include <thread>
 
+#include "compiler/entries.h"
 #include "ir/diagnostic.h"
 #include "ir/parse.h"
 #include "ir/print.h"
@@ -188,5 +189,34 @@ TEST_CASE("models and instances that run at once do not disturb each other", "[w
     CHECK(b_done);
     check_same(a.bytes(), trained_alone(*pair.first, nullptr, 1, kManySteps));
     check_same(b.bytes(), trained_alone(*pair.second, nullptr, 2, kManySteps));
+  }
+}
+
+TEST_CASE("inference has the same bits whether its weights were packed before or not",
+          "[whole_step]") {
+  Pool pool(gradc_pool_create(kThreads));
+  for (std::string example : {"resnet20", "unet"}) {
+    CAPTURE(example);
+    Options options = small_training(example);
+    options.train = false;
+    Module imported = load_example(example, options);
+    PipelineObserver unpacked;
+    unpacked.skip = {"prepack"};
+    std::vector<std::string> bytes;
+    for (const PipelineObserver& observer : {PipelineObserver{}, unpacked}) {
+      Module planned = compile(imported, options, observer);
+      CHECK((planned.find_function(kPrepare) != nullptr) == observer.skip.empty());
+      JitModule code = code_of(planned, options);
+      gradc_instance* instance = nullptr;
+      REQUIRE(gradc_create(code.get(), pool.get(), nullptr, &instance) == GRADC_OK);
+      for (std::string_view name : {kInit, kInfer}) {
+        const gradc_entry& entry = entry_of(*code.get(), name);
+        EntryBuffers buffers(entry, 1);
+        CHECK(gradc_run(instance, &entry, buffers.inputs(), buffers.outputs()) == GRADC_OK);
+        bytes.push_back(buffers.output_bytes());
+      }
+      gradc_destroy(instance);
+    }
+    check_same(bytes[1], bytes[3]);
   }
 }

@@ -6,6 +6,7 @@
 
 #include "compiler/codegen/codegen.h"
 #include "compiler/entries.h"
+#include "compiler/kernel.h"
 #include "compiler/plan/floor.h"
 #include "compiler/plan/report.h"
 #include "compiler/plan/storage.h"
@@ -51,6 +52,13 @@ Facts gather(InfoFlags& flags) {
   return facts;
 }
 
+int64_t derived_bytes(const Module& planned) {
+  int64_t bytes = 0;
+  for (const StateTensor& state : planned.states)
+    bytes += state.role == Role::derived ? aligned(state.type.bytes()) : 0;
+  return bytes;
+}
+
 nlohmann::ordered_json to_json(const Facts& facts) {
   nlohmann::ordered_json json;
   json["model"] = facts.imported.name;
@@ -61,7 +69,7 @@ nlohmann::ordered_json to_json(const Facts& facts) {
   }
   json["params_bytes"] = facts.parameters.bytes;
   json["state_bytes"] = state_bytes(facts.planned);
-  json["derived_bytes"] = 0;
+  json["derived_bytes"] = derived_bytes(facts.planned);
   json["parameters"] = facts.parameters.elements;
   const auto& work = facts.reports.contains(std::string(kTrainStep))
                          ? facts.reports.at(std::string(kTrainStep))
@@ -103,8 +111,11 @@ void print_entry(const Facts& facts, const std::string& name) {
 }
 
 void print_text(const Facts& facts, const InfoFlags& flags) {
-  fmt::print("{}: {} parameters ({}), state {}\n", facts.imported.name, facts.parameters.elements,
+  fmt::print("{}: {} parameters ({}), state {}", facts.imported.name, facts.parameters.elements,
              human_bytes(facts.parameters.bytes), human_bytes(state_bytes(facts.planned)));
+  if (int64_t bytes = derived_bytes(facts.planned))
+    fmt::print(", of which {} are weights in the order of their kernels", human_bytes(bytes));
+  fmt::print("\n");
   if (flags.train)
     fmt::print("gradients: {}\n", differentiable(facts.imported) ? "yes" : "no");
   for (const StateTensor& state : facts.imported.states)

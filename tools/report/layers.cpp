@@ -75,7 +75,7 @@ class Finder {
   std::string owner(const std::string& state) const {
     const StateTensor* tensor = module_.find_state(state);
     std::string layer = layer_of_state(state);
-    return tensor && tensor->role != Role::optimizer && layers_.contains(layer) ? layer : "";
+    return tensor && is_weight(*tensor) && layers_.contains(layer) ? layer : "";
   }
 
   void connect() {
