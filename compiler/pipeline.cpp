@@ -24,6 +24,7 @@
 #include "compiler/passes/simplify.h"
 #include "compiler/passes/simplify_rules.h"
 #include "compiler/passes/sink.h"
+#include "compiler/passes/subpixel.h"
 #include "compiler/passes/unroll.h"
 #include "compiler/passes/update_rules.h"
 #include "compiler/passes/watch.h"
@@ -58,6 +59,7 @@ constexpr Pass kPasses[] = {
     {"optimizer", optimizer, "the update of the parameters is part of the compiled step"},
     {"expand", expand, "composites become primitives, which is all that fuse knows"},
     {"layout", layout, "convolutions and what is between them become channels last"},
+    {"subpixel", subpixel, "no data gradient multiplies the zeros that a stride leaves"},
     {"winograd", winograd, "convolutions of 3x3 taps take fewer products, of transformed tiles",
      false, &Options::has_winograd},
     {"simplify", simplify, "removes gradients that nobody asked for and what expand repeats"},
@@ -69,9 +71,8 @@ constexpr Pass kPasses[] = {
     {"fuse", fuse, "groups ops into kernels: from here on entries only call kernels"},
     {"recipes", recipes, "kernels that make a value in another way than the one that made it first",
      false, &Options::makes_again},
-    {"prepack", prepack,
-     "of inference, weights are brought into the order of tiles before all calls", false,
-     &Options::keeps_packed},
+    {"prepack", prepack, "of inference, what depends on weights alone is made before all calls",
+     false, &Options::keeps_packed},
     {"schedule", schedule, "tiles and scratch bytes become part of each kernel, for the target"},
     {"plan", plan, "gives every byte its place, and recomputes what a budget has no room for"},
 };
@@ -107,6 +108,9 @@ constexpr PassOrder kOrder[] = {
     {"expand", "layout", "a norm or a pool is moved as the primitives that it is made of"},
     {"layout", "simplify", "transposes of broadcasts and constants are none"},
     {"layout", "winograd", "the tiles are of channels-last images"},
+    {"autodiff", "subpixel", "it is the backward pass that has them"},
+    {"layout", "subpixel", "a convolution that it makes has the order of axes of the whole one"},
+    {"subpixel", "simplify", "taps that are all of a weight are no slice"},
     {"layout", "bands", "rows of images are bands of memory where channels are last"},
     {"winograd", "bands", "whether tiles pay is a question of the whole image"},
     {"bands", "fuse", "a band of a convolution is a kernel of its own"},

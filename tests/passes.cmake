@@ -21,6 +21,7 @@ gradc_test(passes_test LIBS gradc_compiler gradc_contract_cases gradc_test_suppo
   unit/schedule_test.cpp
   unit/simplify_test.cpp
   unit/sink_test.cpp
+  unit/subpixel_test.cpp
   unit/unroll_test.cpp
   unit/winograd_test.cpp)
 # Whole models, from text to fused ops.

@@ -88,17 +88,19 @@ class Prepacking {
       : options_(options), to_(module), prepare_{.name = std::string(kPrepare)} {}
 
   Module run() {
-    Function* infer = to_.find_function(kInfer);
-    if (!infer)
+    const Function* infer = to_.find_function(kInfer);
+    if (!infer || to_.find_function(kPrepare))
       return std::move(to_);
-    find_weights(*infer);
+    infer_ = *infer;
+    makers_ = defining_ops(infer_);
+    find_weights();
     find_plans();
-    if (plans_.empty())
-      return std::move(to_);
     for (Function& function : to_.functions)
       if (auto plan = plans_.find(function.name); plan != plans_.end())
         function = with_packed_operand(function, plan->second);
-    rewrite(*infer);
+    *to_.find_function(kInfer) = rewritten();
+    if (derived_.empty())
+      return std::move(to_);
     to_.states.insert(to_.states.end(), derived_.begin(), derived_.end());
     to_.functions.insert(to_.functions.begin(), kernels_.begin(), kernels_.end());
     to_.functions.push_back(std::move(prepare_));
@@ -106,13 +108,36 @@ class Prepacking {
   }
 
  private:
-  // What @infer reads of the state and never writes, by its value there.
-  void find_weights(const Function& infer) {
-    for (const Parameter& parameter : infer.parameters) {
-      bool is_written = std::ranges::count(infer.results, parameter.state, &Result::state) > 0;
-      if (!parameter.state.empty() && !is_written)
-        weights_[parameter.value] = to_.find_state(parameter.state);
+  // What @infer reads of the state and never writes, and what it computes of that alone.
+  void find_weights() {
+    is_weight_.resize(infer_.values.size());
+    for (const Parameter& parameter : infer_.parameters)
+      is_weight_[parameter.value.index] =
+          !parameter.state.empty() &&
+          std::ranges::count(infer_.results, parameter.state, &Result::state) == 0;
+    for (const Op& op : infer_.ops)
+      if (is_of_weights(op))
+        for (ValueId result : op.results)
+          is_weight_[result.index] = true;
+  }
+
+  bool is_of_weights(const Op& op) const {
+    int64_t read = kFewestBytes, made = 0;
+    for (ValueId operand : op.operands) {
+      if (!is_weight_[operand.index])
+        return false;
+      read += infer_.type(operand).bytes();
     }
+    for (ValueId result : op.results) {
+      if (std::ranges::count(infer_.results, result, &Result::value) > 0)
+        return false;
+      made += infer_.type(result).bytes();
+    }
+    return made <= 2 * read;  // what is larger is soon made again
+  }
+
+  bool is_made_once(const Op& op) const {
+    return !op.callee.empty() && is_weight_[op.result().index];
   }
 
   // Of kernels whose operand is a weight in all calls.
@@ -128,8 +153,8 @@ class Prepacking {
         if (plan == plans_.end())
           if (std::optional<Plan> made = plan_of(to_.function(op.callee), options_))
             plan = plans_.emplace(op.callee, *made).first;
-        if (plan != plans_.end() && entry.name == kInfer &&
-            weights_.contains(op.operand(plan->second.operand)))
+        if (plan != plans_.end() && entry.name == kInfer && !is_made_once(op) &&
+            is_weight_[op.operand(plan->second.operand).index])
           continue;
         plans_.erase(op.callee);
         others.insert(op.callee);
@@ -137,16 +162,41 @@ class Prepacking {
     }
   }
 
-  void rewrite(Function& infer) {
-    for (Op& op : infer.ops)
-      if (auto plan = plans_.find(op.callee); plan != plans_.end()) {
-        ValueId& operand = op.operands[plan->second.operand];
-        operand = packed(infer, operand, plan->second.order, op.loc);
-      }
+  // @infer without what is made once.
+  Function rewritten() {
+    Function infer = infer_;
+    infer.ops.clear();
+    for (const Op& op : infer_.ops) {
+      if (is_made_once(op))
+        continue;
+      Op& copy = infer.ops.emplace_back(op);
+      auto plan = plans_.find(op.callee);
+      for (size_t i = 0; i < op.operands.size(); ++i)
+        if (plan != plans_.end() && i == plan->second.operand)
+          copy.operands[i] = packed(infer, op.operand(i), plan->second.order, op.loc);
+        else
+          copy.operands[i] = made_before(infer, op.operand(i));
+    }
+    infer = without_dead_ops(infer);
     std::vector<int> uses = use_counts(infer);
     std::erase_if(infer.parameters, [&](const Parameter& parameter) {
       return !parameter.state.empty() && uses[parameter.value.index] == 0;
     });
+    return infer;
+  }
+
+  // The value as @infer has it now: of what is made once, the parameter that holds it.
+  ValueId made_before(Function& infer, ValueId value) {
+    std::optional<OpId> maker = makers_[value.index];
+    if (!maker || !is_made_once(infer_.ops[maker->index]))
+      return value;
+    ValueId& known = kept_[value];
+    if (!known.valid()) {
+      std::string name = infer_[value].name;
+      known = derive(infer, in_prepare(value), name.empty() ? "derived" : name,
+                     infer_.ops[maker->index].loc);
+    }
+    return known;
   }
 
   // The parameter of @infer that holds the weight in this order.
@@ -155,20 +205,48 @@ class Prepacking {
     ValueId& known = packed_[{weight, order.split, order.permutation}];
     if (known.valid())
       return known;
-    const StateTensor& state = *weights_.at(weight);
-    StateTensor derived{.name = unused_state(state.name + ".packed"),
-                        .type = {state.type.dtype, order.packed()},
-                        .role = Role::derived,
-                        .loc = loc};
     Builder b(prepare_);
     b.loc = loc;
-    ValueId from = b.parameter(state.type, state.name, state.name);
-    ValueId made = b.call(Opcode::call, packing(state.type, order), {from}, {&derived.type, 1})[0];
+    const Type& type = infer_.type(weight);
+    Type packed_type{type.dtype, order.packed()};
+    ValueId made =
+        b.call(Opcode::call, packing(type, order), {in_prepare(weight)}, {&packed_type, 1})[0];
+    known = derive(infer, made, infer_[weight].name + ".packed", loc);
+    return known;
+  }
+
+  // What @prepare has for a weight of @infer: a state tensor, or a copy of the ops that make it.
+  ValueId in_prepare(ValueId weight) {
+    if (ValueId known = prepared_[weight]; known.valid())
+      return known;
+    if (std::optional<OpId> maker = makers_[weight.index]) {
+      const Op& op = infer_.ops[maker->index];
+      for (ValueId operand : op.operands)
+        in_prepare(operand);
+      std::vector<ValueId> map(infer_.values.size());
+      for (ValueId operand : op.operands)
+        map[operand.index] = prepared_[operand];
+      append_copy(prepare_, infer_, op, map);
+      for (ValueId result : op.results)
+        prepared_[result] = map[result.index];
+    } else {
+      auto parameter = std::ranges::find(infer_.parameters, weight, &Parameter::value);
+      prepared_[weight] =
+          Builder(prepare_).parameter(infer_.type(weight), infer_[weight].name, parameter->state);
+    }
+    return prepared_[weight];
+  }
+
+  // Makes a value of @prepare state, and a parameter of @infer.
+  ValueId derive(Function& infer, ValueId made, const std::string& name, const std::string& loc) {
+    StateTensor derived{
+        .name = unused_state(name), .type = prepare_.type(made), .role = Role::derived, .loc = loc};
+    Builder b(prepare_);
     b.set_name(made, derived.name);
     b.result(made, "", derived.name);
-    known = Builder(infer).parameter(derived.type, derived.name, derived.name);
+    ValueId parameter = Builder(infer).parameter(derived.type, derived.name, derived.name);
     derived_.push_back(std::move(derived));
-    return known;
+    return parameter;
   }
 
   // The name of the kernel that packs a weight of that type.
@@ -197,12 +275,17 @@ class Prepacking {
 
   const Options& options_;
   Module to_;
+  Function infer_;  // as it was
   Function prepare_;
   std::vector<StateTensor> derived_;
   std::vector<Function> kernels_;  // that pack
-  std::map<ValueId, const StateTensor*> weights_;  // by their parameter of @infer
+  // By value of @infer: whether only weights matter to it, and the op that makes it.
+  std::vector<bool> is_weight_;
+  std::vector<std::optional<OpId>> makers_;
   std::map<std::string, Plan> plans_;  // by kernel
-  // By weight and order: the parameter of @infer.
+  std::map<ValueId, ValueId> prepared_;  // of @infer -> of @prepare
+  // Parameters of @infer: by value, and by weight and order.
+  std::map<ValueId, ValueId> kept_;
   std::map<std::tuple<ValueId, Dims, std::vector<int64_t>>, ValueId> packed_;
 };
 

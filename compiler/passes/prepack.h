@@ -1,7 +1,7 @@
 #pragma once
-// Of inference: a weight that few rows share its way into the order of their tiles is brought into
-// it once, by the entry @prepare, and not in each call. The entry @infer then reads the state
-// @w.packed, of role `derived`, in place of @w:
+// Of inference: what depends on weights alone is made once, by the entry @prepare, and not in each
+// call: kernels that read nothing else, and a weight in the order of a kernel's tiles, where few
+// rows share its way into that. The entry @infer then reads state of role `derived`:
 //
 //   derived @w.packed: f32[8,256,64]
 //   entry @prepare(%w: f32[512,256] = @w) {
@@ -10,7 +10,7 @@
 //   }
 //
 // The sums are those of before. Runs where nothing trains the weights and there is no budget that
-// counts them: they are kept twice.
+// counts what is kept beside them.
 #include "compiler/options.h"
 #include "ir/module.h"
 

@@ -129,3 +129,39 @@ TEST_CASE("a weight that is not packed as its kernel reads it is unpacked", "[pr
       CHECK_FALSE(kernel.attrs.flag("packed"));
   CHECK(first_difference(module, after, 0) == std::nullopt);
 }
+
+TEST_CASE("what depends on weights alone is made once", "[prepack]") {
+  std::string text = R"(module @m
+param @w: f32[6,4]
+param @b: f32[4]
+buffer @count: f32[4]
+
+entry @infer(%x: f32[3,4], %w: f32[6,4] = @w, %b: f32[4] = @b, %count: f32[4] = @count) {
+forward:
+  %sum: f32[4] = reduce_sum(%w) {axes=[0]}
+  %scale: f32[4] = exp(%sum)
+  %many: f32[500,4] = broadcast(%b) {axes=[1], shape=[500,4]}
+  %sines: f32[500,4] = sin(%many)
+  %total: f32[4] = reduce_sum(%sines) {axes=[0]}
+  %row: f32[4] = mul(%scale, %total)
+  %rows: f32[3,4] = broadcast(%row) {axes=[1], shape=[3,4]}
+  %y: f32[3,4] = mul(%x, %rows)
+  %next: f32[4] = add(%count, %row)
+  %cosines: f32[6,4] = cos(%w)
+  return y=%y, cosines=%cosines, %next -> @count
+}
+)";
+  Options options = options_of(64);
+  Module before = compiled(text, options, {"prepack"}), after = compiled(text, options);
+  CHECK(first_difference(before, after, 0) == std::nullopt);
+  const Function &infer = after.function(kInfer), &prepare = after.function(kPrepare);
+  CHECK(count_derived(after) >= 1);
+  CHECK(infer.ops.size() + prepare.ops.size() == before.function(kInfer).ops.size());
+  // What the entry gives, or reads of a state that it writes, is made in each call.
+  for (const char* name : {"y", "cosines"})
+    CHECK(infer.find_result(name));
+  for (const Parameter& parameter : prepare.parameters)
+    CHECK(parameter.state != "count");
+  CHECK(std::ranges::none_of(infer.parameters,
+                             [](const Parameter& parameter) { return parameter.state == "b"; }));
+}
