@@ -25,9 +25,10 @@
 //     bytes, because each element of that operand is read only before, and where, the same element
 //     of the result is written. (`schedule` takes pairs back whose result is where sums wait.)
 //
-// Attribute that `prepack` sets:
+// Attributes that `prepack` sets:
 //
-//   - packed_columns: the kernel's weight is unpacked from panels of so many columns
+//   - packed_operand: which operand of the contraction is unpacked from a packed one
+//   - packed_columns: from panels of so many columns
 //
 // Attributes that `recipes` sets, on a kernel that is one more way to make what another one reads
 // or gives, whose operand i is numbered i, and its result i as i after all of its operands:

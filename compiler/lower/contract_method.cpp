@@ -33,19 +33,24 @@ bool MethodChooser::choose_method() {
   nest_ = with_channel_parts(std::move(nest_));
   s_.blocks = nest_.extents();
   double cost = choose_by_cost();
-  return !choose_pairs(cost) && s_.method == ContractMethod::tile;
+  if (choose_pairs(cost) || s_.method != ContractMethod::tile)
+    return false;
+  if (double best = 4; packed_operand_ >= 0)
+    choose_vector_loop(best, false, true);
+  return true;
 }
 
 double MethodChooser::utilization(int64_t extent) const {
   return static_cast<double>(extent) / static_cast<double>(ceil_div(extent, lanes_) * lanes_);
 }
 
-double MethodChooser::tile_cost(size_t side, size_t v) const {
+double MethodChooser::tile_cost(size_t side, size_t v, bool packed) const {
   double rows = 1;
   for (size_t l = 0; l < nest_.result_loops; ++l)
     if (nest_.loops[l].moves[1 - side] && !nest_.loops[l].moves[side])
       rows *= static_cast<double>(nest_.loops[l].extent);
-  double staging = nest_.step(side, v) != 1 ? 5 : is_in_order(side) ? 0 : 2;
+  bool in_order = is_in_order(side) || (packed && static_cast<int64_t>(side) == packed_operand_);
+  double staging = in_order ? 0 : nest_.step(side, v) != 1 ? 5 : 2;
   // Sums over many pixels wait for the next pass in rows of the result, or cost far more.
   bool waits = summed_axes_ > 1 && summed_elements() > kPassElements;
   double storing = nest_.loops[v].result_step == 1 ? 2 : waits ? 300 : 10;
@@ -58,16 +63,16 @@ double MethodChooser::lanes_cost(int64_t extent) const {
   return std::max(extent < 4 * lanes_ ? 2.0 : 0.0, 1.15 / utilization(extent) + folding);
 }
 
-void MethodChooser::choose_vector_loop(double& best, bool result_rows) {
+void MethodChooser::choose_vector_loop(double& best, bool result_rows, bool packed) {
   for (size_t side : {0, 1}) {
     if (nest_.has_windows(side) || nest_.has_padding(side))
       continue;
     for (size_t l = 0; l < nest_.result_loops; ++l) {
       const ContractionLoop& loop = nest_.loops[l];
       if (loop.extent == 1 || !loop.moves[side] || loop.moves[1 - side] ||
-          (result_rows && loop.result_step != 1) || tile_cost(side, l) >= best)
+          (result_rows && loop.result_step != 1) || tile_cost(side, l, packed) >= best)
         continue;
-      best = tile_cost(side, l);
+      best = tile_cost(side, l, packed);
       s_.method = ContractMethod::tile;
       s_.vector_operand = static_cast<int64_t>(side);
       s_.vector_loop = static_cast<int64_t>(l);

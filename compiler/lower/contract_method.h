@@ -26,7 +26,8 @@ class ContractChooser {
         target_(target),
         threads_(threads),
         limits_(limits),
-        lanes_(target.lanes_f32()) {}
+        lanes_(target.lanes_f32()),
+        packed_operand_(kernel.attrs.integer_or("packed_operand", limits.packed_operand)) {}
 
   size_t b() const { return static_cast<size_t>(s_.vector_operand); }
   size_t a() const { return 1 - b(); }
@@ -61,6 +62,7 @@ class ContractChooser {
   int threads_;
   ContractLimits limits_;
   int64_t lanes_;
+  int64_t packed_operand_;  // a weight that is in order before the call; -1: none
   int64_t summed_axes_ = 0;  // that are longer than 1, before loops are joined
   ContractSchedule s_;
 };
@@ -76,12 +78,12 @@ class MethodChooser : protected ContractChooser {
   double utilization(int64_t extent) const;
   // Cycles per product of two vectors when operand `side` is read in vectors along loop `v`:
   // whole vectors, plus bringing b into order, shared by all rows, plus storing the sums.
-  double tile_cost(size_t side, size_t v) const;
+  double tile_cost(size_t side, size_t v, bool packed) const;
   // The same of vectors along the summed loop: folding a sum over its lanes and storing it, and
   // reading both operands in vectors for products of few of them.
   double lanes_cost(int64_t extent) const;
   // The vector loop of a tile that costs less than `best`, which becomes its cost.
-  void choose_vector_loop(double& best, bool result_rows);
+  void choose_vector_loop(double& best, bool result_rows, bool packed = false);
   // Where both operands are bf16 matrices, large enough to be worth bringing into order.
   bool choose_matrix();
   bool has_one_row_loop() const;  // and one over columns: positions that are evenly spaced

@@ -148,7 +148,7 @@ class TileChooser : MethodChooser {
 
   // Whether b is unpacked from the order that these tiles read.
   bool is_packed() const {
-    if (!kernel_.attrs.has("packed_columns"))
+    if (!kernel_.attrs.has("packed_columns") || s_.vector_operand != packed_operand_)
       return false;
     int64_t columns = s_.vectors * lanes_;
     std::optional<PackedOrder> order = packed_order(kernel_, nest_, b(), vector_loop(), columns);

@@ -77,6 +77,7 @@ struct ContractLimits {
   bool panels = true;  // where they are faster: b is staged for many columns at once
   int64_t tile_vectors = INT64_MAX;  // of a tile's row
   int64_t pass_factor = 1;  // passes so many times as long as else
+  int64_t packed_operand = -1;  // this one would be packed before the call
 };
 
 ContractSchedule choose_contract_schedule(const Function& kernel, const Target& target, int threads,

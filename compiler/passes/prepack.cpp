@@ -20,9 +20,9 @@ namespace {
 constexpr int64_t kMostRows = 1024;
 constexpr int64_t kFewestBytes = 4096;
 
-// Which operand of a kernel is packed, and how.
+// Which operand of a kernel, and of its contraction, is packed, and how.
 struct Plan {
-  size_t operand = 0;
+  size_t operand = 0, side = 0;
   PackedOrder order;
 };
 
@@ -41,28 +41,37 @@ std::optional<size_t> parameter_of(const Function& kernel, ValueId value) {
   return static_cast<size_t>(found - kernel.parameters.begin());
 }
 
-std::optional<Plan> plan_of(const Function& kernel, const Options& options) {
+// Of the kernel's call, where operands may be weights.
+std::optional<Plan> plan_of(const Function& kernel, const std::vector<bool>& weights,
+                            const Options& options) {
   if (kernel_class(kernel) != "contract")
     return std::nullopt;
-  ContractSchedule s =
-      choose_contract_schedule(kernel, options.target, options.threads, {.panels = false});
-  if (s.method != ContractMethod::tile || !s.stage_b)
-    return std::nullopt;
   ContractionNest nest = with_channel_parts(with_joined_loops(contraction_nest(kernel)));
-  auto b = static_cast<size_t>(s.vector_operand);
-  const Type& weight = kernel.type(nest.operands[b]);
-  std::optional<size_t> operand = parameter_of(kernel, nest.operands[b]);
-  if (!operand || use_counts(kernel)[nest.operands[b].index] != 1 ||
-      weight.dtype != nest.sum_dtype() || weight.bytes() < kFewestBytes ||
-      rows_of(nest, 1 - b, b) > kMostRows)
-    return std::nullopt;
-  std::optional<PackedOrder> order = packed_order(
-      kernel, nest, b, static_cast<size_t>(s.vector_loop), s.vectors * options.target.lanes_f32());
-  return order ? std::optional(Plan{*operand, *order}) : std::nullopt;
+  for (size_t b : {1, 0}) {
+    std::optional<size_t> operand = parameter_of(kernel, nest.operands[b]);
+    if (!operand || !weights[*operand])
+      continue;
+    ContractSchedule s =
+        choose_contract_schedule(kernel, options.target, options.threads,
+                                 {.panels = false, .packed_operand = static_cast<int64_t>(b)});
+    const Type& weight = kernel.type(nest.operands[b]);
+    if (s.method != ContractMethod::tile || s.vector_operand != static_cast<int64_t>(b) ||
+        !s.stage_b || use_counts(kernel)[nest.operands[b].index] != 1 ||
+        weight.dtype != nest.sum_dtype() || weight.bytes() < kFewestBytes ||
+        rows_of(nest, 1 - b, b) > kMostRows)
+      continue;
+    std::optional<PackedOrder> order =
+        packed_order(kernel, nest, b, static_cast<size_t>(s.vector_loop),
+                     s.vectors * options.target.lanes_f32());
+    if (order)
+      return Plan{*operand, b, *order};
+  }
+  return std::nullopt;
 }
 
 Function with_packed_operand(const Function& kernel, const Plan& plan) {
   Function packed{.kind = kernel.kind, .name = kernel.name, .attrs = kernel.attrs};
+  packed.attrs.set("packed_operand", static_cast<int64_t>(plan.side));
   packed.attrs.set("packed_columns", plan.order.columns);
   Builder b(packed);
   std::vector<ValueId> map(kernel.values.size());
@@ -150,12 +159,16 @@ class Prepacking {
         if (op.callee.empty() || others.contains(op.callee))
           continue;
         auto plan = plans_.find(op.callee);
-        if (plan == plans_.end())
-          if (std::optional<Plan> made = plan_of(to_.function(op.callee), options_))
-            plan = plans_.emplace(op.callee, *made).first;
-        if (plan != plans_.end() && entry.name == kInfer && !is_made_once(op) &&
-            is_weight_[op.operand(plan->second.operand).index])
-          continue;
+        if (entry.name == kInfer && !is_made_once(op)) {
+          std::vector<bool> weights;
+          for (ValueId operand : op.operands)
+            weights.push_back(is_weight_[operand.index]);
+          if (plan == plans_.end())
+            if (std::optional<Plan> made = plan_of(to_.function(op.callee), weights, options_))
+              plan = plans_.emplace(op.callee, *made).first;
+          if (plan != plans_.end() && weights[plan->second.operand])
+            continue;
+        }
         plans_.erase(op.callee);
         others.insert(op.callee);
       }
