@@ -194,7 +194,9 @@ gradc_status gradc_create(const gradc_module* module, gradc_pool* pool, const gr
   instance->context.parallel_for = instance_parallel_for;
   instance->context.pool = instance;
   instance->context.threads = worker_limit(module, gradc_pool_threads(pool));
-  instance->prepare = gradc_find_entry(module, "prepare");
+  const gradc_entry* prepare = gradc_find_entry(module, "prepare");
+  if (prepare && prepare->input_count + prepare->output_count == 0)
+    instance->prepare = prepare;
   if (gradc_status status = allocate(*instance, given)) {
     gradc_destroy(instance);
     return status;

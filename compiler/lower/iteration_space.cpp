@@ -113,6 +113,15 @@ double nanoseconds_of(const std::vector<Instr>& body) {
   return sum;
 }
 
+void lower_point(KernelValues& values, std::span<const Scalar> indices) {
+  const std::vector<Result>& results = values.function().results;
+  std::vector<Scalar> elements;
+  for (const Result& result : results)
+    elements.push_back(values.element(result.value, indices));
+  for (size_t i = 0; i < results.size(); ++i)
+    values.store(i, indices, elements[i]);
+}
+
 IterationSpace analyse(const Function& kernel, const Dims& dims, const PointBody& body) {
   loop::Kernel trial_kernel;
   loop::Builder builder(trial_kernel);

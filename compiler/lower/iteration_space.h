@@ -15,6 +15,10 @@ struct AxisGroup {
   int64_t extent() const { return element_count(dims); }
 };
 
+// All results of a map kernel at a point, computed before the first is stored: a result may share
+// an operand's bytes.
+void lower_point(KernelValues& values, std::span<const loop::Scalar> indices);
+
 // Appends what the kernel does at one point of the space; `indices` has one index per axis.
 using PointBody = std::function<void(KernelValues&, std::span<const loop::Scalar> indices)>;
 

@@ -2,6 +2,8 @@
 // Turns a kernel (compiler/kernel.h) into loops. What the loops compute, and in which order they
 // sum, depends on the kernel's ops, shapes and the target only; `threads`, and which other ops were
 // fused into the kernel, change how the work is split, never a bit of a result.
+#include <optional>
+
 #include "compiler/target.h"
 #include "ir/loop.h"
 #include "ir/module.h"
@@ -16,6 +18,12 @@ loop::Kernel lower_map(const Function& kernel, const Target& target, int threads
 loop::Kernel lower_contract(const Function& kernel, const Target& target, int threads);
 loop::Kernel lower_reduce(const Function& kernel, const Target& target, int threads);
 loop::Kernel lower_custom(const Function& kernel, const Target& target, int threads);
+
+// Of class map, where it transposes and does nothing else; none where it does.
+std::optional<loop::Kernel> lower_move(const Function& kernel, int threads);
+// The same where it computes with operands that it reads across.
+std::optional<loop::Kernel> lower_map_across(const Function& kernel, const Target& target,
+                                             int threads);
 
 // Of custom ops, by which lower_custom picks.
 loop::Kernel lower_attention_backward(const Function& kernel, const Target& target, int threads);

@@ -16,16 +16,6 @@ namespace {
 using loop::LoopKind;
 using loop::Scalar;
 
-// All results are computed before the first is stored: a result may share an operand's bytes.
-void lower_point(KernelValues& values, std::span<const Scalar> indices) {
-  const std::vector<Result>& results = values.function().results;
-  std::vector<Scalar> elements;
-  for (const Result& result : results)
-    elements.push_back(values.element(result.value, indices));
-  for (size_t i = 0; i < results.size(); ++i)
-    values.store(i, indices, elements[i]);
-}
-
 class MapLowering {
  public:
   MapLowering(const Function& function, const Target& target, int threads)
@@ -114,6 +104,10 @@ class MapLowering {
 }  // namespace
 
 loop::Kernel lower_map(const Function& function, const Target& target, int threads) {
+  if (std::optional<loop::Kernel> move = lower_move(function, threads))
+    return std::move(*move);
+  if (std::optional<loop::Kernel> across = lower_map_across(function, target, threads))
+    return std::move(*across);
   return MapLowering(function, target, threads).run();
 }
 

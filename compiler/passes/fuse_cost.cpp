@@ -59,6 +59,30 @@ class Repeats {
     return std::max(0.0, element_nanoseconds(function_, op) - accesses);
   }
 
+  // Made by an op that computes nothing, of a part of one operand.
+  bool moves(ValueId value) const {
+    std::optional<OpId> op = definitions_[value.index];
+    return op && moves(function_.ops[op->index]);
+  }
+  bool moves(const Op& op) const {
+    return flops_of(function_, op) == 0 && op.operands.size() == 1 &&
+           function_.type(op.operand(0)).dtype == function_.type(op.result()).dtype;
+  }
+
+  static bool is_permutation(const AxisMap& map) {
+    if (!map)
+      return false;
+    std::vector<int64_t> axes = *map;
+    std::ranges::sort(axes);
+    return axes == identity_map(static_cast<int64_t>(axes.size()));
+  }
+
+  // What op i reads of `leaf`.
+  double bytes_read(uint32_t i, ValueId leaf) const {
+    const Op& op = function_.ops[i];
+    return moves(op) ? std::min(bytes(leaf), bytes(op.result())) : bytes(leaf);
+  }
+
   // How often a reader visits each element of `value`: once where it is, or in each window around
   // it; unknown elsewhere.
   std::optional<double> visits(uint32_t reader, ValueId value) const {
@@ -69,7 +93,7 @@ class Repeats {
       if (read.value != value)
         continue;
       double times = 1;
-      if (read.map != same) {
+      if (read.map != same && !(moves(value) && is_permutation(read.map))) {
         const Attr* window = op.attrs.find("window");
         if (!window)
           return std::nullopt;
@@ -124,7 +148,7 @@ class Repeats {
       leaves_group |= grouping_.group_of[reader] != grouping_.group_of[i];
     }
     for (const Read& read : grouping_.reads[i])
-      if (!read.map)
+      if (!read.map && !moves(op))
         return false;
     return leaves_group && arithmetic_nanoseconds(op) <= kDearNanoseconds;
   }
@@ -177,14 +201,14 @@ class Repeats {
     for (ValueId leaf : reads_[i]) {
       for (int consumer : consumers)
         if (!made_in(leaf, consumer) && !read_in(leaf, consumer, i))
-          saved -= bytes(leaf);
+          saved -= bytes_read(i, leaf);
       if (made_in(leaf, home)) {
         if (!escapes(leaf, home)) {
-          saved -= bytes(leaf);
+          saved -= bytes_read(i, leaf);
           gain.writes_another = true;
         }
       } else if (!used_at_home && !read_in(leaf, home, i)) {
-        saved += bytes(leaf);
+        saved += bytes_read(i, leaf);
       }
     }
     double more = used_at_home ? 0 : -1;

@@ -108,6 +108,18 @@ TEST_CASE("weights that come from elsewhere are not made", "[headers]") {
   CHECK_THAT(text, Contains("Its weights come by load_weights()."));
 }
 
+TEST_CASE("what the runtime calls by itself is no method", "[headers]") {
+  Module module = parse_module(
+      "module @m\nparam @w: f32[3]\nderived @d: f32[3]\nentry @infer(%d: f32[3] = @d) {\n"
+      "  %y: f32[3] = neg(%d)\n  return y=%y\n}\nentry @prepare(%w: f32[3] = @w) {\n"
+      "  %d: f32[3] = neg(%w)\n  return %d -> @d\n}\n",
+      "m.ir");
+  std::string text = cpp_header(module, options_of("m"));
+  CHECK_THAT(text, Contains("void run(Infer& a)") && !Contains("Prepare"));
+  // A C program without the runtime library calls it.
+  CHECK_THAT(c_header(module, options_of("m")), Contains("M_ENTRY_PREPARE = 1"));
+}
+
 TEST_CASE("identifiers differ", "[headers]") {
   Identifiers names({"count"});
   CHECK(names.unique("x.1") == "x_1");

@@ -68,3 +68,25 @@ TEST_CASE("much work is cut into pieces for threads, with a shorter last one", "
   CHECK(text.find("vector %j in 0..3200 {") != std::string::npos);
   CHECK(text.find("vector %j.1 in 0..800 {") != std::string::npos);
 }
+
+TEST_CASE("a transpose moves squares, and only what is read across", "[lower]") {
+  std::string moved = loops_of(R"(kernel @k(%x: f32[40,64,9]) with {class="map"} {
+  %t: f32[40,9,64] = transpose(%x) {permutation=[0,2,1]}
+  return %t
+})");
+  CHECK(moved.find("transpose %t[") != std::string::npos);
+  CHECK(moved.find("vector") == std::string::npos);
+  std::string along = loops_of(R"(kernel @k(%x: f32[40,9,64]) with {class="map"} {
+  %t: f32[9,40,64] = transpose(%x) {permutation=[1,0,2]}
+  return %t
+})");
+  CHECK(along.find("transpose") == std::string::npos);
+  std::string computed = loops_of(R"(kernel @k(%x: f32[32,48], %y: f32[48,32]) with {class="map"} {
+  %t: f32[48,32] = transpose(%x) {permutation=[1,0]}
+  %z: f32[48,32] = mul(%t, %y)
+  return %z
+})");
+  CHECK(computed.find("transpose %across_0[0]") != std::string::npos);
+  CHECK(computed.find("load %y") != std::string::npos);
+  CHECK(computed.find("load %x") == std::string::npos);
+}

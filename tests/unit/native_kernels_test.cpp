@@ -319,3 +319,45 @@ TEST_CASE("indices choose rows, and gradients go back to them", "[native]") {
   return %y, %d
 })");
 }
+
+TEST_CASE("what is read across is transposed in blocks", "[native]") {
+  // Sizes of whole vectors and not, more and fewer rows than columns.
+  for (auto [rows, columns] : {std::pair{64, 64}, {100, 257}, {3, 1000}, {1000, 3}, {17, 33}})
+    for (const char* dtype : {"f32", "i32", "f64"}) {
+      check_native(
+          fmt::format("entry @f(%x: {2}[{0},{1}]) {{\n  %t: {2}[{1},{0}] = transpose(%x) "
+                      "{{permutation=[1,0]}}\n  return %t\n}}",
+                      rows, columns, dtype));
+      // With work around it, an operand that lies as the result does, and one number for each row.
+      check_native(
+          fmt::format("entry @f(%x: {2}[{0},{1}], %y: {2}[{1},{0}], %b: {2}[{1}]) {{\n"
+                      "  %t: {2}[{1},{0}] = transpose(%x) {{permutation=[1,0]}}\n"
+                      "  %s: {2}[{1},{0}] = add(%t, %y)\n"
+                      "  %c: {2}[{1},{0}] = broadcast(%b) {{axes=[0], shape=[{1},{0}]}}\n"
+                      "  %z: {2}[{1},{0}] = mul(%s, %c)\n  return %z, %t\n}}",
+                      rows, columns, dtype));
+    }
+  for (std::vector<size_t> permutation :
+       {std::vector<size_t>{0, 2, 3, 1}, {0, 3, 1, 2}, {3, 1, 2, 0}, {2, 0, 3, 1}, {1, 0, 2, 3}}) {
+    std::vector<int64_t> dims = {2, 5, 18, 40}, moved;
+    for (size_t axis : permutation)
+      moved.push_back(dims[axis]);
+    check_native(fmt::format(
+        "entry @f(%x: f32[4,5,20,40]) {{\n"
+        "  %s: f32[2,5,18,40] = slice(%x) {{begin=[1,0,2,0], end=[3,5,20,40], step=[1,1,1,1]}}\n"
+        "  %t: f32[{0}] = transpose(%s) {{permutation=[{1}]}}\n"
+        "  %r: f32[3600,2] = reshape(%t) {{shape=[3600,2]}}\n"
+        "  %u: f32[2,3600] = transpose(%r) {{permutation=[1,0]}}\n  return %t, %u\n}}",
+        fmt::join(moved, ","), fmt::join(permutation, ",")));
+  }
+  // Two operands that lie across, and one that is also read elsewhere than at the point.
+  check_native(R"(entry @f(%x: f32[70,90], %y: f32[70,90]) {
+  %a: f32[90,70] = transpose(%x) {permutation=[1,0]}
+  %b: f32[90,70] = transpose(%y) {permutation=[1,0]}
+  %c: f32[90,70] = sub(%a, %b)
+  %later: f32[89,70] = slice(%a) {begin=[1,0], end=[90,70], step=[1,1]}
+  %shifted: f32[90,70] = pad(%later) {high=[1,0], low=[0,0], value=0.0}
+  %d: f32[90,70] = mul(%c, %shifted)
+  return %d
+})");
+}
