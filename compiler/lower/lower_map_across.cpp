@@ -75,7 +75,6 @@ class AcrossLowering {
     };
     for (const Op& op : function.ops) {
       if (op.results.size() != 1 || function.type(op.result()).dims != dims ||
-          byte_size(function.type(op.result()).dtype) != 4 ||
           (only_moves_on(op.result()) &&
            std::ranges::count(function.results, op.result(), &Result::value) == 0))
         continue;

@@ -118,8 +118,7 @@ class MoveLowering {
 }  // namespace
 
 std::optional<loop::Kernel> lower_move(const Function& function, int threads) {
-  if (function.results.size() != 1 ||
-      byte_size(function.type(function.results[0].value).dtype) != 4)
+  if (function.results.size() != 1)
     return std::nullopt;
   ValueId result = function.results[0].value;
   std::optional<MovedSource> source = moved_source(function, defining_ops(function), result);

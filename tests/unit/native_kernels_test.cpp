@@ -323,11 +323,13 @@ TEST_CASE("indices choose rows, and gradients go back to them", "[native]") {
 TEST_CASE("what is read across is transposed in blocks", "[native]") {
   // Sizes of whole vectors and not, more and fewer rows than columns.
   for (auto [rows, columns] : {std::pair{64, 64}, {100, 257}, {3, 1000}, {1000, 3}, {17, 33}})
-    for (const char* dtype : {"f32", "i32", "f64"}) {
+    for (const char* dtype : {"f32", "i32", "f64", "i64", "f16", "u8"}) {
       check_native(
           fmt::format("entry @f(%x: {2}[{0},{1}]) {{\n  %t: {2}[{1},{0}] = transpose(%x) "
                       "{{permutation=[1,0]}}\n  return %t\n}}",
                       rows, columns, dtype));
+      if (dtype == std::string("f16") || dtype == std::string("u8"))
+        continue;  // sums are rounded, or wrap around
       // With work around it, an operand that lies as the result does, and one number for each row.
       check_native(
           fmt::format("entry @f(%x: {2}[{0},{1}], %y: {2}[{1},{0}], %b: {2}[{1}]) {{\n"
