@@ -363,3 +363,15 @@ TEST_CASE("what is read across is transposed in blocks", "[native]") {
   return %d
 })");
 }
+
+TEST_CASE("running sums along rows", "[native]") {
+  for (auto [rows, columns] : {std::pair{1, 100}, {16, 64}, {35, 200}, {100, 7}, {17, 129}})
+    for (const char* dtype : {"f32", "i32", "f64"})
+      for (const char* reverse : {"false", "true"})
+        check_native(fmt::format(
+            "entry @f(%x: {2}[{0},{1}]) {{\n"
+            "  %a: {2}[{0},{1}] = cumulative_sum(%x) {{axis=1, exclusive=false, reverse={3}}}\n"
+            "  %b: {2}[{0},{1}] = cumulative_sum(%x) {{axis=1, exclusive=true, reverse={3}}}\n"
+            "  return %a, %b\n}}",
+            rows, columns, dtype, reverse));
+}
