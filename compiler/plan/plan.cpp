@@ -86,6 +86,7 @@ class EntryPlanner {
   static inline const PlanEffort kEffort{.steps = 0.4, .spent = {}};
   static constexpr size_t kFew = 200;  // kernels, of which there is time to try more
   static constexpr size_t kMany = 1000;  // of which there is not even time for a few tries
+  static constexpr size_t kVeryMany = 6000;
   static constexpr int64_t kPlacing = 30'000'000;  // of a try, about nanoseconds
 
   Placement place(const Schedule& schedule, int64_t budget) const {
@@ -119,14 +120,19 @@ class EntryPlanner {
           try_aim(aim);
     } else if (excess > 0) {
       // Holes are chance: another schedule of nearly as many bytes often has none.
-      for (double share : {0.998, 0.995, 0.99})
+      auto aim_at = [&](double share) {
         if (!best)
           try_aim(static_cast<int64_t>(static_cast<double>(budget) * share));
+      };
+      aim_at(0.998);
+      if (problem_.kernels.size() > kVeryMany)  // a try takes seconds
+        return best;
+      aim_at(0.995);
+      aim_at(0.99);
       if (!best)
         try_aim(budget - excess);
-      for (double share : {0.95, 0.8})
-        if (!best)
-          try_aim(static_cast<int64_t>(static_cast<double>(budget) * share));
+      aim_at(0.95);
+      aim_at(0.8);
     }
     return best;
   }
