@@ -226,6 +226,8 @@ PlanOutcome Planner::plan(int64_t budget, const PlanEffort& effort) {
     settings.work = work / 2;
     Schedule lower = squeeze(problem_, pool.candidates()[0].schedule, settings);
     if (evaluate(problem_, lower).peak > budget)
+      lower = smallest(effort);
+    if (evaluate(problem_, lower).peak > budget)
       return outcome;
     pool.add(lower);
   }
@@ -280,6 +282,7 @@ const Schedule& Planner::smallest(const PlanEffort& effort) {
 
 // Where a search ends depends on the budgets that it passes by chance, so there are two.
 Schedule Planner::find_smallest(const PlanEffort& effort) {
+  constexpr uint64_t kDelays = 4;
   int64_t proved = floor().bytes, alone = kernel_floor(problem_).bytes;
   Schedule smallest = squeezed_towards(proved, effort);
   int64_t peak = evaluate(problem_, smallest).peak;
@@ -289,6 +292,11 @@ Schedule Planner::find_smallest(const PlanEffort& effort) {
     if (Schedule other = squeezed_towards(alone, effort); evaluate(problem_, other).peak < peak)
       smallest = std::move(other);
   SearchSettings settings;
+  settings.budget = proved;
+  settings.work = search_work(problem_, effort) / 8;
+  settings.delays = true;
+  for (; settings.seed <= kDelays; ++settings.seed)
+    smallest = squeeze(problem_, smallest, settings);
   settings.budget = evaluate(problem_, smallest).peak;
   settings.work = search_work(problem_, effort) / 2;
   settings.spent = effort.spent;

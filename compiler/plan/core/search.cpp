@@ -58,6 +58,8 @@ class Search {
       find_recomputations();
       if (failed > 0 && !recomputations_.empty())
         take_some_out();
+      if (settings_.delays && failed % 2 == 1)
+        delay_some();
       cutter_.cut({.noise = failed > 0 ? kNoises[random_.below(kNoises.size())] : 0});
       if (timeline_.peak() < peak) {
         accept();
@@ -218,6 +220,24 @@ class Search {
     } else {
       timeline_.assign(best_);
       known_ = false;
+    }
+  }
+
+  // Of the runs before the peak that overwrite state some happen later: what reads the old content
+  // can be made again until then.
+  void delay_some() {
+    const RunList& runs = timeline_.runs();
+    std::vector<int> early;
+    for (int run = runs.front(); run != runs.peak(); run = runs.next(run))
+      if (timeline_.kernel(run).once)
+        early.push_back(run);
+    if (early.empty())
+      return;
+    for (size_t moves = 1 + random_.below(3); moves > 0; --moves) {
+      int run = early[random_.below(early.size())];
+      auto most = 1 + static_cast<int>(random_.below(timeline_.run_count()));
+      if (timeline_.kernel_of(run) != Timeline::kNone)
+        shifter_.shift(timeline_, run, false, most);
     }
   }
 
