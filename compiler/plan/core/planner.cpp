@@ -282,7 +282,7 @@ const Schedule& Planner::smallest(const PlanEffort& effort) {
 
 // Where a search ends depends on the budgets that it passes by chance, so there are two.
 Schedule Planner::find_smallest(const PlanEffort& effort) {
-  constexpr uint64_t kDelays = 4;
+  constexpr uint64_t kDelays = 8;
   int64_t proved = floor().bytes, alone = kernel_floor(problem_).bytes;
   Schedule smallest = squeezed_towards(proved, effort);
   int64_t peak = evaluate(problem_, smallest).peak;

@@ -223,21 +223,35 @@ class Search {
     }
   }
 
-  // Of the runs before the peak that overwrite state some happen later: what reads the old content
-  // can be made again until then.
+  // A value that is held over the peak, and could not be made again in front of its next use
+  // because state that its kernel reads is overwritten by then: what overwrites it happens later.
   void delay_some() {
+    constexpr int64_t kSmallShare = 100;  // of the peak
     const RunList& runs = timeline_.runs();
-    std::vector<int> early;
-    for (int run = runs.front(); run != runs.peak(); run = runs.next(run))
-      if (timeline_.kernel(run).once)
-        early.push_back(run);
-    if (early.empty())
+    int peak = runs.peak();
+    auto early = [&](int writer) {
+      int run = timeline_.first_run(writer);
+      return run != Timeline::kNone && runs.precedes(run, peak);
+    };
+    timeline_.find_spanning(peak, held_);
+    std::erase_if(held_, [&](int value) {
+      const PlanValue& held = timeline_.problem().values[value];
+      const PlanKernel& maker = timeline_.problem().kernels[held.producers[0]];
+      return held.bytes * kSmallShare < runs.bytes(peak) || !timeline_.around(value, peak).held ||
+             std::ranges::none_of(maker.overwriters, early);
+    });
+    if (held_.empty())
       return;
-    for (size_t moves = 1 + random_.below(3); moves > 0; --moves) {
-      int run = early[random_.below(early.size())];
-      auto most = 1 + static_cast<int>(random_.below(timeline_.run_count()));
-      if (timeline_.kernel_of(run) != Timeline::kNone)
-        shifter_.shift(timeline_, run, false, most);
+    int value = held_[random_.below(held_.size())];
+    int until = timeline_.around(value, peak).after;
+    const PlanValue& held = timeline_.problem().values[value];
+    for (int writer : timeline_.problem().kernels[held.producers[0]].overwriters) {
+      if (!early(writer))
+        continue;
+      int run = timeline_.first_run(writer), passed = 1;
+      for (int next = run; next != until; next = runs.next(next))
+        ++passed;
+      shifter_.shift(timeline_, run, false, passed);
     }
   }
 
@@ -279,6 +293,7 @@ class Search {
   int64_t best_cost_ = 0;
   int64_t least_cost_ = 0;
   double progress_ = 0;
+  std::vector<int> held_;  // values
   std::vector<int> recomputations_;  // removable runs, in order
   bool known_ = false;  // whether the timeline has not changed since
 };
