@@ -63,6 +63,7 @@ add_test(NAME "cache of compiled kernels" COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/e2
 add_test(NAME "perf and gdb" COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/e2e/debug.sh $<TARGET_FILE:gradc> ${PROJECT_SOURCE_DIR})
 add_test(NAME "profiles" COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/e2e/profile.sh $<TARGET_FILE:gradc> ${PROJECT_SOURCE_DIR})
 add_test(NAME "curves of budgets" COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/e2e/plan.sh $<TARGET_FILE:gradc> ${PROJECT_SOURCE_DIR})
+add_test(NAME "smallest budgets" COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/e2e/smallest_budget.sh $<TARGET_FILE:gradc> ${PROJECT_SOURCE_DIR})
 add_test(NAME "plans of graphs, packed lifetimes" COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/e2e/plan_graph.sh $<TARGET_FILE:gradc> ${PROJECT_SOURCE_DIR})
 add_test(NAME "manual and completions" COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/e2e/completion.sh $<TARGET_FILE:gradc>)
 add_test(NAME "gradients by name" COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/e2e/grad.sh $<TARGET_FILE:gradc> ${PROJECT_SOURCE_DIR})

@@ -188,6 +188,19 @@ class PartMaker : RecipeMaker {
     return made.valid() ? std::optional(finish(sought_, made)) : std::nullopt;
   }
 
+  // From the kernel's operands alone, where the other results take as many bytes.
+  std::optional<Recipe> run_alone() {
+    start();
+    int64_t others = 0;
+    for (const Result& result : kernel_.results)
+      others += result.value == sought_ ? 0 : kernel_.type(result.value).bytes();
+    bool pays = others >= kernel_.type(sought_).bytes();
+    auto reads = [&](ValueId value) { return !definitions_[value.index]; };
+    auto computes = [](const Op& op) { return def(op).results == 1; };
+    ValueId made = pays ? copy(sought_, reads, computes) : ValueId{};
+    return made.valid() ? std::optional(finish(sought_, made)) : std::nullopt;
+  }
+
  private:
   ValueId sought_;
 };
@@ -206,6 +219,9 @@ std::vector<Recipe> part_recipes(const Function& kernel, size_t result) {
     if (recipe && (recipes.empty() || recipes[0].takes != recipe->takes))
       recipes.push_back(std::move(*recipe));
   }
+  if (std::optional<Recipe> alone = maker.run_alone())
+    if (std::ranges::none_of(recipes, [&](const Recipe& r) { return r.takes == alone->takes; }))
+      recipes.push_back(std::move(*alone));
   return recipes;
 }
 

@@ -22,7 +22,8 @@ struct Recipe {
 std::optional<Recipe> inverse_recipe(const Function& kernel, size_t number);
 
 // A result without the kernel's sums and products, from other results: the activation from what
-// was before it. Up to two recipes, of which the second reads no large result.
+// was before it. Up to two recipes, of which the second reads no large result. And one with sums
+// and products, where the other results, which it does without, take as many bytes.
 std::vector<Recipe> part_recipes(const Function& kernel, size_t result);
 
 }  // namespace gradc

@@ -91,11 +91,8 @@ bool is_scheduled(const Function& kernel, const Options& options) {
   return anew.attrs == kernel.attrs;
 }
 
-}  // namespace
-
-Module schedule(const Module& module, const Options& options) {
+Module scheduled_within(const Module& module, const Options& options, const ScratchLimits& limits) {
   Module scheduled = module;
-  std::unordered_map<std::string, int64_t> limits = scratch_limits(module, options);
   for (Function& function : scheduled.functions) {
     if (function.kind != FunctionKind::kernel)
       continue;
@@ -111,6 +108,18 @@ Module schedule(const Module& module, const Options& options) {
   for (const auto& [key, value] : machine(options))
     scheduled.attrs.set(key, value);
   return scheduled;
+}
+
+}  // namespace
+
+Module schedule(const Module& module, const Options& options) {
+  ScratchRoom room = scratch_room(module, options);
+  if (room.fits) {
+    Module scheduled = scheduled_within(module, options, room.beside_live);
+    if (options.has_no_budget() || fits_as_it_is(scheduled, options))
+      return scheduled;
+  }
+  return scheduled_within(module, options, room.beside_own);
 }
 
 void check_schedule(const Module& module, const Options& options) {

@@ -69,6 +69,84 @@ std::optional<ValueId> transpose_of_broadcast(Site& s) {
   return s.emit(Opcode::broadcast, {x}, {{"axes", places}, {"shape", s.result_type().dims}});
 }
 
+// Where the axes of `split` begin that each axis of `merged` is made of, and the end; nothing where
+// an axis is not the product of some that follow one another.
+std::optional<std::vector<size_t>> parts_of(const Dims& merged, const Dims& split) {
+  std::vector<size_t> begins;
+  size_t at = 0;
+  for (int64_t size : merged) {
+    begins.push_back(at);
+    int64_t product = 1;
+    while (product < size && at < split.size())
+      product *= split[at++];
+    if (product != size)
+      return std::nullopt;
+  }
+  if (std::any_of(split.begin() + static_cast<std::ptrdiff_t>(at), split.end(),
+                  [](int64_t size) { return size != 1; }))
+    return std::nullopt;
+  begins.push_back(split.size());
+  return begins;
+}
+
+// The axes that those in `order` are made of.
+std::vector<int64_t> parts_in_order(const std::vector<int64_t>& order,
+                                    const std::vector<size_t>& begins) {
+  std::vector<int64_t> parts;
+  for (int64_t axis : order)
+    for (size_t part = begins[static_cast<size_t>(axis)];
+         part < begins[static_cast<size_t>(axis) + 1]; ++part)
+      parts.push_back(static_cast<int64_t>(part));
+  return parts;
+}
+
+// Enlarged images: the transpose moves to what is repeated, of which there is less.
+std::optional<ValueId> transpose_of_repeated(Site& s) {
+  const Op* merge = s.producer(s.x(), Opcode::reshape);
+  if (!merge || !s.producer(merge->operand(0), Opcode::broadcast))
+    return std::nullopt;
+  ValueId repeated = merge->operand(0);
+  auto begins = parts_of(s.type(s.x()).dims, s.type(repeated).dims);
+  if (!begins)
+    return std::nullopt;
+  ValueId x = s.transpose(repeated, parts_in_order(s.attrs().integers("permutation"), *begins));
+  return s.reshape(x, s.result_type().dims);
+}
+
+// Their gradient: what is summed is not moved before. The order of the terms stays.
+std::optional<ValueId> reduce_of_transposed(Site& s) {
+  const Op* split = s.producer(s.x(), Opcode::reshape);
+  const Op* moved = split ? s.producer(split->operand(0), Opcode::transpose) : nullptr;
+  if (!moved)
+    return std::nullopt;
+  const Dims dims = s.type(s.x()).dims;
+  auto begins = parts_of(s.type(split->operand(0)).dims, dims);
+  if (!begins)
+    return std::nullopt;
+  const std::vector<int64_t> permutation = moved->attrs.integers("permutation");
+  std::vector<int64_t> order(permutation.size());  // of what is moved, as it was
+  for (size_t at = 0; at < permutation.size(); ++at)
+    order[static_cast<size_t>(permutation[at])] = static_cast<int64_t>(at);
+  const std::vector<int64_t> parts = parts_in_order(order, *begins);
+  const std::vector<int64_t>& reduced = s.attrs().integers("axes");
+  std::vector<int64_t> axes, terms, kept;
+  for (size_t at = 0; at < parts.size(); ++at)
+    if (std::ranges::find(reduced, parts[at]) == reduced.end()) {
+      kept.push_back(parts[at]);
+    } else {
+      axes.push_back(static_cast<int64_t>(at));
+      terms.push_back(parts[at]);
+    }
+  if (!std::ranges::is_sorted(terms))
+    return std::nullopt;
+  std::vector<int64_t> back, rising = kept;
+  std::ranges::sort(rising);
+  for (int64_t axis : rising)
+    back.push_back(std::ranges::find(kept, axis) - kept.begin());
+  ValueId x = s.reshape(moved->operand(0), reordered(dims, parts));
+  return s.transpose(s.emit(s.op().code, {x}, {{"axes", axes}}), back);
+}
+
 // The transpose moves fewer elements, and is the same for each pad of x.
 std::optional<ValueId> transpose_of_pad(Site& s) {
   const std::vector<int64_t>& permutation = s.attrs().integers("permutation");
@@ -130,6 +208,10 @@ constexpr SimplifyRule kRules[] = {
     {Opcode::transpose, "transpose(transpose(x)) = transpose(x)", transpose_of_transpose},
     {Opcode::transpose, "transpose(broadcast(x)) = broadcast(transpose(x))",
      transpose_of_broadcast},
+    {Opcode::transpose,
+     "transpose(reshape(broadcast(x))) = reshape(broadcast(transpose(x))), where "
+     "whole axes are merged",
+     transpose_of_repeated},
     {Opcode::transpose, "transpose(pad(x)) = pad(transpose(x)), or of a slice of pad(x)",
      transpose_of_pad},
     {Opcode::broadcast, "broadcast(x) = x, to its own shape", broadcast_to_same},
@@ -138,6 +220,10 @@ constexpr SimplifyRule kRules[] = {
     {Opcode::reduce_max, "reduce_max(x) = reshape(x), over axes of size 1", reduce_size_one},
     {Opcode::reduce_min, "reduce_min(x) = reshape(x), over axes of size 1", reduce_size_one},
     {Opcode::reduce_sum, "reduce_sum(x) = reshape(x), over axes of size 1", reduce_size_one},
+    {Opcode::reduce_sum,
+     "reduce_sum(reshape(transpose(x))) = transpose(reduce_sum(reshape(x))), where "
+     "axes are split and terms stay in order",
+     reduce_of_transposed},
     {Opcode::window_max, "window_max(relu(x)) = relu(window_max(x)), if nothing else reads relu(x)",
      windows_of_relu},
 };

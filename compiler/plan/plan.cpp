@@ -38,13 +38,47 @@ class EntryPlanner {
         order_(order_kernels(problem_)),
         planner_(problem_, order_) {}
 
-  Function run(int64_t budget) {
+  // The planned entry; nullopt where no plan within the budget is found.
+  std::optional<Function> run(int64_t budget) {
     if (std::optional<Placement> placed = place_within(budget))
       return emit(*placed);
-    Placement smallest = place_smallest(budget);
-    if (smallest.offsets.bytes <= budget)
-      return emit(smallest);
-    refuse(budget, smallest);
+    smallest_ = place_smallest(budget);
+    if (smallest_.offsets.bytes <= budget)
+      return emit(smallest_);
+    return std::nullopt;
+  }
+
+  // After run() found no plan: what would be enough for it, and what to say.
+  int64_t enough_bytes() const { return smallest_.offsets.bytes; }
+  UserError refusal(int64_t budget) {
+    MemoryReport report = memory_report(module_, emit(smallest_), options_);
+    int64_t needed = enough_bytes(), others = region_bytes(module_, entry_).total();
+    UserError error("",
+                    fmt::format("@{} needs an arena of {} bytes, but {} are allowed", entry_.name,
+                                needed, std::max<int64_t>(0, budget)),
+                    Fault::impossible_budget);
+    if (options_.memory_total)
+      error = error.with_note(
+          fmt::format("of --memory-total, state, inputs and outputs take {} bytes", others));
+    error =
+        error.with_note(fmt::format("{} bytes are the smallest budget that a plan was found for; "
+                                    "recomputation adds {:.1f} % to its time",
+                                    needed, 100 * report.overhead()));
+    if (BoundSearch::Floor floor = planner_.floor(); floor.kernel >= 0) {
+      const Op& op = entry_.ops[problem_.op_of[floor.kernel].index];
+      error = error.with_note(
+          fmt::format("no plan can do with less than {} bytes, which @{} giving %{} needs{}",
+                      floor.bytes, op.callee, unique_names(entry_)[op.result().index],
+                      floor.alone ? " alone" : " with what has to be there meanwhile"));
+    }
+    if (int64_t without = options_.has_wishes() ? smallest_without_wishes() : needed;
+        without < needed)
+      error = error.with_note(
+          fmt::format("without --keep and --recompute, {} bytes are the smallest", without));
+    return error.with_note("at the peak of that plan: " + held_at_peak(report))
+        .with_help(options_.memory_total ? fmt::format("allow --memory-total {}", needed + others)
+                                         : fmt::format("allow --memory {}", needed))
+        .with_enough_bytes(needed);
   }
 
  private:
@@ -52,6 +86,7 @@ class EntryPlanner {
   static inline const PlanEffort kEffort{.steps = 0.4, .spent = {}};
   static constexpr size_t kFew = 200;  // kernels, of which there is time to try more
   static constexpr size_t kMany = 1000;  // of which there is not even time for a few tries
+  static constexpr size_t kVeryMany = 6000;
   static constexpr int64_t kPlacing = 30'000'000;  // of a try, about nanoseconds
 
   Placement place(const Schedule& schedule, int64_t budget) const {
@@ -85,14 +120,19 @@ class EntryPlanner {
           try_aim(aim);
     } else if (excess > 0) {
       // Holes are chance: another schedule of nearly as many bytes often has none.
-      for (double share : {0.998, 0.995, 0.99})
+      auto aim_at = [&](double share) {
         if (!best)
           try_aim(static_cast<int64_t>(static_cast<double>(budget) * share));
+      };
+      aim_at(0.998);
+      if (problem_.kernels.size() > kVeryMany)  // a try takes seconds
+        return best;
+      aim_at(0.995);
+      aim_at(0.99);
       if (!best)
         try_aim(budget - excess);
-      for (double share : {0.95, 0.8})
-        if (!best)
-          try_aim(static_cast<int64_t>(static_cast<double>(budget) * share));
+      aim_at(0.95);
+      aim_at(0.8);
     }
     return best;
   }
@@ -123,37 +163,6 @@ class EntryPlanner {
     return emit_plan(problem_, entry_, placed.schedule, placed.buffers, placed.offsets);
   }
 
-  [[noreturn]] void refuse(int64_t budget, const Placement& smallest) {
-    MemoryReport report = memory_report(module_, emit(smallest), options_);
-    int64_t needed = smallest.offsets.bytes, others = region_bytes(module_, entry_).total();
-    UserError error("",
-                    fmt::format("@{} needs an arena of {} bytes, but {} are allowed", entry_.name,
-                                needed, std::max<int64_t>(0, budget)),
-                    Fault::impossible_budget);
-    if (options_.memory_total)
-      error = error.with_note(
-          fmt::format("of --memory-total, state, inputs and outputs take {} bytes", others));
-    error =
-        error.with_note(fmt::format("{} bytes are the smallest budget that a plan was found for; "
-                                    "recomputation adds {:.1f} % to its time",
-                                    needed, 100 * report.overhead()));
-    if (BoundSearch::Floor floor = planner_.floor(); floor.kernel >= 0) {
-      const Op& op = entry_.ops[problem_.op_of[floor.kernel].index];
-      error = error.with_note(
-          fmt::format("no plan can do with less than {} bytes, which @{} giving %{} needs{}",
-                      floor.bytes, op.callee, unique_names(entry_)[op.result().index],
-                      floor.alone ? " alone" : " with what has to be there meanwhile"));
-    }
-    if (int64_t without = options_.has_wishes() ? smallest_without_wishes() : needed;
-        without < needed)
-      error = error.with_note(
-          fmt::format("without --keep and --recompute, {} bytes are the smallest", without));
-    throw error.with_note("at the peak of that plan: " + held_at_peak(report))
-        .with_help(options_.memory_total ? fmt::format("allow --memory-total {}", needed + others)
-                                         : fmt::format("allow --memory {}", needed))
-        .with_enough_bytes(needed);
-  }
-
   int64_t smallest_without_wishes() const {
     Options free = options_;
     free.keep.clear();
@@ -180,6 +189,7 @@ class EntryPlanner {
   EntryProblem problem_;
   Schedule order_;
   Planner planner_;
+  Placement smallest_;
 };
 
 void check(const Module& module, const Function& original, const Function& planned,
@@ -208,15 +218,27 @@ void drop_unused_kernels(Module& module) {
 Module plan(const Module& module, const Options& options) {
   check_wishes(module, options);
   Module planned = module;
+  // What is said to be enough is so for all entries: those behind a refused one are planned as if
+  // it had been allowed.
+  std::optional<UserError> refusal;
+  int64_t more = 0;
   for (size_t i = 0; i < module.functions.size(); ++i) {
     const Function& entry = module.functions[i];
     if (entry.kind != FunctionKind::entry)
       continue;
-    int64_t budget = budget_of(module, entry, options);
+    int64_t allowed = budget_of(module, entry, options), budget = allowed + more;
     Function shown = with_views(module, entry, options);
-    planned.functions[i] = EntryPlanner(module, shown, options).run(budget);
-    check(module, entry, planned.functions[i], options, budget);
+    EntryPlanner planner(module, shown, options);
+    if (std::optional<Function> within = planner.run(budget)) {
+      check(module, entry, *within, options, budget);
+      planned.functions[i] = *std::move(within);
+    } else {
+      more = planner.enough_bytes() - allowed;
+      refusal = planner.refusal(allowed);
+    }
   }
+  if (refusal)
+    throw *std::move(refusal);
   drop_unused_kernels(planned);
   return planned;
 }

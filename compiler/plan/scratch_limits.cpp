@@ -30,11 +30,15 @@ int64_t callers_bytes(const Function& entry, const Op& call, const std::vector<S
   return bytes;
 }
 
+void lower_to(ScratchLimits& limits, const std::string& kernel, int64_t limit) {
+  auto [known, is_new] = limits.emplace(kernel, limit);
+  known->second = std::min(known->second, limit);
+}
+
 }  // namespace
 
-std::unordered_map<std::string, int64_t> scratch_limits(const Module& module,
-                                                        const Options& options) {
-  std::unordered_map<std::string, int64_t> limits;
+ScratchRoom scratch_room(const Module& module, const Options& options) {
+  ScratchRoom room;
   for (const Function& function : module.functions) {
     if (function.kind != FunctionKind::entry)
       continue;
@@ -51,19 +55,28 @@ std::unordered_map<std::string, int64_t> scratch_limits(const Module& module,
     Schedule order = order_kernels(problem);
     Usage usage = evaluate(problem, order);
     int64_t call = with_a_sixteenth(most_demanding);
-    int64_t free = std::max(with_a_sixteenth(usage.peak), call);
-    bool fits = free <= budget_of(module, entry, options);
+    int64_t live = std::max(with_a_sixteenth(usage.peak), call);
+    room.fits &= live <= budget_of(module, entry, options);
     for (size_t step = 0; step < order.size(); ++step) {
       auto number = static_cast<size_t>(order[step]);
-      const PlanKernel& kernel = problem.kernels[number];
-      int64_t limit = free - usage.bytes[step];
-      if (!fits)
-        limit = std::min(limit, call - own_bytes(problem, kernel));
-      auto [known, is_new] = limits.emplace(entry.ops[problem.op_of[number].index].callee, limit);
-      known->second = std::min(known->second, limit);
+      const std::string& kernel = entry.ops[problem.op_of[number].index].callee;
+      int64_t beside_live = live - usage.bytes[step];
+      lower_to(room.beside_live, kernel, beside_live);
+      lower_to(room.beside_own, kernel,
+               std::min(beside_live, call - own_bytes(problem, problem.kernels[number])));
     }
   }
-  return limits;
+  return room;
+}
+
+bool fits_as_it_is(const Module& scheduled, const Options& options) {
+  return std::ranges::all_of(scheduled.functions, [&](const Function& function) {
+    if (function.kind != FunctionKind::entry)
+      return true;
+    Function entry = with_views(scheduled, function, options);
+    EntryProblem problem = make_problem(scheduled, entry, options);
+    return evaluate(problem, order_kernels(problem)).peak <= budget_of(scheduled, entry, options);
+  });
 }
 
 }  // namespace gradc

@@ -119,6 +119,30 @@ TEST_CASE("the floor of a residual net is what its smallest plan needs", "[bound
   CHECK(evaluate(problem, planner.smallest({.steps = 1, .spent = {}})).peak == proved);
 }
 
+TEST_CASE("an update waits where what reads the old weight is to be made again", "[bound]") {
+  // d = w s, of which the step has to be rid while `large` runs; the update of w reads a gradient.
+  Problem problem;
+  auto add = [&](bool forward, std::vector<int> reads, int64_t bytes) {
+    int number = problem.kernel_count();
+    problem.kernels.push_back({.forward = forward, .cost = 10, .reads = reads, .after = reads});
+    problem.kernels.back().writes = {number};
+    problem.values.push_back({bytes, {number}});
+    return number;
+  };
+  int s = add(true, {}, 100), d = add(true, {s}, 400);
+  int dw = add(false, {d}, 20);
+  int update = add(false, {dw}, 0);
+  problem.kernels[update].once = true;
+  problem.kernels[d].overwriters = {update};
+  int first = add(false, {dw}, 400), large = add(false, {first}, 400),
+      last = add(false, {large}, 10);
+  add(false, {last, d}, 10);
+  Planner planner(problem, plain_order(problem));
+  Schedule smallest = planner.smallest({.steps = 1, .spent = {}});
+  CHECK(evaluate(problem, smallest).peak == 800);  // 1200 with the update in its place
+  CHECK(planner.plan(1000, {.steps = 1, .spent = {}}).schedule);
+}
+
 TEST_CASE("the same problem and effort give the same plan", "[bound]") {
   for (uint32_t seed = 0; seed < 20; ++seed) {
     Problem problem = random_step(seed, 12);

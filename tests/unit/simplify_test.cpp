@@ -171,6 +171,42 @@ TEST_CASE("simplify: no product waits for a transposed copy", "[simplify]") {
         "  return r=%s\n");
 }
 
+TEST_CASE("simplify: an image is enlarged in the order of axes in which it lies", "[simplify]") {
+  // [batch, channels, rows, columns] from and to channels last.
+  const std::string image =
+      "  %i: f32[2,3,4,5] = broadcast(%x) {axes=[0,1], shape=[2,3,4,5]}\n"
+      "  %a: f32[2,3,4,5] = tanh(%i)\n";
+  const std::string enlarged =
+      "  %t = transpose(%a) {permutation=[0,3,1,2]}\n"
+      "  %b = broadcast(%t) {axes=[0,1,2,4], shape=[2,5,3,2,4,2]}\n"
+      "  %r = reshape(%b) {shape=[2,5,6,8]}\n  %u = transpose(%r) {permutation=[0,2,3,1]}\n";
+  CHECK(simplified(image + enlarged, "%u") ==
+        "forward:\n" + image +
+            "  %broadcast: f32[2,3,2,4,2,5] = broadcast(%a) {axes=[0,1,3,5], shape=[2,3,2,4,2,5]}\n"
+            "  %u: f32[2,6,8,5] = reshape(%broadcast) {shape=[2,6,8,5]}\n  return r=%u\n");
+  // Its gradient, of an image of 6 by 4.
+  const std::string big =
+      "  %i: f32[2,6,4,3] = broadcast(%x) {axes=[0,3], shape=[2,6,4,3]}\n"
+      "  %a: f32[2,6,4,3] = tanh(%i)\n"
+      "  %t = transpose(%a) {permutation=[0,3,1,2]}\n";
+  CHECK(simplified(big + "  %s = reshape(%t) {shape=[2,3,3,2,2,2]}\n"
+                         "  %d = reduce_sum(%s) {axes=[3,5]}\n"
+                         "  %u = transpose(%d) {permutation=[0,2,3,1]}\n",
+                   "%u")
+            .find("  %reshape: f32[2,3,2,2,2,3] = reshape(%a) {shape=[2,3,2,2,2,3]}\n"
+                  "  %reduce_sum: f32[2,3,2,3] = reduce_sum(%reshape) {axes=[2,4]}\n") !=
+        std::string::npos);
+  // Terms that would be summed in another order, and axes that are no product of others.
+  CHECK(simplified(big + "  %s = reshape(%t) {shape=[2,1,3,6,4]}\n"
+                         "  %u = reduce_sum(%s) {axes=[2,3,4]}\n",
+                   "%u")
+            .find("transpose(%a)") != std::string::npos);
+  CHECK(simplified(big + "  %s = reshape(%t) {shape=[2,9,2,2,2]}\n"
+                         "  %u = reduce_sum(%s) {axes=[4]}\n",
+                   "%u")
+            .find("transpose(%a)") != std::string::npos);
+}
+
 TEST_CASE("simplify: a transposed product that is also read as it is stays", "[simplify]") {
   std::string text = simplified(
       "  %q = dot(%y, %x) {batch_a=[], batch_b=[], sum_a=[0], sum_b=[1]}\n"

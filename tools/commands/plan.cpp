@@ -37,18 +37,12 @@ struct PlanFlags {
 class ModelPlan {
  public:
   explicit ModelPlan(PlanFlags& flags) : flags_(flags), entry_(flags.infer ? kInfer : kTrainStep) {
-    PipelineObserver until_schedule;
-    until_schedule.stop_after = "schedule";
     const Options& options = flags.model.options;
     Options with_budget = options;  // of some size: kernels that make values again come with one
     if (!options.makes_again())
       with_budget.memory = INT64_MAX;
-    fused_ = compiled(load_model(flags.model.model, options), with_budget, flags.model.cache,
-                      until_schedule);
+    fused_ = after("recipes", load_model(flags.model.model, options), with_budget);
     chosen_ = plan_within(std::nullopt, &planned_);
-    if (chosen_.report.recomputed.nanoseconds > 0)
-      chosen_.bound = least_overhead(fused_, fused_.function(entry_), options,
-                                     budget_of(fused_, fused_.function(entry_), options));
     price_wishes();
   }
 
@@ -72,6 +66,12 @@ class ModelPlan {
   }
 
  private:
+  Module after(const std::string& pass, const Module& module, const Options& options) {
+    PipelineObserver until;
+    until.stop_after = pass;
+    return compiled(module, options, flags_.model.cache, until);
+  }
+
   // `planned` may be null.
   BudgetRow plan_within(std::optional<int64_t> budget, Module* planned) {
     ModelFlags flags = flags_.model;
@@ -79,10 +79,14 @@ class ModelPlan {
       flags.options.memory = budget;
     BudgetRow row;
     row.budget = budget.value_or(0);
-    Module module = compiled(fused_, flags.options, flags.cache);
+    Module scheduled = after("schedule", fused_, flags.options);
+    Module module = after("plan", scheduled, flags.options);
     row.report = memory_report(module, module.function(entry_), flags.options);
-    if (budget && row.report.recomputed.nanoseconds > 0)
-      row.bound = least_overhead(fused_, fused_.function(entry_), flags.options, *budget);
+    if (row.report.recomputed.nanoseconds > 0) {
+      const Function& entry = scheduled.function(entry_);
+      row.bound = least_overhead(scheduled, entry, flags.options,
+                                 budget_of(scheduled, entry, flags.options));
+    }
     if (budget && flags_.measure)
       timed_.push_back(std::make_unique<Timed>(rows_.size(), fused_, flags, entry_));
     if (planned)
@@ -229,7 +233,8 @@ class ModelPlan {
 
   PlanFlags& flags_;
   std::string entry_;
-  Module fused_, planned_;
+  Module fused_;  // before `schedule`, which depends on the budget
+  Module planned_;
   BudgetRow chosen_;  // by --memory, or without a limit
   std::vector<std::pair<std::string, MemoryReport>> without_;  // what wishes
   std::vector<BudgetRow> rows_;

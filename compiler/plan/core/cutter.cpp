@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 
 namespace gradc {
 
@@ -22,13 +23,21 @@ Cutter::Cutter(Timeline& timeline, int64_t budget, Random& random)
     else
       least_cost_[value] = INT64_MAX;
   }
+  std::vector<int64_t> costs;
+  for (const PlanKernel& kernel : problem_.kernels)
+    costs.push_back(kernel.cost);
+  std::sort(costs.begin(), costs.end(), std::greater());
+  for (const PlanKernel& kernel : problem_.kernels)
+    cost_rank_.push_back(static_cast<uint64_t>(
+        std::lower_bound(costs.begin(), costs.end(), kernel.cost, std::greater()) - costs.begin()));
 }
 
 void Cutter::find_excess() {
   over_.find(timeline_.runs(), budget_);
-  over_sums_.assign(1, 0);
-  for (int64_t excess : over_.excess())
-    over_sums_.push_back(over_sums_.back() + excess);
+  over_sums_.resize(over_.excess().size() + 1);
+  over_sums_[0] = 0;
+  for (size_t i = 0; i < over_.excess().size(); ++i)
+    over_sums_[i + 1] = over_sums_[i] + over_.excess()[i];
   last_gain_ = {};
   work_ += static_cast<int64_t>(over_.runs().size());
 }
@@ -365,14 +374,16 @@ bool Cutter::may_be_kept(int run) {
 void Cutter::undo_needless() {
   for (bool undone = true; undone;) {
     undone = false;
-    std::vector<std::pair<int64_t, int>> removable;
+    removable_.clear();
     timeline_.find_repeated(repeated_);
     for (int run : repeated_)
       if (timeline_.removable(run))
-        removable.emplace_back(-timeline_.kernel(run).cost, run);
+        removable_.push_back(cost_rank_[timeline_.kernel_of(run)] << 32 |
+                             static_cast<uint64_t>(run));
     work_ += 2 * static_cast<int64_t>(timeline_.run_count());
-    std::sort(removable.begin(), removable.end());
-    for (auto [cost, run] : removable) {
+    std::sort(removable_.begin(), removable_.end());
+    for (uint64_t ranked : removable_) {
+      auto run = static_cast<int>(ranked & UINT32_MAX);
       // Others may have gone with an earlier one.
       if (timeline_.kernel_of(run) < 0 || !timeline_.removable(run) || !may_be_kept(run))
         continue;

@@ -109,7 +109,9 @@ class Cutter {
   };
   Gain last_gain_;
   std::vector<int> spanning_;  // values
+  std::vector<uint64_t> cost_rank_;  // by kernel, the dearest first
   std::vector<int> repeated_;  // runs
+  std::vector<uint64_t> removable_;  // runs, each behind its kernel's cost_rank_
   std::vector<int> witnesses_;  // by run: where its results did not fit, if they still do not
   std::vector<Candidate> candidates_;
   std::vector<Ranked> ranked_;  // a heap

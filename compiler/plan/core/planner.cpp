@@ -200,11 +200,20 @@ PlanOutcome Planner::plan(int64_t budget, const PlanEffort& effort) {
     return outcome;
   int64_t work = search_work(problem_, effort);
   Pool pool(problem_, budget, effort, std::max(work, search_work(problem_, {})));
-  bool chains_first = problem_.kernels.size() > kMany;  // what they cost ends dearer cuts early
-  size_t first = chains_first ? try_chains(pool, outcome.bound, budget, effort) : 0;
-  fill(pool, outcome.bound, first);
-  if (!chains_first)
+  if (problem_.kernels.size() > kMany) {
+    // What chains cost ends dearer cuts early. Where no chain fits, cuts from the orders take ten
+    // seconds and lead nowhere, or to what costs more than the way back from the smallest.
+    size_t first = try_chains(pool, outcome.bound, budget, effort);
+    if (!pool.best() && evaluate(problem_, smallest(effort)).peak > budget)
+      return outcome;
+    if (pool.best())
+      fill(pool, outcome.bound, first);
+    else
+      pool.add(smallest(effort));
+  } else {
+    fill(pool, outcome.bound);
     try_chains(pool, outcome.bound, budget, effort);
+  }
   SearchSettings settings;
   settings.budget = budget;
   // How much the search tolerates is a share of this gap; a sharper bound left it less, and plans
@@ -216,6 +225,8 @@ PlanOutcome Planner::plan(int64_t budget, const PlanEffort& effort) {
   if (!pool.best()) {
     settings.work = work / 2;
     Schedule lower = squeeze(problem_, pool.candidates()[0].schedule, settings);
+    if (evaluate(problem_, lower).peak > budget)
+      lower = smallest(effort);
     if (evaluate(problem_, lower).peak > budget)
       return outcome;
     pool.add(lower);
@@ -263,8 +274,15 @@ PlanOutcome Planner::plan(int64_t budget, const PlanEffort& effort) {
   return outcome;
 }
 
+const Schedule& Planner::smallest(const PlanEffort& effort) {
+  if (!smallest_)
+    smallest_ = find_smallest(effort);
+  return *smallest_;
+}
+
 // Where a search ends depends on the budgets that it passes by chance, so there are two.
-Schedule Planner::smallest(const PlanEffort& effort) {
+Schedule Planner::find_smallest(const PlanEffort& effort) {
+  constexpr uint64_t kDelays = 8;
   int64_t proved = floor().bytes, alone = kernel_floor(problem_).bytes;
   Schedule smallest = squeezed_towards(proved, effort);
   int64_t peak = evaluate(problem_, smallest).peak;
@@ -274,6 +292,11 @@ Schedule Planner::smallest(const PlanEffort& effort) {
     if (Schedule other = squeezed_towards(alone, effort); evaluate(problem_, other).peak < peak)
       smallest = std::move(other);
   SearchSettings settings;
+  settings.budget = proved;
+  settings.work = search_work(problem_, effort) / 8;
+  settings.delays = true;
+  for (; settings.seed <= kDelays; ++settings.seed)
+    smallest = squeeze(problem_, smallest, settings);
   settings.budget = evaluate(problem_, smallest).peak;
   settings.work = search_work(problem_, effort) / 2;
   settings.spent = effort.spent;
@@ -286,19 +309,20 @@ Schedule Planner::squeezed_towards(int64_t least, const PlanEffort& effort) {
   constexpr int kMostTries = 8, kTriesOfMany = 4;
   Schedule smallest = order_;
   int64_t peak = evaluate(problem_, smallest).peak, missed = least;
-  int tries = problem_.kernels.size() > kMany ? kTriesOfMany : kMostTries;
+  bool many = problem_.kernels.size() > kMany, chains_fit = false;
+  int tries = many ? kTriesOfMany : kMostTries;
   for (; tries > 0 && peak > missed + missed / 100; --tries) {
     int64_t budget = missed + (peak - missed) / 3;
     Pool pool(problem_, budget, effort, search_work(problem_, {}) / 2);
     Bound bound = bounds_.bound(budget);
-    if (problem_.kernels.size() > kMany)
+    if (many)
       try_chains(pool, bound, budget, effort);
-    if (!pool.best())
+    chains_fit |= many && pool.best();
+    if (!pool.best() && !chains_fit)
       fill(pool, bound);
-    const Candidate& candidate = pool.candidates()[0];
-    if (candidate.peak < peak) {
-      peak = candidate.peak;
-      smallest = candidate.schedule;
+    if (!pool.candidates().empty() && pool.candidates()[0].peak < peak) {
+      peak = pool.candidates()[0].peak;
+      smallest = pool.candidates()[0].schedule;
     }
     if (!pool.best())
       missed = budget;

@@ -30,8 +30,8 @@ class Planner {
   Planner(const Problem& problem, Schedule order);
 
   PlanOutcome plan(int64_t budget, const PlanEffort& effort);
-  // A schedule with as low a peak as is found.
-  Schedule smallest(const PlanEffort& effort);
+  // A schedule with as low a peak as is found. Looked for once.
+  const Schedule& smallest(const PlanEffort& effort);
   // No schedule has a lower peak.
   BoundSearch::Floor floor();
 
@@ -43,6 +43,7 @@ class Planner {
   bool is_below_floor(int64_t budget);
   // Gives the number of the order whose chains fit, or 0.
   size_t try_chains(Pool& pool, const Bound& bound, int64_t budget, const PlanEffort& effort);
+  Schedule find_smallest(const PlanEffort& effort);
   Schedule squeezed_towards(int64_t least, const PlanEffort& effort);
   void try_smaller(Pool& pool, const Bound& bound, SearchSettings settings, int64_t work);
 
@@ -51,6 +52,7 @@ class Planner {
   std::vector<Schedule> orders_;  // order_ first
   BoundSearch bounds_;
   std::optional<BoundSearch::Floor> floor_;
+  std::optional<Schedule> smallest_;
 };
 
 }  // namespace gradc

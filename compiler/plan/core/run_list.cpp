@@ -94,6 +94,7 @@ void RunList::renumber_labels() {
 void RunList::erase(int run) {
   auto [label, at, slot] = places_[run];
   Block& block = *blocks_[at];
+  bool was_most = block.bytes[slot] == block.most;
   --block.count;
   for (int i = slot; i < block.count; ++i) {
     block.runs[i] = block.runs[i + 1];
@@ -101,7 +102,8 @@ void RunList::erase(int run) {
     places_[block.runs[i]].slot = i;
   }
   if (block.count > 0) {
-    find_most(block);
+    if (was_most)
+      find_most(block);
     return;
   }
   order_.erase(order_.begin() + block.rank);
@@ -134,25 +136,33 @@ int RunList::previous(int run) const {
 }
 
 void RunList::add(int run, int64_t bytes) {
-  Block& block = *blocks_[places_[run].block];
-  block.bytes[places_[run].slot] += bytes;
-  find_most(block);
+  const Place& place = places_[run];
+  add_in(*blocks_[place.block], place.slot, place.slot + 1, bytes);
+}
+
+void RunList::add_in(Block& block, int begin, int end, int64_t bytes) {
+  int64_t most = INT64_MIN;  // of these slots, before
+  for (int slot = begin; slot < end; ++slot) {
+    most = std::max(most, block.bytes[slot]);
+    block.bytes[slot] += bytes;
+  }
+  if (begin == end)
+    return;
+  if (bytes > 0)
+    block.most = std::max(block.most, most + bytes);
+  else if (most == block.most)
+    find_most(block);
 }
 
 void RunList::add_between(int first, int last, int64_t bytes) {
   const Place &from = places_[first], &to = places_[last];
-  auto add_in = [&](Block& block, int begin, int end) {
-    for (int slot = begin; slot < end; ++slot)
-      block.bytes[slot] += bytes;
-    find_most(block);
-  };
   Block &head = *blocks_[from.block], &tail = *blocks_[to.block];
   if (from.block == to.block)
-    return add_in(head, from.slot + 1, to.slot);
-  add_in(head, from.slot + 1, head.count);
+    return add_in(head, from.slot + 1, to.slot, bytes);
+  add_in(head, from.slot + 1, head.count, bytes);
   for (int rank = head.rank + 1; rank < tail.rank; ++rank)
     blocks_[order_[rank]]->added += bytes;
-  add_in(tail, 0, to.slot);
+  add_in(tail, 0, to.slot, bytes);
 }
 
 int RunList::above_between(int first, int last, int64_t limit) const {
@@ -174,24 +184,29 @@ int RunList::above_between(int first, int last, int64_t limit) const {
 }
 
 void RunList::Above::find(const RunList& list, int64_t limit) {
-  runs_.clear();
-  excess_.clear();
+  size_t count = 0;
   of_block_.assign(list.blocks_.size(), {});
   for (int b : list.order_) {
     const Block& block = *list.blocks_[b];
     OfBlock& of = of_block_[b];
-    of.first = runs_.size();
+    of.first = count;
     if (block.most + block.added <= limit)
       continue;
+    if (runs_.size() < count + kBlock) {
+      runs_.resize(count + kBlock);
+      excess_.resize(count + kBlock);
+    }
     for (int slot = 0; slot < block.count; ++slot) {
-      int64_t bytes = block.bytes[slot] + block.added;
-      if (bytes <= limit)
-        continue;
-      of.slots |= uint64_t{1} << slot;
-      runs_.push_back(block.runs[slot]);
-      excess_.push_back(bytes - limit);
+      int64_t excess = block.bytes[slot] + block.added - limit;
+      bool is_above = excess > 0;  // no branch: every slot is written, these are counted
+      runs_[count] = block.runs[slot];
+      excess_[count] = excess;
+      of.slots |= uint64_t{is_above} << slot;
+      count += is_above;
     }
   }
+  runs_.resize(count);
+  excess_.resize(count);
 }
 
 int RunList::peak() const {

@@ -102,6 +102,8 @@ class RunList {
       most = std::max(most, block.bytes[slot]);
     block.most = most;
   }
+  // To the slots from `begin` on, before `end`.
+  static void add_in(Block& block, int begin, int end, int64_t bytes);
   int new_block(size_t rank);
   void split(int block);
   void renumber_blocks();

@@ -18,6 +18,9 @@ struct SearchSettings {
   // After many tries without a gain, goes on from the best schedule with a stretch of
   // recomputations taken out and cut anew, whatever that costs.
   bool kicks = false;
+  // Of squeeze(): runs that overwrite state may happen later, so that what reads the old content
+  // can be made again for longer.
+  bool delays = false;
   int64_t patience = 1;  // how many times the usual number of tries that gain nothing
 };
 

@@ -39,18 +39,6 @@ Schedule Timeline::schedule() const {
   return schedule;
 }
 
-// The first access of the value at or behind the label.
-size_t Timeline::position(int value, int64_t label) const {
-  const std::vector<Access>& accesses = accesses_[value];
-  size_t first = 0, count = accesses.size();
-  while (count > 0) {  // without branches that depend on what is compared
-    size_t half = (count + 1) / 2;
-    first += accesses[first + half - 1].label < label ? half : 0;
-    count -= half;
-  }
-  return first;
-}
-
 void Timeline::update_span(int value) {
   const std::vector<Access>& accesses = accesses_[value];
   spans_[value] = accesses.empty() ? Span{}
@@ -97,25 +85,6 @@ void Timeline::erase_run_of(int kernel, int run) {
   }
 }
 
-Timeline::Gap Timeline::around(int value, int run) const {
-  const std::vector<Access>& accesses = accesses_[value];
-  size_t at = position(value, runs_.label(run));
-  Gap gap;
-  if (at > 0)
-    gap.before = accesses[at - 1].run;
-  if (at < accesses.size()) {
-    gap.after = accesses[at].run;
-    gap.held = !accesses[at].write;
-  }
-  return gap;
-}
-
-bool Timeline::is_read(int value, int run) const {
-  const std::vector<Access>& accesses = accesses_[value];
-  size_t next = position(value, runs_.label(run)) + 1;
-  return next < accesses.size() && !accesses[next].write;
-}
-
 void Timeline::refresh(int run) {
   const PlanKernel& made = kernel(run);
   int64_t beside = made.workspace;
@@ -160,7 +129,7 @@ void Timeline::link(int run, int number, int before) {
   int64_t label = runs_.label(run), own = 0;
   auto insert_access = [&](int value, bool write) {
     std::vector<Access>& accesses = accesses_[value];
-    size_t at = position(value, label);
+    size_t at = position(accesses, label);
     bool read_next = at < accesses.size() && !accesses[at].write;
     GRADC_CHECK(at > 0 || (write && !read_next), "a value is read before it is made");
     accesses.insert(accesses.begin() + static_cast<std::ptrdiff_t>(at), {label, run, write});
@@ -187,7 +156,7 @@ void Timeline::unlink(int run) {
   int64_t label = runs_.label(run);
   auto erase_access = [&](int value, bool write) {
     std::vector<Access>& accesses = accesses_[value];
-    size_t at = position(value, label);
+    size_t at = position(accesses, label);
     accesses.erase(accesses.begin() + static_cast<std::ptrdiff_t>(at));
     update_span(value);
     bool read_next = at < accesses.size() && !accesses[at].write;
@@ -235,7 +204,7 @@ bool Timeline::removable(int run) const {
       (made.rerun_bytes > 0 && first_[number] == run))
     return false;
   for (int value : made.writes)
-    if (is_read(value, run) && accesses_[value].front().run == run)
+    if (accesses_[value].front().run == run && is_read(value, run))
       return false;
   return true;
 }
@@ -285,7 +254,7 @@ void Timeline::remove(int first) {
     std::vector<int> makers;
     for (int value : kernel(run).reads) {
       const std::vector<Access>& accesses = accesses_[value];
-      size_t at = position(value, runs_.label(run));
+      size_t at = position(accesses, runs_.label(run));
       while (!accesses[at].write)
         --at;
       makers.push_back(accesses[at].run);

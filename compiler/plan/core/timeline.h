@@ -41,9 +41,24 @@ class Timeline {
     int before = kNone, after = kNone;
     bool held = false;  // the one after is a read: the value is there when the run begins
   };
-  Gap around(int value, int run) const;
+  Gap around(int value, int run) const {
+    const std::vector<Access>& accesses = accesses_[value];
+    size_t at = position(accesses, runs_.label(run));
+    Gap gap;
+    if (at > 0)
+      gap.before = accesses[at - 1].run;
+    if (at < accesses.size()) {
+      gap.after = accesses[at].run;
+      gap.held = !accesses[at].write;
+    }
+    return gap;
+  }
   // Whether something reads what the run makes of the value.
-  bool is_read(int value, int run) const;
+  bool is_read(int value, int run) const {
+    const std::vector<Access>& accesses = accesses_[value];
+    size_t next = position(accesses, runs_.label(run)) + 1;
+    return next < accesses.size() && !accesses[next].write;
+  }
   // The values that are accessed both before and after a run, in order; some may be dropped there.
   void find_spanning(int run, std::vector<int>& values) const;
   // All runs of the kernels that run more than once or are not required, in no order.
@@ -83,7 +98,16 @@ class Timeline {
   void update_span(int value);
   void add_run_of(int kernel, int run);
   void erase_run_of(int kernel, int run);
-  size_t position(int value, int64_t label) const;
+  // The first access at or behind the label.
+  static size_t position(const std::vector<Access>& accesses, int64_t label) {
+    size_t first = 0, count = accesses.size();
+    while (count > 0) {  // without branches that depend on what is compared
+      size_t half = (count + 1) / 2;
+      first += accesses[first + half - 1].label < label ? half : 0;
+      count -= half;
+    }
+    return first;
+  }
 
   const Problem& problem_;
   RunList runs_;
