@@ -171,7 +171,7 @@ def main():
     browser.open(os.path.join(FOLDER, "lenet.html"))
     browser.settle()
     no_problems(browser, "lenet")
-    check(count(browser, "#entries button") == 2, "lenet: entries")
+    check(count(browser, "#entries button") == 3, "lenet: entries")  # infer, prepare, init
     check(count(browser, ".node.backward") == 0, "lenet: a backward pass")
 
     # A dump that has been through all passes.
