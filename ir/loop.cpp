@@ -57,8 +57,8 @@ int64_t space_bytes(const Kernel& kernel, Space space) {
 }
 
 bool has_effect(const Instr& instr) {
-  return instr.code == Code::store || instr.code == Code::loop || instr.code == Code::yield ||
-         is_block(instr.code);
+  return instr.code == Code::store || instr.code == Code::fetch || instr.code == Code::loop ||
+         instr.code == Code::yield || is_block(instr.code);
 }
 
 bool is_block(Code code) {
@@ -78,7 +78,8 @@ bool remove_unused(std::vector<Instr>& body, std::vector<bool>& used) {
   for (size_t i = body.size(); i-- > 0;) {
     Instr& instr = body[i];
     bool stores = instr.code == Code::store || (is_block(instr.code) && instr.code != Code::tile);
-    bool needed = stores || instr.code == Code::yield || is_used(instr);
+    bool needed =
+        stores || instr.code == Code::fetch || instr.code == Code::yield || is_used(instr);
     any_store |= stores;
     if (!instr.body.empty() && remove_unused(instr.body, used))
       needed = any_store = true;

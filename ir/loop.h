@@ -162,7 +162,7 @@ struct Instr {
   std::optional<Matrix> matrix;
 };
 
-bool has_effect(const Instr& instr);  // stores, or contains other instructions
+bool has_effect(const Instr& instr);  // stores, fetches, or contains other instructions
 bool is_block(Code code);  // tile, transpose, pair_rows, matrix: never inside of a vector loop
 
 // A kernel as loops. Constants are instructions of the outermost body, which may stand anywhere

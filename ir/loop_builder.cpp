@@ -347,6 +347,10 @@ void Builder::store(uint32_t buffer, Scalar at, Scalar value) {
           .buffer = buffer});
 }
 
+void Builder::fetch(uint32_t buffer, Scalar at) {
+  append({.code = Code::fetch, .operands = {at.reg}, .buffer = buffer});
+}
+
 void Builder::store_streamed(uint32_t buffer, Scalar at, Scalar value) {
   store(buffer, at, value);
   blocks_.back().body.back().streamed = begins_at_line(kernel_.buffers[buffer], at);

@@ -55,6 +55,9 @@ class Builder {
   // The same for an element that nothing reads soon, if it is one of a vector loop's that begins
   // at a line of 64 bytes.
   void store_streamed(uint32_t buffer, Scalar index, Scalar value);
+  // Brings a piece of a buffer into a cache: from `index` on as many elements as it moves in an
+  // iteration of the vector loop. A wish: they need not be inside of the buffer.
+  void fetch(uint32_t buffer, Scalar index);
   void append(Instr instr);  // an instruction with effects, at the end of the innermost body
 
   // Opens a loop; what is appended until end_for goes into its body. Returns the iteration's

@@ -182,7 +182,7 @@ class Parser {
       if (!lex_.try_keyword("else"))
         lex_.error_at(begin, "`load where` ends with `else` and a value");
       instr.operands.push_back(value());
-    } else if (instr.code == Code::load) {
+    } else if (instr.code == Code::load || instr.code == Code::fetch) {
       element(instr, instr.buffer);
     } else if (instr.code == Code::tile) {
       tile(instr);

@@ -60,8 +60,8 @@ class Printer {
 
   std::string right_side(const Instr& instr) const {
     const std::vector<uint32_t>& x = instr.operands;
-    if (instr.code == Code::load)
-      return "load " + element(instr, x[0]);
+    if (instr.code == Code::load || instr.code == Code::fetch)
+      return fmt::format("{} {}", name_of(instr.code), element(instr, x[0]));
     if (instr.code == Code::load_if)
       return fmt::format("load where {} {} else {}", values_[x[0]], element(instr, x[1]),
                          values_[x[2]]);

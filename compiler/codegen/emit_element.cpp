@@ -19,6 +19,12 @@ bool calls_math(const Instr& loop) {
                      [](const Instr& instr) { return is_math(instr.code); });
 }
 
+bool fetches(const Instr& loop, uint32_t buffer) {
+  return std::any_of(loop.body.begin(), loop.body.end(), [&](const Instr& instr) {
+    return instr.code == Code::fetch && instr.buffer == buffer;
+  });
+}
+
 }  // namespace
 
 llvm::Type* KernelEmitter::vector_type(llvm::Type* element) const {
@@ -130,6 +136,7 @@ Value* KernelEmitter::scalar_load(const Instr& instr) {
 }
 
 void KernelEmitter::emit_scalar(const Instr& instr) {
+  GRADC_CHECK(instr.code != Code::fetch, "@{} fetches outside of a vector loop", kernel_.name);
   if (instr.code == Code::store) {
     DType dtype = kernel_.buffers[instr.buffer].dtype;
     b_.CreateAlignedStore(to_memory(b_, dtype, scalar(instr.operands[1])),
@@ -156,6 +163,8 @@ void KernelEmitter::emit_scalar(const Instr& instr) {
 void KernelEmitter::emit_vector(const Instr& instr, size_t u) {
   if (instr.code == Code::store)
     return store_vector(instr, u);
+  if (instr.code == Code::fetch)
+    return fetch(instr, u);
   uint32_t reg = instr.results[0];
   if (instr.code == Code::load || instr.code == Code::load_if)
     return define_vector(reg, u, load_vector(instr, u));
@@ -281,6 +290,26 @@ void KernelEmitter::prefetch_line(Value* address, uint32_t caches) {
                      {address, b_.getInt32(kRead), b_.getInt32(caches), b_.getInt32(kData)});
 }
 
+// Bytes of a buffer that `instr` fetches in an iteration of the vector loop.
+int64_t KernelEmitter::fetched_bytes(const Instr& instr) const {
+  return shape(instr.operands[0]).step * byte_size(kernel_.buffers[instr.buffer].dtype);
+}
+
+// All that a loop fetches shall stay in the cache until it is read.
+void KernelEmitter::fetch(const Instr& instr, size_t u) {
+  constexpr int64_t kLine = 64;
+  constexpr uint32_t kSecond = 2, kAllCaches = 3;
+  int64_t bytes = fetched_bytes(instr) * lanes_, first = static_cast<int64_t>(u) * bytes, all = 0;
+  for (const Instr& other : vector_loop_->body)
+    if (other.code == Code::fetch)
+      all += vector_loop_->extent * fetched_bytes(other);
+  uint32_t caches = all <= target_.l1_bytes / 2 ? kAllCaches : kSecond;
+  Value* start = address(instr.buffer, scalar(instr.operands[0]));
+  for (int64_t line = (first + kLine - 1) / kLine * kLine; line < first + bytes; line += kLine)
+    prefetch_line(b_.CreateConstGEP1_64(b_.getInt8Ty(), start, static_cast<uint64_t>(line)),
+                  caches);
+}
+
 // What a loop over a large operand reads a little later: beside arithmetic, a CPU by itself has too
 // few loads on their way to keep memory busy. A long loop that reads its elements again, from
 // cache, would leave memory idle: it asks for as many that follow, which are the next row's. Behind
@@ -292,7 +321,7 @@ void KernelEmitter::prefetch(const Instr& load, Value* address, size_t u) {
   int64_t bytes = byte_size(buffer.dtype);
   if (!vector_loop_ || buffer.space != loop::Space::operand ||
       buffer.elements * bytes < kLargeBytes ||
-      static_cast<int64_t>(u) * lanes_ * bytes % kLine != 0)
+      static_cast<int64_t>(u) * lanes_ * bytes % kLine != 0 || fetches(*vector_loop_, load.buffer))
     return;
   if (prefetch_part(load, address, u))
     return;

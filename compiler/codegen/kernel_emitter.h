@@ -86,6 +86,8 @@ class KernelEmitter {
   void emit_scalar(const loop::Instr& instr);
   void emit_vector(const loop::Instr& instr, size_t vector);
   llvm::Value* load_vector(const loop::Instr& instr, size_t vector);
+  void fetch(const loop::Instr& instr, size_t vector);
+  int64_t fetched_bytes(const loop::Instr& instr) const;
   void prefetch(const loop::Instr& load, llvm::Value* address, size_t vector);
   bool prefetch_part(const loop::Instr& load, llvm::Value* address, size_t vector);
   void prefetch_line(llvm::Value* address, uint32_t caches);

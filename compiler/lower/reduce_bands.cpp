@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "compiler/lower/reduce_lowering.h"
 
@@ -16,13 +17,13 @@ bool ReduceLowering::sweeps_columns() const {
   if (tree_.lanes_reduce || tree_.reduced().size() != 1)
     return false;
   const Type& type = function_.type(plan_.folds[0].operand);
-  return tree_.groups.back().extent() > 4 * lanes_ &&
+  return tree_.groups.back().extent() >= 4 * lanes_ &&
          tree_.groups[tree_.reduced()[0]].extent() >= kLeastElements &&
          element_count(plan_.domain) * byte_size(type.dtype) >= kLeastBytes;
 }
 
 int64_t ReduceLowering::band_columns() const {
-  constexpr int64_t kMostColumns = 1024, kBands = 16;
+  constexpr int64_t kMostColumns = 4096, kBands = 16;
   int64_t columns = tree_.groups.back().extent(), unit = 4 * lanes_;
   int64_t part = parallel_ ? (columns + kBands - 1) / kBands : columns;
   return std::min(kMostColumns, (part + unit - 1) / unit * unit);
@@ -60,6 +61,18 @@ void ReduceLowering::over_columns(const Band& band, const std::function<void(Sca
   b_.end_for();
 }
 
+void ReduceLowering::fetch_round(int64_t pass, const Band& band, Scalar first, int64_t count,
+                                 Scalar column) {
+  if (band.columns != tree_.groups.back().extent())
+    return;
+  Scalar here = std::exchange(numbers_.back(), b_.index(0));
+  numbers_[tree_.reduced()[0]] = first;
+  Scalar start = ravel(b_, domain_indices(), plan_.domain);
+  numbers_.back() = here;
+  for (size_t parameter : plan_.reads[static_cast<size_t>(pass)])
+    b_.fetch(values_.operand_buffer(parameter), b_.add(start, b_.scaled(column, count)));
+}
+
 void ReduceLowering::sweep(int64_t pass, const Band& band, const Chunk& chunk,
                            const std::function<void(Scalar)>& load_rows,
                            const std::function<void(Scalar, const Carries&)>& finish) {
@@ -80,6 +93,7 @@ void ReduceLowering::sweep(int64_t pass, const Band& band, const Chunk& chunk,
   };
   auto visit = [&](Scalar first, int64_t count) {
     over_columns(band, [&](Scalar column) {
+      fetch_round(pass, band, b_.add(first, b_.index(count)), count, column);
       load_rows(column);
       Carries sums = sums_at(column);
       auto width = static_cast<std::ptrdiff_t>(folds.size());
@@ -100,24 +114,14 @@ void ReduceLowering::sweep(int64_t pass, const Band& band, const Chunk& chunk,
           sums.push_back(identity(f));
       store_sums(column, sums);
     });
-  // What the pass before read last is still in a cache.
-  bool backwards = folds.empty();
   int64_t step = elements_at_once(), rounds = chunk.extent / step, rest = chunk.extent % step;
-  auto visit_rest = [&] {
-    if (rest > 0)
-      visit(b_.add(chunk.start, b_.index(rounds * step)), rest);
-  };
-  if (backwards)
-    visit_rest();
   if (rounds > 0) {
     Scalar round = b_.begin_for(LoopKind::serial, rounds)[0];
-    if (backwards)
-      round = b_.sub(b_.index(rounds - 1), round);
     visit(b_.add(chunk.start, b_.scaled(round, step)), step);
     b_.end_for();
   }
-  if (!backwards)
-    visit_rest();
+  if (rest > 0)
+    visit(b_.add(chunk.start, b_.index(rounds * step)), rest);
   if (folds.empty())
     return;
   over_columns(band, [&](Scalar column) {

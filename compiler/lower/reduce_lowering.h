@@ -135,6 +135,10 @@ class ReduceLowering {
   // Calls body(column in the band) in a vector loop over its columns.
   void over_columns(const Band& band, const std::function<void(Scalar column)>& body);
 
+  // Wishes for a part, this column's, of `count` elements of each column from `first` on, if they
+  // are one run of memory: in the order that it lies in, which is faster than that of use.
+  void fetch_round(int64_t pass, const Band& band, Scalar first, int64_t count, Scalar column);
+
   // One pass over a part of the columns' elements. `finish` gets the folds' values of each column.
   void sweep(int64_t pass, const Band& band, const Chunk& chunk,
              const std::function<void(Scalar column)>& load_rows,

@@ -73,13 +73,13 @@ class Uses {
 };
 
 // Values that cost more to compute than to store and load, and that more than one pass reads.
-std::vector<KeptValue> values_to_keep(const Function& kernel, const ReductionPlan& plan) {
+std::vector<KeptValue> values_to_keep(const Function& kernel, const ReductionPlan& plan,
+                                      const Uses& uses) {
   constexpr double kDear = 0.3;
   constexpr int64_t kMostBytes = 128 << 10;  // a row that stays in the cache
   std::vector<KeptValue> kept;
   if (plan.tree.chunks > 1 || !plan.tree.lanes_reduce)
     return kept;
-  Uses uses(kernel, plan);
   for (const Op& op : kernel.ops) {
     if (def(op).kernel != KernelClass::map || op.results.size() != 1)
       continue;
@@ -92,6 +92,19 @@ std::vector<KeptValue> values_to_keep(const Function& kernel, const ReductionPla
       kept.push_back({op.result(), *std::min_element(passes.begin(), passes.end())});
   }
   return kept;
+}
+
+std::vector<std::vector<size_t>> parameters_read(const Function& kernel, const ReductionPlan& plan,
+                                                 const Uses& uses) {
+  std::vector<std::vector<size_t>> reads(static_cast<size_t>(plan.last_pass + 1));
+  for (size_t i = 0; i < kernel.parameters.size(); ++i) {
+    ValueId value = kernel.parameters[i].value;
+    if (kernel.type(value).dims != plan.domain)
+      continue;
+    for (int64_t pass : uses.of(value))
+      reads[static_cast<size_t>(pass)].push_back(i);
+  }
+  return reads;
 }
 
 }  // namespace
@@ -144,7 +157,9 @@ ReductionPlan plan_reduction(const Function& kernel, const Target& target) {
     fold.pass = plan.last_pass;
   if (!plan.across.empty())
     plan.across_tree = reduction_tree(plan.domain, others, target);
-  plan.kept = values_to_keep(kernel, plan);
+  Uses uses(kernel, plan);
+  plan.kept = values_to_keep(kernel, plan, uses);
+  plan.reads = parameters_read(kernel, plan, uses);
   return plan;
 }
 

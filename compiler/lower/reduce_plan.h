@@ -35,6 +35,8 @@ struct ReductionPlan {
   std::vector<size_t> across_results;  // by fold across
   int64_t last_pass = 0;
   std::vector<KeptValue> kept;
+  // By pass: the parameters of the domain's dims that it reads.
+  std::vector<std::vector<size_t>> reads;
   int64_t row_elements = 1;  // of the domain, per row
 
   int64_t rows() const { return element_count(row_dims); }

@@ -218,6 +218,8 @@ class Machine {
       case Code::store:
         element(instr.buffer, x[0]) = x[1];
         break;
+      case Code::fetch:
+        break;
       case Code::loop:
         run_loop(instr, std::move(x));
         break;

@@ -99,6 +99,10 @@ TEST_CASE("the loops of a kernel print as they were written", "[loop]") {
       "loops @k(result %y: f32[64]) {\n  vector %j in 0..64 {\n    store streamed %y[%j] = "
       "1.0:f32\n  }\n}\n";
   CHECK(print(parse_loops(past, "k.loops")) == past);
+  const std::string ahead =
+      "loops @k(operand %x: f32[64], result %y: f32[64]) {\n  vector %j in 0..64 {\n"
+      "    fetch %x[%j]\n    store %y[%j] = 1.0:f32\n  }\n}\n";
+  CHECK(print(parse_loops(ahead, "k.loops")) == ahead);
 }
 
 TEST_CASE("a file of several kernels reads back", "[loop]") {
