@@ -91,23 +91,24 @@ TEST_CASE("a transpose moves squares, and only what is read across", "[lower]") 
   CHECK(computed.find("transpose %across_0[0]") != std::string::npos);
   CHECK(computed.find("load %y") != std::string::npos);
   CHECK(computed.find("load %x") == std::string::npos);
+}
 
-  TEST_CASE("a sweep over whole rows fetches the next ones in memory's order", "[lower]") {
-    auto of_columns = [](int64_t columns) {
-      return loops_of(fmt::format(R"(
+TEST_CASE("a sweep over whole rows fetches the next ones in memory's order", "[lower]") {
+  auto of_columns = [](int64_t columns) {
+    return loops_of(fmt::format(R"(
 kernel @k(%x: f32[2048,{0}]) with {{axes=[0], class="reduce", domain=[2048,{0}]}} {{
   %y: f32[{0}] = reduce_sum(%x) {{axes=[0]}}
   return %y
 }})",
-                                  columns));
-    };
-    // Eight rows of 384 are visited at once: each column asks for eight elements of the next eight.
-    CHECK(of_columns(384).find(R"(
+                                columns));
+  };
+  // Eight rows of 384 are visited at once: each column asks for eight elements of the next eight.
+  CHECK(of_columns(384).find(R"(
         %t.3: i64 = mul(%j.1, 8)
         %t.4: i64 = add(%t.2, %t.3)
         %t.5: i64 = add(%t.4, 3072)
         fetch %x[%t.5]
 )") != std::string::npos);
-    // Part of a row is no run of memory.
-    CHECK(of_columns(8192).find("fetch") == std::string::npos);
-  }
+  // Part of a row is no run of memory.
+  CHECK(of_columns(8192).find("fetch") == std::string::npos);
+}
