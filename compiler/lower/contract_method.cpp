@@ -45,10 +45,7 @@ double MethodChooser::utilization(int64_t extent) const {
 }
 
 double MethodChooser::tile_cost(size_t side, size_t v, bool packed) const {
-  double rows = 1;
-  for (size_t l = 0; l < nest_.result_loops; ++l)
-    if (nest_.loops[l].moves[1 - side] && !nest_.loops[l].moves[side])
-      rows *= static_cast<double>(nest_.loops[l].extent);
+  auto rows = static_cast<double>(nest_.rows_sharing(side));
   bool in_order = is_in_order(side) || (packed && static_cast<int64_t>(side) == packed_operand_);
   double staging = in_order ? 0 : nest_.step(side, v) != 1 ? 5 : 2;
   // Sums over many pixels wait for the next pass in rows of the result, or cost far more.

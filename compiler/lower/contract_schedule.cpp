@@ -180,13 +180,7 @@ class TileChooser : MethodChooser {
     return transposes && all_rows() <= kFewTransposedRows ? kTransposedPassElements : kPassElements;
   }
 
-  int64_t all_rows() const {
-    int64_t rows = 1;
-    for (size_t l = 0; l < nest_.result_loops; ++l)
-      if (is_row(l))
-        rows *= nest_.loops[l].extent;
-    return rows;
-  }
+  int64_t all_rows() const { return nest_.rows_sharing(b()); }
 
   // Whole inner loops, then an even part of the loop that would exceed the limit.
   void choose_passes(int64_t limit) {

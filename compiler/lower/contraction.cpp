@@ -110,11 +110,7 @@ int64_t positions_of_element(const ContractionNest& nest, size_t image) {
 
 // How often a weight is multiplied.
 int64_t products_of_weight(const ContractionNest& nest, size_t image) {
-  int64_t pixels = 1;
-  for (size_t l = 0; l < nest.result_loops; ++l)
-    pixels *=
-        nest.loops[l].moves[image] && !nest.loops[l].moves[1 - image] ? nest.loops[l].extent : 1;
-  return pixels / positions_of_element(nest, image);
+  return nest.rows_sharing(1 - image) / positions_of_element(nest, image);
 }
 
 // Whether the taps of a weight lie inside of those channels that are summed, loop `last`; or of
@@ -264,6 +260,14 @@ bool ContractionNest::has_windows(size_t operand) const {
       return true;
   }
   return false;
+}
+
+int64_t ContractionNest::rows_sharing(size_t operand) const {
+  int64_t rows = 1;
+  for (size_t l = 0; l < result_loops; ++l)
+    if (loops[l].moves[1 - operand] && !loops[l].moves[operand])
+      rows *= loops[l].extent;
+  return rows;
 }
 
 int64_t ContractionNest::step(size_t operand, size_t l) const {

@@ -48,6 +48,9 @@ struct ContractionNest {
   bool is_spread(size_t operand) const;
   // Whether two loops that are longer than 1, not both summed, move one index of the operand.
   bool has_windows(size_t operand) const;
+  // Iterations of the result's loops that move the other operand and not this one: how many rows
+  // share each of its elements.
+  int64_t rows_sharing(size_t operand) const;
   // What loop l adds to an address in the operand's own bytes; no padding.
   int64_t step(size_t operand, size_t l) const;
   int64_t offset(size_t operand) const;

@@ -10,6 +10,8 @@
 
 namespace gradc {
 
+struct IterationSpace;
+
 // `threads` is the most that will run it; 1 means that no loop is made parallel.
 loop::Kernel lower(const Function& kernel, const Target& target, int threads);
 
@@ -22,8 +24,8 @@ loop::Kernel lower_custom(const Function& kernel, const Target& target, int thre
 // Of class map, where it transposes and does nothing else; none where it does.
 std::optional<loop::Kernel> lower_move(const Function& kernel, int threads);
 // The same where it computes with operands that it reads across.
-std::optional<loop::Kernel> lower_map_across(const Function& kernel, const Target& target,
-                                             int threads);
+std::optional<loop::Kernel> lower_map_across(const Function& kernel, const IterationSpace& space,
+                                             const Target& target, int threads);
 
 // Of custom ops, by which lower_custom picks.
 loop::Kernel lower_attention_backward(const Function& kernel, const Target& target, int threads);

@@ -8,6 +8,7 @@
 
 #include "compiler/lower/iteration_space.h"
 #include "compiler/lower/lower.h"
+#include "compiler/lower/split.h"
 #include "ir/diagnostic.h"
 
 namespace gradc {
@@ -18,10 +19,8 @@ using loop::Scalar;
 
 class MapLowering {
  public:
-  MapLowering(const Function& function, const Target& target, int threads)
+  MapLowering(const Function& function, IterationSpace space, const Target& target, int threads)
       : kernel_{.name = function.name}, b_(kernel_), values_(function, b_) {
-    IterationSpace space =
-        analyse(function, function.type(function.results.at(0).value).dims, lower_point);
     groups_ = std::move(space.groups);
     join_short_rows(target.lanes_f32());
     parallel_ = threads > 1 && space.nanoseconds >= kParallelNanoseconds;
@@ -72,13 +71,7 @@ class MapLowering {
       task_dims.push_back(groups_[outer++].extent());
     if (pieces > 1)
       task_dims.push_back(pieces);
-    int64_t tasks = element_count(task_dims);
-    std::vector<Scalar> task_indices;
-    if (tasks > 1)
-      task_indices = unravel(
-          b_, b_.begin_for(parallel_ ? LoopKind::parallel : LoopKind::serial, tasks)[0], task_dims);
-    else
-      task_indices.assign(task_dims.size(), b_.index(0));
+    std::vector<Scalar> task_indices = begin_parts(b_, task_dims, parallel_);
     std::copy_n(task_indices.begin(), outer, numbers.begin());
     for (size_t i = outer; i + 1 < groups_.size(); ++i)
       numbers[i] = b_.begin_for(LoopKind::serial, groups_[i].extent())[0];
@@ -106,9 +99,11 @@ class MapLowering {
 loop::Kernel lower_map(const Function& function, const Target& target, int threads) {
   if (std::optional<loop::Kernel> move = lower_move(function, threads))
     return std::move(*move);
-  if (std::optional<loop::Kernel> across = lower_map_across(function, target, threads))
+  IterationSpace space =
+      analyse(function, function.type(function.results.at(0).value).dims, lower_point);
+  if (std::optional<loop::Kernel> across = lower_map_across(function, space, target, threads))
     return std::move(*across);
-  return MapLowering(function, target, threads).run();
+  return MapLowering(function, std::move(space), target, threads).run();
 }
 
 }  // namespace gradc

@@ -15,6 +15,7 @@
 #include "compiler/lower/lower.h"
 #include "compiler/lower/moved_source.h"
 #include "compiler/lower/segments.h"
+#include "compiler/lower/split.h"
 
 namespace gradc {
 namespace {
@@ -36,14 +37,15 @@ struct Across {
 
 class AcrossLowering {
  public:
-  AcrossLowering(const Function& function, const Target& target, int threads)
-      : kernel_{.name = function.name}, b_(kernel_), values_(function, b_) {
-    const Dims& dims = function.type(function.results.at(0).value).dims;
-    IterationSpace space = analyse(function, dims, lower_point);
-    groups_ = std::move(space.groups);
-    parallel_ = threads > 1 && space.nanoseconds >= kParallelNanoseconds;
+  AcrossLowering(const Function& function, const IterationSpace& space, const Target& target,
+                 int threads)
+      : kernel_{.name = function.name},
+        b_(kernel_),
+        values_(function, b_),
+        groups_(space.groups),
+        parallel_(threads > 1 && space.nanoseconds >= kParallelNanoseconds) {
     if (groups_.size() > 1 && groups_.back().extent() >= target.lanes_f32() / 2)
-      find(function, dims);
+      find(function, function.type(function.results.at(0).value).dims);
   }
 
   std::optional<loop::Kernel> run() {
@@ -107,12 +109,7 @@ class AcrossLowering {
     for (size_t i = 0; i + 1 < groups_.size(); ++i)
       tasks.push_back(i == column_ ? columns.count : groups_[i].extent());
     tasks.push_back(rows.count);
-    std::vector<Scalar> numbers(tasks.size(), b_.index(0));
-    if (element_count(tasks) > 1)
-      numbers = unravel(
-          b_,
-          b_.begin_for(parallel_ ? LoopKind::parallel : LoopKind::serial, element_count(tasks))[0],
-          tasks);
+    std::vector<Scalar> numbers = begin_parts(b_, tasks, parallel_);
     for (auto [number, segment] :
          {std::pair(&numbers[column_], columns), std::pair(&numbers.back(), rows)})
       *number = b_.add(b_.index(segment.start), b_.scaled(*number, segment.size));
@@ -144,9 +141,9 @@ class AcrossLowering {
   loop::Builder b_;
   KernelValues values_;
   std::vector<AxisGroup> groups_;
+  bool parallel_;
   std::vector<Across> across_;
   size_t column_ = 0;  // the group that is innermost in these operands
-  bool parallel_ = false;
   // Of the open block: the point that is being lowered, as indices and in the block.
   int64_t rows_ = 0;
   std::vector<Scalar> point_;
@@ -156,9 +153,9 @@ class AcrossLowering {
 
 }  // namespace
 
-std::optional<loop::Kernel> lower_map_across(const Function& function, const Target& target,
-                                             int threads) {
-  return AcrossLowering(function, target, threads).run();
+std::optional<loop::Kernel> lower_map_across(const Function& function, const IterationSpace& space,
+                                             const Target& target, int threads) {
+  return AcrossLowering(function, space, target, threads).run();
 }
 
 }  // namespace gradc

@@ -5,12 +5,12 @@
 #include "compiler/lower/iteration_space.h"
 #include "compiler/lower/lower.h"
 #include "compiler/lower/moved_source.h"
+#include "compiler/lower/split.h"
 #include "ir/integer_math.h"
 
 namespace gradc {
 namespace {
 
-using loop::LoopKind;
 using loop::Scalar;
 
 // An axis of the result, or several that are as good as one.
@@ -80,12 +80,7 @@ class MoveLowering {
     for (const MovedAxis& axis : outer_)
       tasks.push_back(axis.extent);
     tasks.push_back(pieces);
-    std::vector<Scalar> at(tasks.size(), b_.index(0));
-    if (element_count(tasks) > 1)
-      at = unravel(
-          b_,
-          b_.begin_for(parallel_ ? LoopKind::parallel : LoopKind::serial, element_count(tasks))[0],
-          tasks);
+    std::vector<Scalar> at = begin_parts(b_, tasks, parallel_);
     const MovedAxis& cut = longer();
     Scalar first = b_.add(b_.index(begin), b_.scaled(at.back(), piece));
     Scalar from = b_.add(b_.index(from_start_), b_.scaled(first, cut.from_step));

@@ -1,5 +1,6 @@
 #pragma once
 // A tensor seen along one of its axes, for the lowerings of custom kernels.
+#include "compiler/lower/kernel_values.h"
 #include "ir/loop_builder.h"
 
 namespace gradc {
@@ -25,6 +26,11 @@ inline loop::Scalar begin_parts(loop::Builder& b, int64_t parts, bool parallel) 
   if (parts == 1)
     return b.index(0);
   return b.begin_for(parallel ? loop::LoopKind::parallel : loop::LoopKind::serial, parts)[0];
+}
+
+// The same over positions in `dims`.
+inline std::vector<loop::Scalar> begin_parts(loop::Builder& b, const Dims& dims, bool parallel) {
+  return unravel(b, begin_parts(b, element_count(dims), parallel), dims);
 }
 
 }  // namespace gradc

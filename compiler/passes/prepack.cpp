@@ -26,14 +26,6 @@ struct Plan {
   PackedOrder order;
 };
 
-int64_t rows_of(const ContractionNest& nest, size_t a, size_t b) {
-  int64_t rows = 1;
-  for (size_t l = 0; l < nest.result_loops; ++l)
-    if (nest.loops[l].moves[a] && !nest.loops[l].moves[b])
-      rows *= nest.loops[l].extent;
-  return rows;
-}
-
 std::optional<size_t> parameter_of(const Function& kernel, ValueId value) {
   auto found = std::ranges::find(kernel.parameters, value, &Parameter::value);
   if (found == kernel.parameters.end())
@@ -58,7 +50,7 @@ std::optional<Plan> plan_of(const Function& kernel, const std::vector<bool>& wei
     if (s.method != ContractMethod::tile || s.vector_operand != static_cast<int64_t>(b) ||
         !s.stage_b || use_counts(kernel)[nest.operands[b].index] != 1 ||
         weight.dtype != nest.sum_dtype() || weight.bytes() < kFewestBytes ||
-        rows_of(nest, 1 - b, b) > kMostRows)
+        nest.rows_sharing(b) > kMostRows)
       continue;
     std::optional<PackedOrder> order =
         packed_order(kernel, nest, b, static_cast<size_t>(s.vector_loop),
@@ -268,12 +260,12 @@ class Prepacking {
     kernel.attrs.set("class", std::string(name_of(KernelClass::map)));
     Builder b(kernel);
     b.result(pack_weight(b, b.parameter(weight, "w"), order));
-    for (const Function& known : kernels_)
-      if (print(without_names(known)) == print(without_names(kernel)))
-        return known.name;
-    kernel.name = fmt::format("pack_{}", kernels_.size() + 1);
-    kernels_.push_back(kernel);
-    return kernel.name;
+    auto [known, is_new] = packings_.try_emplace(print(without_names(kernel)));
+    if (is_new) {
+      known->second = kernel.name = fmt::format("pack_{}", packings_.size());
+      kernels_.push_back(std::move(kernel));
+    }
+    return known->second;
   }
 
   std::string unused_state(const std::string& name) const {
@@ -292,6 +284,7 @@ class Prepacking {
   Function prepare_;
   std::vector<StateTensor> derived_;
   std::vector<Function> kernels_;  // that pack
+  std::map<std::string, std::string> packings_;  // their names by their text without names
   // By value of @infer: whether only weights matter to it, and the op that makes it.
   std::vector<bool> is_weight_;
   std::vector<std::optional<OpId>> makers_;

@@ -211,8 +211,8 @@ forward:
   }
 }
 
-TEST_CASE("an activation has a recipe from what was before it", "[recipes]") {
-  Found found = recipes_of(R"(
+// The backward pass reads an activation, and what was before it.
+const char kActivation[] = R"(
 entry @train_step(%a: f32[64,64], %b: f32[64,64]) {
 forward:
   %z: f32[64,64] = dot(%a, %b) {batch_a=[], batch_b=[], sum_a=[1], sum_b=[0]}
@@ -222,8 +222,10 @@ backward:
   %q: f32[64,64] = dot(%z, %x) {batch_a=[], batch_b=[], sum_a=[1], sum_b=[0]}
   return %y, %q
 }
-)",
-                           false);
+)";
+
+TEST_CASE("an activation has a recipe from what was before it", "[recipes]") {
+  Found found = recipes_of(kActivation, false);
   auto part = std::ranges::find_if(
       found.kernels, [](const Function* recipe) { return recipe->attrs.string("class") == "map"; });
   REQUIRE(part != found.kernels.end());
@@ -232,18 +234,7 @@ backward:
 }
 
 TEST_CASE("a result has a recipe without others that are as large", "[recipes]") {
-  Found found = recipes_of(R"(
-entry @train_step(%a: f32[64,64], %b: f32[64,64]) {
-forward:
-  %z: f32[64,64] = dot(%a, %b) {batch_a=[], batch_b=[], sum_a=[1], sum_b=[0]}
-  %x: f32[64,64] = tanh(%z)
-  %y: f32[64,64] = dot(%x, %b) {batch_a=[], batch_b=[], sum_a=[1], sum_b=[0]}
-backward:
-  %q: f32[64,64] = dot(%z, %x) {batch_a=[], batch_b=[], sum_a=[1], sum_b=[0]}
-  return %y, %q
-}
-)",
-                           false);
+  Found found = recipes_of(kActivation, false);
   std::set<int64_t> given;
   for (const Function* recipe : found.kernels) {
     if (recipe->attrs.string("class") != "contract")

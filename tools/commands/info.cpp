@@ -114,7 +114,7 @@ void print_text(const Facts& facts, const InfoFlags& flags) {
   fmt::print("{}: {} parameters ({}), state {}", facts.imported.name, facts.parameters.elements,
              human_bytes(facts.parameters.bytes), human_bytes(state_bytes(facts.planned)));
   if (int64_t bytes = derived_bytes(facts.planned))
-    fmt::print(", of which {} are weights in the order of their kernels", human_bytes(bytes));
+    fmt::print(", of which {} are derived from weights before the first call", human_bytes(bytes));
   fmt::print("\n");
   if (flags.train)
     fmt::print("gradients: {}\n", differentiable(facts.imported) ? "yes" : "no");
