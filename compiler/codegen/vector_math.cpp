@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cmath>
 #include <limits>
 
@@ -31,6 +32,8 @@ constexpr double kRounder = 12582912;  // 1.5 * 2^23
 // (e^r - 1 - r) / r^2 for |r| <= ln 2 / 2
 constexpr double kExp[] = {4.999999343e-01, 1.666652040e-01, 4.166839083e-02, 8.368745320e-03,
                            1.381453790e-03};
+// (e^r - 1 - r) / r^2 for |r| <= ln 2 / 32, within 1.7e-9 of e^r
+constexpr double kExpOfPart[] = {5.000161529e-01, 1.666666716e-01};
 // (2^r - 1) / r for |r| <= 1 / 2
 constexpr double kExp2[] = {6.931472029e-01, 2.402264791e-01, 5.550332471e-02,
                             9.618437358e-03, 1.339887444e-03, 1.535336182e-04};
@@ -45,6 +48,25 @@ constexpr double kLog[] = {3.333333171e-01, -2.500082106e-01, 2.000122667e-01, -
 constexpr double kSin[] = {-1.6666654611e-1, 8.3321608736e-3, -1.9515295891e-4};
 constexpr double kCos[] = {4.166664568298827e-2, -1.388731625493765e-3, 2.443315711809948e-5};
 
+constexpr unsigned kLanes = 16;  // of AVX-512
+
+// 2^(k / 16) for k = 0 .. 15, and the same with k / 16 taken from the exponent, so that adding
+// (16 m + k) * 2^19 to the bits gives 2^(m + k / 16).
+struct Powers {
+  float power[kLanes], below[kLanes];
+};
+const Powers& powers() {
+  static const Powers all = [] {
+    Powers p;
+    for (uint32_t k = 0; k < kLanes; ++k) {
+      p.power[k] = static_cast<float>(std::exp2(k / 16.0));
+      p.below[k] = std::bit_cast<float>(std::bit_cast<uint32_t>(p.power[k]) - (k << 19));
+    }
+    return p;
+  }();
+  return all;
+}
+
 class MathEmitter {
  public:
   MathEmitter(llvm::IRBuilder<>& builder, llvm::Type* type)
@@ -53,10 +75,13 @@ class MathEmitter {
   // Results below the normal numbers are made as whole multiples of the least one, 2^-149, and
   // never by arithmetic: that is slower by a factor of twenty on many CPUs.
   Value* exp(Value* x) {
+    if (is_avx512() && !real_->isVectorTy())
+      return as_vector(x, &MathEmitter::exp);
     x = clamp(x, -104, 89);
-    Reduced reduced = reduce(x);
-    Value* power = fma(polynomial_of_exp(reduced.r), reduced.r, real(1));
     Value* is_tiny = less(x, real(kLogOfLeastNormal));
+    Reduced reduced = reduce(x, is_avx512() ? kLanes : 1);
+    Value* power = is_avx512() ? times_exp_of_part(power_of_part(reduced), reduced.r)
+                               : fma(polynomial_of_exp(reduced.r), reduced.r, real(1));
     Value* n = b.CreateSelect(is_tiny, add(reduced.n, real(149)), reduced.n);
     Value* y = scale(power, n);
     Value* multiples = b.CreateFPToSI(add(y, real(0.5)), integer_);
@@ -65,10 +90,18 @@ class MathEmitter {
 
   // Without the denormals and the overflow of `exp`: a third less work.
   Value* exp_normal(Value* x) {
+    if (is_avx512() && !real_->isVectorTy())
+      return as_vector(x, &MathEmitter::exp_normal);
     Value* is_tiny = less(x, real(kLogOfLeastNormal));
-    Reduced reduced = reduce(x);
-    Value* power = fma(polynomial_of_exp(reduced.r), reduced.r, real(1));
-    Value* y = is_avx512_vector() ? scale(power, reduced.n) : mul(power, power_of_two(reduced));
+    Value* y = nullptr;
+    if (is_avx512()) {
+      Reduced reduced = reduce(x, kLanes);
+      y = times_exp_of_part(power_of_two_by_table(reduced), reduced.r);
+    } else {
+      Reduced reduced = reduce(x);
+      Value* power = fma(polynomial_of_exp(reduced.r), reduced.r, real(1));
+      y = mul(power, power_of_two(reduced));
+    }
     return b.CreateSelect(is_tiny, real(0), y);
   }
 
@@ -89,6 +122,8 @@ class MathEmitter {
   // Of AVX-512 from a table. Otherwise, for x >= 0, tanh x = E / (E + 2) with E = e^2x - 1 =
   // 2^n (e^r - 1) + (2^n - 1).
   Value* tanh(Value* x) {
+    if (is_avx512() && !real_->isVectorTy())
+      return as_vector(x, &MathEmitter::tanh);
     if (is_avx512())
       return by_table(kTanhOverX, kTanhPiece, kTanhEnd, x);
     Value* near = at_most(abs(x), 9.1);
@@ -118,6 +153,8 @@ class MathEmitter {
   // Of AVX-512 from a table. Otherwise, for x >= 0, erf x = 1 - 2^u = (1 - 2^n) - 2^n (2^r - 1),
   // where u = n + r vanishes with x and keeps the relative error small there.
   Value* erf(Value* x) {
+    if (is_avx512() && !real_->isVectorTy())
+      return as_vector(x, &MathEmitter::erf);
     if (is_avx512())
       return by_table(kErfOverX, kErfPiece, kErfEnd, x);
     Value* near = at_most(abs(x), 4);
@@ -182,8 +219,6 @@ class MathEmitter {
   }
 
  private:
-  static constexpr unsigned kLanes = 16;  // of AVX-512
-
   static double infinity() { return std::numeric_limits<double>::infinity(); }
   static double nan() { return std::numeric_limits<double>::quiet_NaN(); }
 
@@ -223,15 +258,16 @@ class MathEmitter {
     return sum;
   }
 
-  // x = n ln 2 + r
+  // x = n ln 2 + r, where n is a multiple of 1 / parts
   struct Reduced {
-    Value* rounded;  // kRounder + n
+    Value* rounded;  // kRounder / parts + n, whose last bits hold n * parts
     Value* n = nullptr;
     Value* r = nullptr;
   };
-  Reduced reduce(Value* x) {
-    Reduced reduced{.rounded = fma(x, real(kLog2e), real(kRounder))};
-    reduced.n = sub(reduced.rounded, real(kRounder));
+  Reduced reduce(Value* x, int parts = 1) {
+    Value* rounder = real(kRounder / parts);
+    Reduced reduced{.rounded = fma(x, real(kLog2e), rounder)};
+    reduced.n = sub(reduced.rounded, rounder);
     reduced.r = fma(reduced.n, real(-kLn2High), x);
     reduced.r = fma(reduced.n, real(-kLn2Low), reduced.r);
     return reduced;
@@ -245,6 +281,22 @@ class MathEmitter {
   Value* power_of_two(const Reduced& reduced, int64_t more = 0) {
     Value* exponent = b.CreateShl(b.CreateBitCast(reduced.rounded, integer_), 23);
     return b.CreateBitCast(b.CreateAdd(exponent, integer((127 + more) << 23)), real_);
+  }
+
+  // For n = m + k / 16 of AVX-512, a shuffle picks 2^(k / 16), which is times 2^m in the other.
+  Value* power_of_part(const Reduced& reduced) { return from_table(powers().power, reduced); }
+  Value* power_of_two_by_table(const Reduced& reduced) {
+    Value* bits = b.CreateBitCast(from_table(powers().below, reduced), integer_);
+    Value* number = b.CreateBitCast(reduced.rounded, integer_);
+    return b.CreateBitCast(b.CreateAdd(bits, b.CreateShl(number, 19)), real_);
+  }
+  Value* from_table(const float* table, const Reduced& reduced) {
+    return b.CreateIntrinsic(llvm::Intrinsic::x86_avx512_permvar_sf_512, {},
+                             {constants(table), b.CreateBitCast(reduced.rounded, integer_)});
+  }
+  // x e^r for |r| <= ln 2 / 32
+  Value* times_exp_of_part(Value* x, Value* r) {
+    return fma(x, fma(mul(r, r), polynomial(kExpOfPart, r), r), x);
   }
 
   // As compiler/codegen/target.cpp says where vectors have 16 lanes.
@@ -262,17 +314,17 @@ class MathEmitter {
     return is_avx512() && vector && vector->getNumElements() == kLanes;
   }
 
+  // A scalar goes the same way as a vector, for the same bits.
+  Value* as_vector(Value* x, Value* (MathEmitter::*function)(Value*)) {
+    MathEmitter vector(b, llvm::FixedVectorType::get(real_, kLanes));
+    Value* y = (vector.*function)(b.CreateVectorSplat(kLanes, x));
+    return b.CreateExtractElement(y, uint64_t{0});
+  }
+
   // x * (f(x) / x) of an odd function, where the quotient is a polynomial in each piece, whose
-  // coefficients a shuffle picks; a scalar goes the same way as a vector, for the same bits. From
-  // `end` on f is what it is there.
+  // coefficients a shuffle picks. From `end` on f is what it is there.
   template <size_t degrees>
   Value* by_table(const float (&table)[degrees][2 * kLanes], double piece, double end, Value* x) {
-    if (!real_->isVectorTy()) {
-      llvm::Type* wide = llvm::FixedVectorType::get(real_, kLanes);
-      Value* all = b.CreateVectorSplat(kLanes, x);
-      return b.CreateExtractElement(MathEmitter(b, wide).by_table(table, piece, end, all),
-                                    uint64_t{0});
-    }
     Value* near = at_most(abs(x), end);
     Value* rounded = fma(near, real(1 / piece), real(kRounder));  // its last bits are the piece
     Value* d = fma(sub(rounded, real(kRounder)), real(-piece), near);
