@@ -104,6 +104,7 @@ Value* integer_arithmetic(llvm::IRBuilder<>& b, Code code, bool no_sign,
       return b.CreateBinaryIntrinsic(no_sign ? llvm::Intrinsic::umin : llvm::Intrinsic::smin, x[0],
                                      x[1]);
     case Code::max:
+    case Code::max_number:
       return b.CreateBinaryIntrinsic(no_sign ? llvm::Intrinsic::umax : llvm::Intrinsic::smax, x[0],
                                      x[1]);
     case Code::floor:
@@ -136,6 +137,8 @@ Value* float_arithmetic(llvm::IRBuilder<>& b, Code code, std::span<Value* const>
     case Code::min:
     case Code::max:
       return extremum(b, code, x[0], x[1]);
+    case Code::max_number:
+      return b.CreateSelect(b.CreateFCmpOGT(x[1], x[0]), x[1], x[0]);
     case Code::sqrt:
       return b.CreateUnaryIntrinsic(llvm::Intrinsic::sqrt, x[0]);
     case Code::floor:
@@ -276,7 +279,7 @@ llvm::Constant* first_lanes(llvm::IRBuilder<>& b, int64_t lanes, int64_t count) 
 }
 
 llvm::Constant* identity_of(Code fold, DType dtype, llvm::Type* type) {
-  bool is_max = fold == Code::max;
+  bool is_max = fold == Code::max || fold == Code::max_number;
   if (fold == Code::add || fold == Code::bit_or || fold == Code::bit_xor)
     return llvm::Constant::getNullValue(type);
   if (fold == Code::mul)

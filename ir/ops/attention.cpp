@@ -221,7 +221,7 @@ ValueId AttentionParts::scores(double hidden) {
 
 ValueId AttentionParts::top(ValueId scores) {
   std::vector<int64_t> keys = {b_.type(scores).rank() - 1};
-  ValueId top = b_.op(Opcode::reduce_max, {scores}, {{"axes", keys}});
+  ValueId top = b_.op(Opcode::reduce_max_number, {scores}, {{"axes", keys}});
   return b_.op(Opcode::maximum, {top, b_.constant_like(top, lowest_number(b_.type(top).dtype))});
 }
 

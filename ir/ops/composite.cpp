@@ -54,7 +54,7 @@ ValueId repeated_sum(Builder& b, ValueId x, const std::vector<int64_t>& axes) {
 }
 
 ValueId repeated_max(Builder& b, ValueId x, const std::vector<int64_t>& axes) {
-  return b.broadcast_over(b.op(Opcode::reduce_max, {x}, {{"axes", axes}}), axes, b.dims(x));
+  return b.broadcast_over(b.op(Opcode::reduce_max_number, {x}, {{"axes", axes}}), axes, b.dims(x));
 }
 
 double count_along(Builder& b, ValueId x, const std::vector<int64_t>& axes) {

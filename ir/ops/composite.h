@@ -33,6 +33,7 @@ std::vector<Tensor> eval_with_attrs(std::span<const Tensor> x, const Op& op,
 
 // A fold over `axes`, repeated to x's shape.
 ValueId repeated_sum(Builder& b, ValueId x, const std::vector<int64_t>& axes);
+// Of the largest number: NaN is passed over.
 ValueId repeated_max(Builder& b, ValueId x, const std::vector<int64_t>& axes);
 // The number of elements along `axes`.
 double count_along(Builder& b, ValueId x, const std::vector<int64_t>& axes);

@@ -103,7 +103,7 @@ extern constexpr OpDef reduce_log_sum_exp = {
     .expand = [](Builder& b, const Op& op) -> std::vector<ValueId> {
       ValueId x = op.operand(0);
       const std::vector<int64_t>& axes = op.attrs.integers("axes");
-      ValueId top = b.op(Opcode::reduce_max, {x}, {{"axes", axes}});
+      ValueId top = b.op(Opcode::reduce_max_number, {x}, {{"axes", axes}});
       // Infinity less infinity is NaN.
       ValueId shift = b.select(b.op(Opcode::is_finite, {top}), top, b.constant_like(top, 0.0));
       ValueId power = b.op(Opcode::exp, {b.sub(x, b.broadcast_over(shift, axes, b.dims(x)))});

@@ -165,6 +165,23 @@ extern constexpr OpDef reduce_max = {
     .reduce = {-kInfinity, loop::Code::max},
 };
 
+extern constexpr OpDef reduce_max_number = {
+    .name = "reduce_max_number",
+    .doc =
+        "Largest element over `axes`, as `reduce_max`, but NaN is passed over; -infinity if there "
+        "is no other. Faster, where a NaN will be seen anyway.",
+    .examples =
+        "reduce_max_number(f32[2,3]) {axes=[1]}\nreduce_max_number(f32[2,3,4]) {axes=[0,2]}\n"
+        "reduce_max_number(i32[5]) {axes=[0]}",
+    .kernel = KernelClass::reduce,
+    .attrs = {{"axes", AttrKind::integers}},
+    .infer = without_axes,
+    .eval = eval_fold<[](double x, double y) { return (y > x) ? y : x; }>,
+    .flops = operand_elements,
+    .vjp = vjp_of_extreme,
+    .reduce = {-kInfinity, loop::Code::max_number},
+};
+
 extern constexpr OpDef reduce_min = {
     .name = "reduce_min",
     .doc =

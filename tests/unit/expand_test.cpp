@@ -21,8 +21,8 @@ TEST_CASE("a composite becomes primitives under its own name, place and phase", 
   CHECK(print(expand(module, Options{}).functions[0]) ==
         R"(entry @f(%x: f32[2,3]) {
 backward:
-  %y.reduce_max: f32[2] = reduce_max(%x) {axes=[1]} loc "net.model:7"
-  %y.broadcast: f32[2,3] = broadcast(%y.reduce_max) {axes=[0], shape=[2,3]} loc "net.model:7"
+  %y.reduce_max_number: f32[2] = reduce_max_number(%x) {axes=[1]} loc "net.model:7"
+  %y.broadcast: f32[2,3] = broadcast(%y.reduce_max_number) {axes=[0], shape=[2,3]} loc "net.model:7"
   %y.sub: f32[2,3] = sub(%x, %y.broadcast) loc "net.model:7"
   %y.exp_normal: f32[2,3] = exp_normal(%y.sub) loc "net.model:7"
   %y.reduce_sum: f32[2] = reduce_sum(%y.exp_normal) {axes=[1]} loc "net.model:7"
