@@ -261,12 +261,14 @@ bool KernelEmitter::prefetch_part(const Instr& load, Value* address, size_t u) {
   bool any_math = std::any_of(passes.begin(), passes.end(),
                               [](const Pass& pass) { return calls_math(*pass.loop); });
   const auto& shares = any_math ? kMath : kPlain;
-  int64_t near_bytes = any_math ? kLeastBytes * 4 : kLeastBytes;  // into the first level cache
   int64_t row = vector_loop_->extent * kBytes;
   if (passes.size() < 2 || passes.size() >= std::size(shares) || lanes_ * kBytes != kLine ||
       row < kLeastBytes || row > kMostBytes ||
       byte_size(kernel_.buffers[load.buffer].dtype) != kBytes)
     return false;
+  // Where functions are computed, both rows and what is kept of one may be in the first level
+  // cache.
+  bool is_near = any_math ? 2 * row + scratch_bytes() <= target_.l1_bytes : row == kLeastBytes;
   int64_t begin = 0;
   for (size_t p = 0; p < passes.size(); ++p) {
     int64_t quarters = shares[passes.size()][p];
@@ -277,11 +279,19 @@ bool KernelEmitter::prefetch_part(const Instr& load, Value* address, size_t u) {
           b_.CreateGEP(b_.getInt8Ty(), address,
                        b_.CreateMul(j, b_.getInt64(static_cast<uint64_t>(quarters - kBytes))));
       at = b_.CreateConstGEP1_64(b_.getInt8Ty(), at, static_cast<uint64_t>(row + begin));
-      prefetch_line(at, row <= near_bytes ? kAllCaches : kSecond);
+      prefetch_line(at, is_near ? kAllCaches : kSecond);
     }
     begin += row / 4 * quarters;
   }
   return true;
+}
+
+int64_t KernelEmitter::scratch_bytes() const {
+  int64_t bytes = 0;
+  for (const loop::Buffer& buffer : kernel_.buffers)
+    if (buffer.space == loop::Space::scratch)
+      bytes += buffer.elements * byte_size(buffer.dtype);
+  return bytes;
 }
 
 void KernelEmitter::prefetch_line(Value* address, uint32_t caches) {
@@ -295,13 +305,13 @@ int64_t KernelEmitter::fetched_bytes(const Instr& instr) const {
   return shape(instr.operands[0]).step * byte_size(kernel_.buffers[instr.buffer].dtype);
 }
 
-// All that a loop fetches shall stay in the cache until it is read.
+// What a loop reads of the buffers that it fetches shall stay in the cache until then.
 void KernelEmitter::fetch(const Instr& instr, size_t u) {
   constexpr int64_t kLine = 64;
   constexpr uint32_t kSecond = 2, kAllCaches = 3;
   int64_t bytes = fetched_bytes(instr) * lanes_, first = static_cast<int64_t>(u) * bytes, all = 0;
   for (const Instr& other : vector_loop_->body)
-    if (other.code == Code::fetch)
+    if (other.code == Code::load && fetches(*vector_loop_, other.buffer))
       all += vector_loop_->extent * fetched_bytes(other);
   uint32_t caches = all <= target_.l1_bytes / 2 ? kAllCaches : kSecond;
   Value* start = address(instr.buffer, scalar(instr.operands[0]));

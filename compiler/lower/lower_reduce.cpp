@@ -36,7 +36,8 @@ ReduceLowering::ReduceLowering(const Function& function, const Target& target, b
       b_(kernel_),
       values_(function, b_),
       numbers_(tree_.groups.size()),
-      row_values_(static_cast<size_t>(rows_at_once()) * plan_.folds.size()),
+      stages_(visiting_passes()),
+      row_values_(stages_.size() * static_cast<size_t>(rows_at_once()) * plan_.folds.size()),
       sweeps_(sweeps_columns()) {
   for (size_t f = 0; f < plan_.folds.size(); ++f)
     values_.define(plan_.folds[f].result,
@@ -82,38 +83,50 @@ void ReduceLowering::end_loops() {
     b_.end_for();
 }
 
+bool ReduceLowering::has_plain_rows() const {
+  return tree_.chunks == 1 && tree_.lanes_reduce && tree_.reduced().size() == 1 &&
+         tree_.kept().size() == 1;
+}
+
 int64_t ReduceLowering::rows_at_once() const {
   constexpr int64_t kVectors = 16, kMostRows = 8;
-  if (tree_.chunks > 1 || !tree_.lanes_reduce || tree_.reduced().size() != 1 ||
-      tree_.kept().size() != 1)
+  if (!has_plain_rows())
     return 1;
   int64_t vectors = (plan_.row_elements + lanes_ - 1) / lanes_;
   int64_t rows = std::clamp<int64_t>(std::min(kVectors / vectors, plan_.rows()), 1, kMostRows);
   return plan_.across.empty() || rows == 1 ? rows : rows / ReductionTree::kStrands * 2;
 }
 
-void ReduceLowering::run_rows_at_once(int64_t rows) {
-  int64_t blocks = plan_.rows() / rows;
-  for (auto [begin, count, size] : {std::array{int64_t{0}, blocks, rows},
-                                    std::array{blocks * rows, int64_t{1}, plan_.rows() % rows}}) {
-    if (size == 0)
+std::vector<ReduceLowering::Row> ReduceLowering::rows_from(Scalar first, int64_t count) {
+  std::vector<Row> rows;
+  for (int64_t row = 0; row < count; ++row) {
+    Scalar place = numbers_[tree_.kept()[0]] = b_.add(first, b_.index(row));
+    enter_row();
+    rows.push_back({place, row_number_});
+  }
+  return rows;
+}
+
+void ReduceLowering::run_rows_at_once(int64_t first) {
+  int64_t rows = rows_at_once(), blocks = (plan_.rows() - first) / rows;
+  int64_t rest = first + blocks * rows;
+  for (auto [begin, count, size] :
+       {std::array{first, blocks, rows}, std::array{rest, int64_t{1}, plan_.rows() - rest}}) {
+    if (count == 0 || size == 0)
       continue;
     Scalar block = begin_tasks({count})[0];
-    open_.clear();
-    for (int64_t row = 0; row < size; ++row) {
-      Scalar first = b_.add(b_.index(begin), b_.mul(block, b_.index(rows)));
-      Scalar place = numbers_[tree_.kept()[0]] = b_.add(first, b_.index(row));
-      enter_row();
-      open_.push_back({place, row_number_});
-    }
+    open_ = rows_from(b_.add(b_.index(begin), b_.scaled(block, rows)), size);
     run_passes();
     end_loops();
   }
+  open_.clear();
 }
 
 void ReduceLowering::run_rows() {
-  if (int64_t rows = rows_at_once(); rows > 1)
-    return run_rows_at_once(rows);
+  if (int64_t blocks = staggered_blocks(); blocks > 0)
+    return run_staggered(blocks);
+  if (rows_at_once() > 1)
+    return run_rows_at_once(0);
   std::vector<size_t> kept = tree_.kept();
   Dims dims;
   for (size_t g : kept)
@@ -201,8 +214,8 @@ void ReduceLowering::run_pass(int64_t pass, int64_t first, int64_t count, int64_
   // A pass that only stores begins with what the pass before read last and left in a cache. Threads
   // have the chunks that they had.
   bool backwards = folds_of(pass).empty() && !parallel_;
-  Scalar number = backwards ? b_.sub(b_.index(first + count - 1), tasks[0])
-                            : b_.add(b_.index(first), tasks[0]);
+  Scalar number =
+      backwards ? b_.sub(b_.index(first + count - 1), tasks[0]) : b_.add(b_.index(first), tasks[0]);
   Chunk chunk{b_.scaled(number, tree_.chunk), extent};
   auto store_partials = [&](const Carries& folded) {
     Scalar at = b_.add(b_.scaled(number, plan_.rows()), row_number_);

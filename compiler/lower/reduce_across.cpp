@@ -87,12 +87,7 @@ void ReduceLowering::run_across_rows(Scalar first, int64_t rows) {
 }
 
 void ReduceLowering::run_across_rows_at_once(Scalar first, int64_t rows) {
-  open_.clear();
-  for (int64_t row = 0; row < rows; ++row) {
-    Scalar place = numbers_[tree_.kept()[0]] = b_.add(first, b_.index(row));
-    enter_row();
-    open_.push_back({place, row_number_});
-  }
+  open_ = rows_from(first, rows);
   run_passes();
 }
 

@@ -99,15 +99,37 @@ class ReduceLowering {
   std::vector<Scalar> begin_tasks(const Dims& dims);
   void end_loops();
 
+  // Whether each row is one run of one loop.
+  bool has_plain_rows() const;
+
   // Sixteen vectors keep a CPU busy. The bits do not depend on it: rows share nothing.
   int64_t rows_at_once() const;
-  void run_rows_at_once(int64_t rows);
+  void run_rows_at_once(int64_t first);  // from the first-th row on
+  std::vector<Row> rows_from(Scalar first, int64_t count);
   void run_rows();
   void run_columns();
   void run_column_blocks(int64_t begin, int64_t blocks, int64_t block);
 
   // A vector loop over columns of the last group; a single column needs none.
   void begin_columns(Scalar start, int64_t count);
+
+  // ---- Passes of neighbouring rows at the same time. The bits do not depend on it.
+
+  std::vector<int64_t> visiting_passes() const;
+
+  bool computes_functions() const;
+
+  // How many blocks of rows_at_once() rows a task has, 0 where another loop is better.
+  int64_t staggered_blocks() const;
+  void run_staggered(int64_t blocks);
+
+  // One loop over columns, in which each of the stages `first` to `last` is in `block` - stage.
+  void advance(size_t first, size_t last, Scalar block);
+  void enter_stage(size_t stage, const std::vector<Row>& rows);
+
+  // Which of row_values_ one block leaves to the next.
+  std::vector<size_t> staggered_values() const;
+  void fetch_next(size_t parameter);
 
   // ---- Bands of columns.
 
@@ -186,7 +208,9 @@ class ReduceLowering {
   std::vector<Scalar> numbers_;  // by group: where in it we are
   std::vector<Row> open_;  // rows that are worked through at once, if there are several
   size_t row_ = 0;  // of these the one we are in
-  std::vector<Scalar> row_values_;  // by open row and fold: its value there
+  size_t first_slot_ = 0;  // where the open rows' values begin in row_values_
+  std::vector<int64_t> stages_;  // the passes that visit the domain
+  std::vector<Scalar> row_values_;  // by stage, open row and fold: its value there
   Scalar row_number_;
   std::map<ValueId, uint32_t> scratch_;  // of kept values
   std::vector<uint32_t> partials_, totals_;  // by fold: buffers, where rows are cut into chunks

@@ -39,7 +39,7 @@ Scalar ReduceLowering::row_value(size_t fold, const Position& position) {
   const Dims& dims = function_.type(plan_.folds[fold].result).dims;
   GRADC_CHECK(ravel(b_, position.indices, dims).reg == row_number_.reg,
               "@{} reads a reduced value of another row", function_.name);
-  return row_values_[row_ * plan_.folds.size() + fold];
+  return row_values_[(first_slot_ + row_) * plan_.folds.size() + fold];
 }
 
 void ReduceLowering::enter_row() {
@@ -163,7 +163,7 @@ void ReduceLowering::set_rows(int64_t pass, const Carries& folded) {
   std::vector<size_t> folds = folds_of(pass);
   for (size_t i = 0; i < folded.size(); ++i) {
     size_t fold = folds[i % folds.size()], row = i / folds.size();
-    row_values_[row * plan_.folds.size() + fold] =
+    row_values_[(first_slot_ + row) * plan_.folds.size() + fold] =
         b_.convert(folded[i], function_.type(plan_.folds[fold].result).dtype);
   }
 }

@@ -89,7 +89,7 @@ std::vector<KeptValue> values_to_keep(const Function& kernel, const ReductionPla
         plan.row_elements * byte_size(type.dtype) > kMostBytes)
       continue;
     if (element_nanoseconds(kernel, op) > kDear)
-      kept.push_back({op.result(), *std::min_element(passes.begin(), passes.end())});
+      kept.push_back({op.result(), std::ranges::min(passes), std::ranges::max(passes)});
   }
   return kept;
 }

@@ -19,7 +19,7 @@ struct PlannedFold {
 // A value of the domain's dims that is kept in scratch memory from its first pass on.
 struct KeptValue {
   ValueId value;
-  int64_t first_pass = 0;
+  int64_t first_pass = 0, last_pass = 0;
 };
 
 struct ReductionPlan {

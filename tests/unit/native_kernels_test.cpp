@@ -83,18 +83,49 @@ TEST_CASE("a chain with broadcasts along either axis", "[native]") {
 }
 
 TEST_CASE("softmax over rows of any length", "[native]") {
-  for (int64_t columns : {1, 7, 15, 16, 17, 100, 1000})
-    check_native(fmt::format(R"(entry @f(%x: f32[9,{0}]) {{
-  %m: f32[9] = reduce_max(%x) {{axes=[1]}}
-  %m2: f32[9,{0}] = broadcast(%m) {{axes=[0], shape=[9,{0}]}}
-  %d: f32[9,{0}] = sub(%x, %m2)
-  %e: f32[9,{0}] = exp(%d)
-  %s: f32[9] = reduce_sum(%e) {{axes=[1]}}
-  %s2: f32[9,{0}] = broadcast(%s) {{axes=[0], shape=[9,{0}]}}
-  %y: f32[9,{0}] = div(%e, %s2)
+  auto check = [](int64_t rows, int64_t columns) {
+    check_native(fmt::format(R"(entry @f(%x: f32[{0},{1}]) {{
+  %m: f32[{0}] = reduce_max(%x) {{axes=[1]}}
+  %m2: f32[{0},{1}] = broadcast(%m) {{axes=[0], shape=[{0},{1}]}}
+  %d: f32[{0},{1}] = sub(%x, %m2)
+  %e: f32[{0},{1}] = exp(%d)
+  %s: f32[{0}] = reduce_sum(%e) {{axes=[1]}}
+  %s2: f32[{0},{1}] = broadcast(%s) {{axes=[0], shape=[{0},{1}]}}
+  %y: f32[{0},{1}] = div(%e, %s2)
   return %y
 }})",
-                             columns));
+                             rows, columns));
+  };
+  for (int64_t columns : {1, 7, 15, 16, 17, 100, 1000})
+    check(9, columns);
+  // With two threads each has rows in a pipeline, and some are left.
+  for (auto [rows, columns] : {std::pair<int64_t, int64_t>{4300, 20}, {1100, 100}, {600, 300}})
+    check(rows, columns);
+}
+
+TEST_CASE("a NaN spoils its row of a softmax and no other", "[native]") {
+  constexpr int64_t kRows = 20;
+  for (int64_t columns : {5, 100, 300}) {
+    Function function = parse_function(fmt::format(R"(entry @f(%x: f32[{0},{1}]) {{
+  %m: f32[{0}] = reduce_max_number(%x) {{axes=[1]}}
+  %m2: f32[{0},{1}] = broadcast(%m) {{axes=[0], shape=[{0},{1}]}}
+  %d: f32[{0},{1}] = sub(%x, %m2)
+  %e: f32[{0},{1}] = exp_normal(%d)
+  %s: f32[{0}] = reduce_sum(%e) {{axes=[1]}}
+  return %m, %s
+}})",
+                                                   kRows, columns));
+    for (int64_t place = 0; place < columns; place += 33) {
+      std::vector<Tensor> arguments = arguments_for(function);
+      int64_t row = place % kRows;
+      arguments[0].data[static_cast<size_t>(row * columns + place)] = std::nan("");
+      std::vector<Tensor> results = run_native(function, arguments);
+      for (int64_t i = 0; i < kRows; ++i) {
+        CHECK(std::isfinite(results[0].data[static_cast<size_t>(i)]));
+        CHECK(std::isnan(results[1].data[static_cast<size_t>(i)]) == (i == row));
+      }
+    }
+  }
 }
 
 // The rows, lanes and chunks of a reduction come from its shape: kept axes first, last, or around.
@@ -258,7 +289,7 @@ TEST_CASE("sums across rows have the bits of a kernel of their own", "[native]")
 }
 
 TEST_CASE("a row has the same bits alone and among others", "[native]") {
-  constexpr int64_t kRows = 13;
+  constexpr int64_t kRows = 69;  // in a pipeline of at least eight blocks, and a rest
   auto kernel = [](int64_t rows, int64_t columns) {
     return parse_function(fmt::format(R"(entry @f(%x: f32[{0},{1}], %w: f32[{0},{1}]) {{
   %m: f32[{0}] = reduce_max(%x) {{axes=[1]}}
@@ -279,7 +310,7 @@ TEST_CASE("a row has the same bits alone and among others", "[native]") {
     Function all = kernel(kRows, columns);
     std::vector<Tensor> arguments = arguments_for(all);
     std::vector<Tensor> together = run_native(all, arguments);
-    for (int64_t row = 0; row < kRows; ++row) {
+    for (int64_t row : {0, 1, 2, 8, 31, 63, 64, 65, 67, 68}) {
       auto part = [&](const Tensor& tensor) {
         auto size = static_cast<ptrdiff_t>(tensor.data.size()) / kRows;
         return std::vector<double>(tensor.data.begin() + row * size,
