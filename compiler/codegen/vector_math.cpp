@@ -8,8 +8,10 @@
 #include <bit>
 #include <cmath>
 #include <limits>
+#include <numbers>
 
 #include "compiler/codegen/erf_table.h"
+#include "compiler/codegen/gelu_table.h"
 #include "compiler/codegen/plain_fma.h"
 #include "compiler/codegen/tanh_table.h"
 #include "ir/diagnostic.h"
@@ -65,6 +67,15 @@ const Powers& powers() {
     return p;
   }();
   return all;
+}
+
+// As compiler/codegen/target.cpp says where vectors have 16 lanes.
+bool has_avx512(llvm::IRBuilder<>& b) {
+  llvm::Attribute features = b.GetInsertBlock()->getParent()->getFnAttribute("target-features");
+  return features.isStringAttribute() &&
+         std::ranges::all_of(
+             std::array{"+avx512f", "+avx512vl", "+avx512bw", "+avx512dq"},
+             [&](const char* feature) { return features.getValueAsString().contains(feature); });
 }
 
 class MathEmitter {
@@ -125,7 +136,7 @@ class MathEmitter {
     if (is_avx512() && !real_->isVectorTy())
       return as_vector(x, &MathEmitter::tanh);
     if (is_avx512())
-      return by_table(kTanhOverX, kTanhPiece, kTanhEnd, x);
+      return odd_by_table(kTanhOverX, kTanhPiece, kTanhEnd, x);
     Value* near = at_most(abs(x), 9.1);
     Reduced reduced = reduce(add(near, near));
     Value* power = power_of_two(reduced);
@@ -156,7 +167,7 @@ class MathEmitter {
     if (is_avx512() && !real_->isVectorTy())
       return as_vector(x, &MathEmitter::erf);
     if (is_avx512())
-      return by_table(kErfOverX, kErfPiece, kErfEnd, x);
+      return odd_by_table(kErfOverX, kErfPiece, kErfEnd, x);
     Value* near = at_most(abs(x), 4);
     Value* exponent = mul(near, polynomial(kErf, near));
     Reduced reduced{.rounded = add(exponent, real(kRounder))};
@@ -165,6 +176,24 @@ class MathEmitter {
     Value* power = power_of_two(reduced);
     Value* fraction = mul(reduced.r, polynomial(kExp2, reduced.r));
     return copy_sign(fma(negate(power), fraction, sub(real(1), power)), x);
+  }
+
+  // Both as gelu_table.h says, of AVX-512 only.
+  template <bool tanh_form>
+  Value* gelu(Value* x) {
+    if (!real_->isVectorTy())
+      return as_vector(x, &MathEmitter::gelu<tanh_form>);
+    Place place = place_of(x, GeluTable::kPiece, GeluTable::kEnd);
+    Value* above = b.CreateSelect(less(real(0), x), x, real(0));
+    return fma(negate(place.near), by_table(gelu_table(tanh_form).factor, place), above);
+  }
+  template <bool tanh_form>
+  Value* gelu_slope(Value* x) {
+    if (!real_->isVectorTy())
+      return as_vector(x, &MathEmitter::gelu_slope<tanh_form>);
+    Place place = place_of(x, GeluTable::kPiece, GeluTable::kEnd);
+    Value* slope = by_table(gelu_table(tanh_form).slope, place);
+    return b.CreateSelect(less(x, real(0)), slope, sub(real(1), slope));
   }
 
   // e^x - 1 = 2^n (e^r - 1) + (2^n - 1), halved so that 2^128 does not occur.
@@ -299,14 +328,7 @@ class MathEmitter {
     return fma(x, fma(mul(r, r), polynomial(kExpOfPart, r), r), x);
   }
 
-  // As compiler/codegen/target.cpp says where vectors have 16 lanes.
-  bool is_avx512() {
-    llvm::Attribute features = b.GetInsertBlock()->getParent()->getFnAttribute("target-features");
-    return features.isStringAttribute() &&
-           std::ranges::all_of(
-               std::array{"+avx512f", "+avx512vl", "+avx512bw", "+avx512dq"},
-               [&](const char* feature) { return features.getValueAsString().contains(feature); });
-  }
+  bool is_avx512() { return has_avx512(b); }
 
   // Whether this is one of its vectors.
   bool is_avx512_vector() {
@@ -321,22 +343,38 @@ class MathEmitter {
     return b.CreateExtractElement(y, uint64_t{0});
   }
 
-  // x * (f(x) / x) of an odd function, where the quotient is a polynomial in each piece, whose
-  // coefficients a shuffle picks. From `end` on f is what it is there.
+  // A function that is a polynomial in each of 32 pieces of |x|, whose coefficients a shuffle
+  // picks. From `end` on it is what it is there.
+  struct Place {
+    Value* near;  // |x| or `end`
+    Value* piece;  // in the last bits
+    Value* d;  // from the middle of the piece
+  };
+  Place place_of(Value* x, double piece, double end) {
+    Place place{.near = at_most(abs(x), end)};
+    Value* rounded = fma(place.near, real(1 / piece), real(kRounder));
+    place.d = fma(sub(rounded, real(kRounder)), real(-piece), place.near);
+    place.piece = b.CreateBitCast(rounded, integer_);
+    return place;
+  }
   template <size_t degrees>
-  Value* by_table(const float (&table)[degrees][2 * kLanes], double piece, double end, Value* x) {
-    Value* near = at_most(abs(x), end);
-    Value* rounded = fma(near, real(1 / piece), real(kRounder));  // its last bits are the piece
-    Value* d = fma(sub(rounded, real(kRounder)), real(-piece), near);
-    Value* number = b.CreateBitCast(rounded, integer_);
+  Value* by_table(const float (&table)[degrees][2 * kLanes], const Place& place) {
     Value* sum = nullptr;
     for (size_t i = degrees; i-- > 0;) {
       Value* coefficient =
           b.CreateIntrinsic(llvm::Intrinsic::x86_avx512_vpermi2var_ps_512, {},
-                            {constants(table[i]), number, constants(table[i] + kLanes)});
-      sum = sum ? fma(sum, d, coefficient) : coefficient;
+                            {constants(table[i]), place.piece, constants(table[i] + kLanes)});
+      sum = sum ? fma(sum, place.d, coefficient) : coefficient;
     }
-    return copy_sign(mul(near, sum), x);
+    return sum;
+  }
+
+  // x * (f(x) / x) of an odd function f, whose quotient has a table.
+  template <size_t degrees>
+  Value* odd_by_table(const float (&table)[degrees][2 * kLanes], double piece, double end,
+                      Value* x) {
+    Place place = place_of(x, piece, end);
+    return copy_sign(mul(place.near, by_table(table, place)), x);
   }
 
   // x * 2^n for whole n in [-150, 150], rounded once. By two factors, unless the CPU can.
@@ -445,6 +483,13 @@ constexpr Function kFunctions[] = {
     {Code::erf, "erf", [](MathEmitter& m, std::span<Value* const> x) { return m.erf(x[0]); }},
     {Code::expm1, "expm1", [](MathEmitter& m, std::span<Value* const> x) { return m.expm1(x[0]); }},
     {Code::log1p, "log1p", [](MathEmitter& m, std::span<Value* const> x) { return m.log1p(x[0]); }},
+    {Code::gelu, "", [](MathEmitter& m, std::span<Value* const> x) { return m.gelu<false>(x[0]); }},
+    {Code::gelu_slope, "",
+     [](MathEmitter& m, std::span<Value* const> x) { return m.gelu_slope<false>(x[0]); }},
+    {Code::gelu_tanh, "",
+     [](MathEmitter& m, std::span<Value* const> x) { return m.gelu<true>(x[0]); }},
+    {Code::gelu_tanh_slope, "",
+     [](MathEmitter& m, std::span<Value* const> x) { return m.gelu_slope<true>(x[0]); }},
     {Code::pow, "pow", [](MathEmitter& m, std::span<Value* const> x) { return m.pow(x[0], x[1]); }},
 };
 
@@ -473,6 +518,41 @@ Value* call_libm(llvm::IRBuilder<>& b, const char* name, std::span<Value* const>
   return result;
 }
 
+bool is_gelu(Code code) {
+  return code == Code::gelu || code == Code::gelu_slope || code == Code::gelu_tanh ||
+         code == Code::gelu_tanh_slope;
+}
+
+// gelu or its slope by other functions (ir/ops/gelu.cpp). The slope at -|x|, where nothing cancels;
+// it is 1 less that at |x|.
+Value* gelu_by_formula(llvm::IRBuilder<>& b, Code code, Value* x) {
+  constexpr double kSqrtTwoOverPi = std::numbers::sqrt2 * std::numbers::inv_sqrtpi;
+  constexpr double kLinear = 2 * kSqrtTwoOverPi, kCubic = kLinear * 0.044715;
+  constexpr double kLeast = -40;  // where the slope is 0
+  auto real = [&](double value) { return llvm::ConstantFP::get(x->getType(), value); };
+  auto scaled = [&](Value* y, double factor) { return b.CreateFMul(y, real(factor)); };
+  auto shifted = [&](Value* y, double by) { return b.CreateFAdd(y, real(by)); };
+  auto math = [&](Code function, Value* y) { return emit_math(b, function, {&y, 1}); };
+  bool tanh_form = code == Code::gelu_tanh || code == Code::gelu_tanh_slope;
+  auto gate = [&](Value* y, Value* square) {
+    if (tanh_form)
+      return math(Code::sigmoid, b.CreateFMul(y, shifted(scaled(square, kCubic), kLinear)));
+    return scaled(shifted(math(Code::erf, scaled(y, std::numbers::sqrt2 / 2)), 1), 0.5);
+  };
+  if (code == Code::gelu || code == Code::gelu_tanh)
+    return b.CreateFMul(x, gate(x, b.CreateFMul(x, x)));
+  Value* y = b.CreateFNeg(b.CreateUnaryIntrinsic(llvm::Intrinsic::fabs, x));
+  y = b.CreateSelect(b.CreateFCmpOLT(y, real(kLeast)), real(kLeast), y);
+  Value* square = b.CreateFMul(y, y);
+  Value* share = gate(y, square);
+  Value* derivative =
+      tanh_form ? b.CreateFMul(b.CreateFSub(share, b.CreateFMul(share, share)),
+                               shifted(scaled(square, 3 * kCubic), kLinear))
+                : scaled(math(Code::exp_normal, scaled(square, -0.5)), 0.5 * kSqrtTwoOverPi);
+  Value* slope = b.CreateFAdd(share, b.CreateFMul(y, derivative));
+  return b.CreateSelect(b.CreateFCmpOLT(x, real(0)), slope, b.CreateFSub(real(1), slope));
+}
+
 }  // namespace
 
 bool is_math(Code code) {
@@ -483,6 +563,8 @@ Value* emit_math(llvm::IRBuilder<>& b, Code code, std::span<Value* const> x) {
   const Function* function = find(code);
   GRADC_CHECK(function, "{} is not a function", loop::name_of(code));
   llvm::Type* type = x[0]->getType();
+  if (is_gelu(code) && !(type->getScalarType()->isFloatTy() && has_avx512(b)))
+    return gelu_by_formula(b, code, x[0]);
   if (type->getScalarType()->isFloatTy()) {
     MathEmitter math(b, type);
     return function->emit(math, x);

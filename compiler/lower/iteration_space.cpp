@@ -94,6 +94,10 @@ double cost_of(const Instr& instr) {
     case Code::erf:
     case Code::expm1:
     case Code::log1p:
+    case Code::gelu:
+    case Code::gelu_slope:
+    case Code::gelu_tanh:
+    case Code::gelu_tanh_slope:
       return 0.4;
     case Code::pow:
       return 1;

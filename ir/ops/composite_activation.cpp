@@ -1,6 +1,5 @@
 // Activation functions made of others.
 #include <algorithm>
-#include <numbers>
 
 #include "ir/ops/composite.h"
 
@@ -13,35 +12,6 @@ double logistic(double x) {
 
 double log_of_one_plus_exp(double x) {
   return x > 40 ? x : std::log1p(std::exp(x));  // the rest is below half a unit of x
-}
-
-constexpr double kSqrtTwoOverPi = std::numbers::sqrt2 * std::numbers::inv_sqrtpi;
-constexpr double kGeluCubic = 0.044715;  // Hendrycks and Gimpel 2016, section 2
-
-double gelu_of(double x, const Attrs& attrs) {
-  if (attrs.flag("approximate"))
-    return 0.5 * x * (1 + std::tanh(kSqrtTwoOverPi * (x + kGeluCubic * x * x * x)));
-  return 0.5 * x * (1 + std::erf(x / std::numbers::sqrt2));
-}
-
-// The factor of x in gelu. The tanh form uses (1 + tanh(u)) / 2 = sigmoid(2 u), which does not
-// cancel for negative x.
-ValueId gelu_gate(Builder& b, ValueId x, const Attrs& attrs) {
-  if (!attrs.flag("approximate"))
-    return b.scale(b.shift(b.op(Opcode::erf, {b.scale(x, std::numbers::sqrt2 / 2)}), 1.0), 0.5);
-  ValueId slope =
-      b.shift(b.scale(b.mul(x, x), 2 * kSqrtTwoOverPi * kGeluCubic), 2 * kSqrtTwoOverPi);
-  return b.op(Opcode::sigmoid, {b.mul(x, slope)});
-}
-
-// The derivative of the factor.
-ValueId gelu_gate_slope(Builder& b, ValueId x, ValueId gate, const Attrs& attrs) {
-  ValueId square = b.mul(x, x);
-  if (!attrs.flag("approximate"))
-    return b.scale(b.op(Opcode::exp_normal, {b.scale(square, -0.5)}), 0.5 * kSqrtTwoOverPi);
-  ValueId inner = b.shift(b.scale(square, 6 * kSqrtTwoOverPi * kGeluCubic), 2 * kSqrtTwoOverPi);
-  ValueId bell = b.sub(gate, b.mul(gate, gate));
-  return b.mul(bell, inner);
 }
 
 // max(0, min(1, x * alpha + beta))
@@ -66,27 +36,6 @@ ValueId softplus_of(Builder& b, ValueId x) {
 }
 
 }  // namespace
-
-// dx = dy * (gate + x * gate'), with y = x * gate
-extern constexpr OpDef gelu = {
-    .name = "gelu",
-    .doc =
-        "x times the normal distribution function of x; `approximate` takes the tanh form of it.",
-    .examples = "gelu(f32[3,5])\ngelu(f32[3,5]) {approximate=true}",
-    .kernel = KernelClass::composite,
-    .attrs = {{"approximate", AttrKind::boolean, false}},
-    .infer = same_float,
-    .eval = eval_with_attrs<gelu_of>,
-    .vjp =
-        [](Vjp& g) {
-          ValueId gate = gelu_gate(g.b, g.x(), g.attrs());
-          ValueId slope = gelu_gate_slope(g.b, g.x(), gate, g.attrs());
-          g.add(0, g.b.mul(g.dy(), g.b.add(gate, g.b.mul(g.x(), slope))));
-        },
-    .expand = [](Builder& b, const Op& op) -> std::vector<ValueId> {
-      return {b.mul(op.operand(0), gelu_gate(b, op.operand(0), op.attrs))};
-    },
-};
 
 // dx = dy * (s + y * (1 - s)), s = sigmoid(x), y = x * s
 extern constexpr OpDef silu = {

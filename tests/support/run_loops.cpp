@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <limits>
+#include <numbers>
 
 #include "ir/diagnostic.h"
 
@@ -69,6 +70,19 @@ double apply_integer(Code code, DType dtype, int64_t x, int64_t y) {
   }
 }
 
+// The factor of x in gelu, and its derivative.
+double gelu_gate(Code code, double x) {
+  if (code == Code::gelu || code == Code::gelu_slope)
+    return std::erfc(-x / std::numbers::sqrt2) / 2;
+  return (1 + std::tanh(std::sqrt(2 / std::numbers::pi) * (x + 0.044715 * x * x * x))) / 2;
+}
+double gelu_gate_slope(Code code, double x) {
+  if (code == Code::gelu_slope)
+    return std::exp(-x * x / 2) / std::sqrt(2 * std::numbers::pi);
+  double t = 2 * gelu_gate(code, x) - 1;
+  return (1 - t * t) * std::sqrt(2 / std::numbers::pi) * (1 + 3 * 0.044715 * x * x) / 2;
+}
+
 double apply_float(Code code, const std::vector<double>& x) {
   switch (code) {
     case Code::add:
@@ -91,6 +105,8 @@ double apply_float(Code code, const std::vector<double>& x) {
       return std::isnan(x[0]) || x[0] < x[1] ? x[0] : x[1];
     case Code::max:
       return std::isnan(x[0]) || x[0] > x[1] ? x[0] : x[1];
+    case Code::max_number:
+      return x[1] > x[0] ? x[1] : x[0];
     case Code::sqrt:
       return std::sqrt(x[0]);
     case Code::exp:
@@ -115,6 +131,12 @@ double apply_float(Code code, const std::vector<double>& x) {
       return std::log1p(x[0]);
     case Code::pow:
       return std::pow(x[0], x[1]);
+    case Code::gelu:
+    case Code::gelu_tanh:
+      return x[0] * gelu_gate(code, x[0]);
+    case Code::gelu_slope:
+    case Code::gelu_tanh_slope:
+      return gelu_gate(code, x[0]) + x[0] * gelu_gate_slope(code, x[0]);
     case Code::floor:
       return std::floor(x[0]);
     case Code::ceil:

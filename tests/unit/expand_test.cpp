@@ -38,7 +38,7 @@ backward:
 TEST_CASE("composites made of composites are expanded to the end", "[expand]") {
   Module module = parsed(
       "module @m\nentry @f(%q: f32[2,3,4], %k: f32[2,5,4], %v: f32[2,5,6]) {\nforward:\n"
-      "  %y = attention(%q, %k, %v) {causal=false, scale=0.5}\n  %z = gelu(%y)\n"
+      "  %y = attention(%q, %k, %v) {causal=false, scale=0.5}\n  %z = silu(%y)\n"
       "  return y=%y, z=%z\n}\n");
   Module after = expand(module, Options{});
   verify(after);
@@ -50,10 +50,10 @@ TEST_CASE("composites made of composites are expanded to the end", "[expand]") {
 TEST_CASE("only the wanted composites of one function are expanded", "[expand]") {
   Module module = parsed(
       "module @m\nentry @f(%x: f32[2,3]) {\nforward:\n  %y = softmax(%x) {axis=1}\n"
-      "  %z = gelu(%y)\n  return z=%z\n}\n");
+      "  %z = silu(%y)\n  return z=%z\n}\n");
   Function after =
       expand_where(module.functions[0], [](const OpDef& op) { return op.name == "softmax"; });
-  CHECK(after.ops.back().code == Opcode::gelu);
+  CHECK(after.ops.back().code == Opcode::silu);
   CHECK(std::none_of(after.ops.begin(), after.ops.end(),
                      [](const Op& op) { return op.code == Opcode::softmax; }));
 }

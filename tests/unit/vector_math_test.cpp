@@ -19,14 +19,14 @@ const double kInfinity = std::numeric_limits<double>::infinity();
 // An elementwise op of f32 as machine code.
 class Compiled {
  public:
-  Compiled(Opcode code, const std::string& cpu) {
+  Compiled(Opcode code, const std::string& cpu, const Attrs& attrs = {}) {
     Function function;
     function.name = "f";
     Builder b(function);
     std::vector<ValueId> operands;
     for (int i = 0; i < def(code).operands; ++i)
       operands.push_back(b.parameter(type_, "x"));
-    b.result(b.op(code, operands), "y");
+    b.result(b.op(code, operands, attrs), "y");
     CodegenOptions options = codegen_options(cpu);
     code_ = std::make_unique<JitModule>(planned_module(function, options), options);
   }
@@ -97,11 +97,11 @@ std::vector<double> sample(int batch) {
 }
 
 // The op on one element.
-double single(Opcode code, double x, const char* cpu) {
+double single(Opcode code, double x, const char* cpu, const Attrs& attrs = {}) {
   Function function;
   function.name = "f";
   Builder b(function);
-  b.result(b.op(code, {b.parameter({DType::f32, {}}, "x")}), "y");
+  b.result(b.op(code, {b.parameter({DType::f32, {}}, "x")}, attrs), "y");
   std::vector<Tensor> one = {{{DType::f32, {}}, {static_cast<float>(x)}}};
   return run_native(function, one, cpu)[0].data[0];
 }
@@ -183,6 +183,37 @@ TEST_CASE("exp_normal keeps its promised error up to 88", "[math]") {
       CHECK((x[i] < -87.33655 ? y[i] == 0 : ulps(y[i], std::exp(x[i])) <= 1));
     }
   }
+}
+
+// Below -6 gelu is nearly 0: the error is small beside |x|, not beside the result.
+TEST_CASE("gelu and its slope are within three units and a small part", "[math]") {
+  std::vector<double> x = {0, 1e-30, -1e-30, 5.95, -5.95, 6.06, -6.06, 1e4, -1e4};
+  while (static_cast<int64_t>(x.size()) < kBatch)
+    x.push_back(static_cast<float>(8 - 16 * static_cast<double>(x.size()) / kBatch));
+  for (bool tanh_form : {false, true})
+    for (Opcode code : {Opcode::gelu, Opcode::gelu_slope})
+      for (const char* cpu : {"native", "x86-64-v4", "x86-64-v3"}) {
+        Attrs attrs;
+        if (tanh_form)
+          attrs.set("approximate", true);
+        Op op{.code = code, .attrs = attrs};
+        Type type{DType::f32, {kBatch}};
+        std::vector<Tensor> operand = {{type, x}};
+        std::vector<double> exact = def(code).eval(operand, op, std::vector<Type>{type})[0].data;
+        std::vector<double> y = Compiled(code, cpu, attrs)({x});
+        double part = cpu == std::string("x86-64-v3") ? 4e-7 : 5e-8, worst = 0;
+        for (size_t i = 0; i < x.size(); ++i) {
+          double error = std::max(0.0, std::abs(y[i] - exact[i]) - part);
+          worst = std::max(worst, error / std::abs(exact[i]) * 0x1p24);
+        }
+        INFO(def(code).name << (tanh_form ? ", tanh form, on " : " on ") << cpu);
+        CHECK(worst <= 3);
+        std::vector<double> special = Compiled(code, cpu, attrs)({{kInfinity, std::nan("")}});
+        CHECK(special[0] == (code == Opcode::gelu ? kInfinity : 1));
+        CHECK(std::isnan(special[1]));
+        for (double one : {-3.1, 0.7})
+          CHECK(single(code, one, cpu, attrs) == Compiled(code, cpu, attrs)({{one}})[0]);
+      }
 }
 
 TEST_CASE("sigmoid is the same for one element as for many", "[math]") {
