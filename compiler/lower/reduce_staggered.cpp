@@ -32,7 +32,8 @@ std::vector<int64_t> ReduceLowering::visiting_passes() const {
 bool ReduceLowering::computes_functions() const {
   constexpr double kDear = 0.3;  // nanoseconds
   return std::ranges::any_of(function_.ops, [&](const Op& op) {
-    return def(op).kernel == KernelClass::map && element_nanoseconds(function_, op) > kDear;
+    return def(op).kernel == KernelClass::map && function_.type(op.result()).dims == plan_.domain &&
+           element_nanoseconds(function_, op) > kDear;
   });
 }
 

@@ -112,3 +112,38 @@ kernel @k(%x: f32[2048,{0}]) with {{axes=[0], class="reduce", domain=[2048,{0}]}
   // Part of a row is no run of memory.
   CHECK(of_columns(8192).find("fetch") == std::string::npos);
 }
+
+// A pipeline has a loop in which three rows are: the last pass of one, the second of the next, and
+// the first of that behind, whose operand it fetches. Rows without functions are read, then
+// written.
+TEST_CASE("rows that compute functions go through a pipeline", "[lower]") {
+  auto of_rows = [](const std::string& function) {
+    return loops_of(fmt::format(R"(
+kernel @k(%x: f32[4096,384]) with {{axes=[1], class="reduce", domain=[4096,384]}} {{
+  %m: f32[4096] = reduce_max_number(%x) {{axes=[1]}}
+  %m2: f32[4096,384] = broadcast(%m) {{axes=[0], shape=[4096,384]}}
+  %d: f32[4096,384] = sub(%x, %m2)
+  %e: f32[4096,384] = {}(%d)
+  %s: f32[4096] = reduce_sum(%e) {{axes=[1]}}
+  %s2: f32[4096,384] = broadcast(%s) {{axes=[0], shape=[4096,384]}}
+  %y: f32[4096,384] = mul(%e, %s2)
+  return %y
+}})",
+                                function));
+  };
+  CHECK(of_rows("exp_normal").find(R"(fold add, %c.13: f32 = -inf:f32 fold max_number) {
+      %t.4: i64 = add(%t.3, %j.2)
+      %t.5: i64 = add(%t.4, 768)
+      %x.4: f32 = load %x[%t.5]
+      %t.6: i64 = add(%t.4, 1280)
+      fetch %x[%t.6]
+      %t.7: i64 = add(%t.4, 384)
+      %x.5: f32 = load %x[%t.7]
+      %e.1: f32 = load %e[%j.2]
+      %mul: f32 = mul(%e.1, %c.8)
+      store %y[%t.4] = %mul
+)") != std::string::npos);
+  std::string read_first = of_rows("abs");
+  CHECK(read_first.find("fetch") == std::string::npos);
+  CHECK(read_first.find("fold add, ") == std::string::npos);
+}
