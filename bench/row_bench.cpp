@@ -241,14 +241,17 @@ Measured measure(const gradc_module& module, size_t copied) {
 int main(int argc, char** argv) {
   Target target = target_for("native");
   std::string wanted = argc > 1 ? argv[1] : "";
+  std::vector<int64_t> lengths = {64, 384, 1024, 4096};
+  if (argc > 2)
+    lengths = {std::stoll(argv[2])};
   struct Size {
     const char* name;
     size_t bytes;
   };
   for (const Size& size : {Size{"L2", size_t{1} << 20}, Size{"memory", size_t{96} << 20}})
     for (const Case& c : all_cases())
-      for (int64_t r : {64, 384, 1024, 4096}) {
-        if (c.name.rfind(wanted, 0) != 0 || (argc > 2 && std::stoll(argv[2]) != r))
+      for (int64_t r : lengths) {
+        if (c.name.rfind(wanted, 0) != 0)
           continue;
         int64_t n = static_cast<int64_t>(size.bytes) / 4 / c.tensors / r;
         if (c.name.find("image") == 0)

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <set>
 #include <utility>
 
 #include "compiler/codegen/arithmetic.h"
@@ -157,11 +158,25 @@ void KernelEmitter::emit_body(const std::vector<Instr>& body) {
   }
 }
 
+// Of a loop that is one block of vectors over several short rows, what belongs to the first row, up
+// to where a buffer is read again: memory likes a row after the other.
+size_t KernelEmitter::first_row_of(std::span<const Instr> run) const {
+  if (block_.number == 0 || !vector_loop_ ||
+      static_cast<int64_t>(block_.vectors) * lanes_ < vector_loop_->extent)
+    return run.size();
+  std::set<uint32_t> read;
+  for (size_t i = 0; i < run.size(); ++i)
+    if (run[i].code == Code::load && !read.insert(run[i].buffer).second)
+      return i;
+  return run.size();
+}
+
 // Straight code, one vector after the other: few values are alive at once, and the loads of a
 // vector come before its stores.
 void KernelEmitter::emit_run(std::span<const Instr> run) {
+  size_t length = first_row_of(run);
   for (size_t vector = 0; vector < block_.vectors; ++vector)
-    for (const Instr& instr : run) {
+    for (const Instr& instr : run.first(length)) {
       bool varies = instr.results.empty() ? block_.number != 0
                                           : shape(instr.results[0]).kind == LaneShape::varying;
       if (varies)
@@ -169,6 +184,8 @@ void KernelEmitter::emit_run(std::span<const Instr> run) {
       else if (vector == 0)
         emit_scalar(instr);
     }
+  if (length < run.size())
+    emit_run(run.subspan(length));
 }
 
 void KernelEmitter::emit_structured(const Instr& instr) {

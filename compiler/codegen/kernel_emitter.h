@@ -53,6 +53,7 @@ class KernelEmitter {
   void open_function(llvm::Function* function, std::span<llvm::Value* const> pointers,
                      llvm::Value* worker);
   void emit_body(const std::vector<loop::Instr>& body);
+  size_t first_row_of(std::span<const loop::Instr> run) const;
   void emit_run(std::span<const loop::Instr> run);
   void emit_serial(const loop::Instr& instr);
   void emit_unrolled(const loop::Instr& instr);

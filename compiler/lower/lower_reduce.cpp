@@ -89,11 +89,14 @@ bool ReduceLowering::has_plain_rows() const {
 }
 
 int64_t ReduceLowering::rows_at_once() const {
-  constexpr int64_t kVectors = 16, kMostRows = 8;
+  constexpr int64_t kMostRows = 8;
+  constexpr size_t kFewFolds = 3;
   if (!has_plain_rows())
     return 1;
+  // Long rows alone are fastest in memory; many folds behind one another take longer than it.
+  int64_t most = plan_.across.empty() && plan_.folds.size() <= kFewFolds ? 8 : 16;
   int64_t vectors = (plan_.row_elements + lanes_ - 1) / lanes_;
-  int64_t rows = std::clamp<int64_t>(std::min(kVectors / vectors, plan_.rows()), 1, kMostRows);
+  int64_t rows = std::clamp<int64_t>(std::min(most / vectors, plan_.rows()), 1, kMostRows);
   return plan_.across.empty() || rows == 1 ? rows : rows / ReductionTree::kStrands * 2;
 }
 

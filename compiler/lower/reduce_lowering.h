@@ -102,7 +102,7 @@ class ReduceLowering {
   // Whether each row is one run of one loop.
   bool has_plain_rows() const;
 
-  // Sixteen vectors keep a CPU busy. The bits do not depend on it: rows share nothing.
+  // Eight or sixteen vectors keep a CPU busy. The bits do not depend on it: rows share nothing.
   int64_t rows_at_once() const;
   void run_rows_at_once(int64_t first);  // from the first-th row on
   std::vector<Row> rows_from(Scalar first, int64_t count);
