@@ -10,49 +10,90 @@
 namespace gradc {
 namespace {
 
-// What is live changes only where a buffer starts: the steps between two starts are one section.
+// Steps between which no buffer ends, at all but the last of which less than kFull of the capacity
+// is needed, are one section: all that is needed at one of them is needed at the last.
 struct Span {
   int first = 0, last = 0;  // sections
 };
+constexpr double kFull = 0.9;
 
-std::vector<Span> spans_of(const std::vector<Buffer>& buffers, int& sections) {
-  std::vector<int> starts;
-  for (const Buffer& buffer : buffers)
-    starts.push_back(buffer.first);
-  std::sort(starts.begin(), starts.end());
-  starts.erase(std::unique(starts.begin(), starts.end()), starts.end());
+std::vector<Span> spans_of(const std::vector<Buffer>& buffers, int64_t capacity, int& sections) {
+  struct Event {
+    int step = 0;
+    bool starts = false;  // a buffer; else one has ended
+    int64_t bytes = 0;
+  };
+  std::vector<Event> events;
+  for (const Buffer& buffer : buffers) {
+    events.push_back({buffer.first, true, buffer.bytes});
+    events.push_back({buffer.last + 1, false, -buffer.bytes});
+  }
+  std::sort(events.begin(), events.end(), [](const Event& a, const Event& b) {
+    return a.step != b.step ? a.step < b.step : a.starts < b.starts;
+  });
+  std::vector<int> firsts;  // steps, of sections
+  bool apart = true;
+  int64_t live = 0;
+  auto full = static_cast<int64_t>(static_cast<double>(capacity) * kFull);
+  for (const Event& event : events) {
+    if (event.starts && (firsts.empty() || (firsts.back() < event.step && (apart || live > full))))
+      firsts.push_back(event.step);
+    apart = !event.starts;
+    live += event.bytes;
+  }
   auto section = [&](int step) {
-    return static_cast<int>(std::upper_bound(starts.begin(), starts.end(), step) - starts.begin()) -
+    return static_cast<int>(std::upper_bound(firsts.begin(), firsts.end(), step) - firsts.begin()) -
            1;
   };
   std::vector<Span> spans;
   for (const Buffer& buffer : buffers)
     spans.push_back({section(buffer.first), section(buffer.last)});
-  sections = static_cast<int>(starts.size());
+  sections = static_cast<int>(firsts.size());
   return spans;
+}
+
+// For each buffer, at how many steps others start while it is needed, itself included; as a share
+// of all.
+std::vector<double> lengths_of(const std::vector<Buffer>& buffers) {
+  std::vector<int> starts;
+  for (const Buffer& buffer : buffers)
+    starts.push_back(buffer.first);
+  std::sort(starts.begin(), starts.end());
+  starts.erase(std::unique(starts.begin(), starts.end()), starts.end());
+  std::vector<double> lengths;
+  for (const Buffer& buffer : buffers) {
+    auto first = std::lower_bound(starts.begin(), starts.end(), buffer.first);
+    auto end = std::upper_bound(starts.begin(), starts.end(), buffer.last);
+    lengths.push_back(static_cast<double>(end - first) / static_cast<double>(starts.size()));
+  }
+  return lengths;
 }
 
 // By which buffers at the same offset are tried first: the larger product of these.
 struct Preference {
-  bool bytes = false, sections = false, contention = false;
+  bool bytes = false, length = false, contention = false;
 };
-constexpr std::array kPreferences = {
-    Preference{.bytes = true, .sections = true}, Preference{.sections = true, .contention = true},
-    Preference{.bytes = true, .sections = true, .contention = true}, Preference{.sections = true},
-    Preference{.bytes = true}};
+constexpr std::array kPreferences = {Preference{.bytes = true, .length = true},
+                                     Preference{.length = true, .contention = true},
+                                     Preference{.bytes = true, .length = true, .contention = true},
+                                     Preference{.length = true}, Preference{.bytes = true}};
 
 }  // namespace
 
 class OffsetSearch::Search {
  public:
-  Search(std::vector<Buffer> buffers, std::vector<std::vector<int>> conflicts, int64_t capacity)
+  Search(std::vector<Buffer> buffers, std::vector<std::vector<int>> conflicts, int64_t capacity,
+         std::vector<double> lessons)
       : buffers_(std::move(buffers)),
         capacity_(capacity),
-        spans_(spans_of(buffers_, sections_)),
-        learned_(buffers_.size()),
+        spans_(spans_of(buffers_, capacity, sections_)),
+        lengths_(lengths_of(buffers_)),
+        learned_(std::move(lessons)),
         rank_(buffers_.size()),
         overlaps_(std::move(conflicts)),
+        tries_(learned_.empty() ? 0 : kFirstByChance),
         nodes_(count() + 500) {
+    learned_.resize(buffers_.size());
     covering_.resize(sections_);
     for (int i = 0; i < count(); ++i)
       for (int s = spans_[i].first; s <= spans_[i].last; ++s)
@@ -80,6 +121,7 @@ class OffsetSearch::Search {
   }
 
   int64_t work() const { return work_; }
+  const std::vector<double>& lessons() const { return learned_; }
 
  private:
   bool try_once(const Preference& preference, int64_t nodes, bool learned) {
@@ -105,8 +147,8 @@ class OffsetSearch::Search {
       double weight = 1;
       if (preference.bytes)
         weight *= static_cast<double>(buffers_[i].bytes) / static_cast<double>(capacity_);
-      if (preference.sections)
-        weight *= static_cast<double>(spans_[i].last - spans_[i].first + 1) / sections_;
+      if (preference.length)
+        weight *= lengths_[i];
       if (preference.contention)
         weight *= static_cast<double>(*std::max_element(live.begin() + spans_[i].first,
                                                         live.begin() + spans_[i].last + 1)) /
@@ -267,12 +309,15 @@ class OffsetSearch::Search {
   static constexpr int64_t kFree = -1, kChanged = -1;
   static constexpr int64_t kPlaced = std::numeric_limits<int64_t>::max();
   static constexpr double kLesson = 0.0003, kMemory = 0.9;
+  // Behind the tries that do without lessons, and the next forgetting.
+  static constexpr int64_t kFirstByChance = 2 * kPreferences.size() + 1;
   static constexpr int64_t kMostNodes = 40;  // of a short try, for each buffer
 
   std::vector<Buffer> buffers_;
   int64_t capacity_;
   int sections_ = 0;
   std::vector<Span> spans_;
+  std::vector<double> lengths_;
   std::vector<double> learned_;  // from dead ends, kept over restarts
   std::vector<int> rank_;
   std::vector<std::vector<int>> overlaps_;
@@ -290,8 +335,9 @@ class OffsetSearch::Search {
 };
 
 OffsetSearch::OffsetSearch(std::vector<Buffer> buffers, std::vector<std::vector<int>> conflicts,
-                           int64_t capacity)
-    : search_(std::make_unique<Search>(std::move(buffers), std::move(conflicts), capacity)) {}
+                           int64_t capacity, std::vector<double> lessons)
+    : search_(std::make_unique<Search>(std::move(buffers), std::move(conflicts), capacity,
+                                       std::move(lessons))) {}
 
 OffsetSearch::OffsetSearch(OffsetSearch&&) noexcept = default;
 
@@ -299,6 +345,10 @@ OffsetSearch::~OffsetSearch() = default;
 
 std::optional<std::vector<int64_t>> OffsetSearch::run(int64_t work) {
   return search_->run(work);
+}
+
+const std::vector<double>& OffsetSearch::lessons() const {
+  return search_->lessons();
 }
 
 int64_t OffsetSearch::work() const {

@@ -16,9 +16,10 @@ namespace gradc {
 class OffsetSearch {
  public:
   // All buffers have bytes. `conflicts`: for each, those that it must not overlap, which are at
-  // least the ones needed at a common step.
+  // least the ones needed at a common step. `lessons`: for each, those of a search for some of
+  // them, so that tries differ by chance from the first on; empty where there was none.
   OffsetSearch(std::vector<Buffer> buffers, std::vector<std::vector<int>> conflicts,
-               int64_t capacity);
+               int64_t capacity, std::vector<double> lessons = {});
   OffsetSearch(OffsetSearch&&) noexcept;
   ~OffsetSearch();
 
@@ -26,6 +27,7 @@ class OffsetSearch {
   // nothing. The next run goes on with the next restart, and finds other offsets.
   std::optional<std::vector<int64_t>> run(int64_t work);
   int64_t work() const;  // of all runs
+  const std::vector<double>& lessons() const;  // by buffer: more where it should have come earlier
 
  private:
   class Search;

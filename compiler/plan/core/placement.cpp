@@ -18,7 +18,7 @@ struct Ease {
 // Small changes leave the order of a regular graph as regular as it is, and greedy placement does
 // well on it.
 constexpr std::array kSmallEases = {Ease{0.95}, Ease{0.9}};
-constexpr std::array kLargeEases = {Ease{0.75, 0.1, 1}, Ease{0.8, 0.1, 2}, Ease{0.85, 0.1, 3},
+constexpr std::array kLargeEases = {Ease{0.8, 0.1, 1}, Ease{0.85, 0.1, 2}, Ease{0.8, 0.1, 3},
                                     Ease{0.75, 0.1, 4}};
 
 class SchedulePlacer {
@@ -33,17 +33,21 @@ class SchedulePlacer {
 
  private:
   static constexpr size_t kFew = 1000;  // kernels, of which there is time to try more
+  static constexpr double kNear = 1.005;  // of the peak
+  static constexpr int64_t kLonger = 2;
 
   void search(const Schedule& schedule) {
     if (try_within(schedule, 1))
       return;
+    Schedule last;
     for (const Ease& settings : kSmallEases)
-      if (try_within(eased(schedule, settings), 1))
+      if (try_within(last = eased(schedule, settings), 1))
         return;
+    // A little above the peak there is more than one way to place what is there.
     for (size_t i = 0; few_ && i < kLargeEases.size(); ++i)
-      if (try_within(eased(schedule, kLargeEases[i]), i < 2 ? 1.0 : 1.01))
+      if (try_within(eased(last, kLargeEases[i]), kNear, kLonger * work_))
         return;
-    if (!few_ && try_within(eased(schedule, {0.95, 0, 2}), 1.005))
+    if (!few_ && try_within(eased(schedule, {0.95, 0, 2}), kNear))
       return;
     if (budget_ < INT64_MAX)
       cut_and_try(schedule);
@@ -55,21 +59,26 @@ class SchedulePlacer {
   bool fits() const { return best_->offsets.bytes <= budget_ && budget_ < INT64_MAX; }
 
   Schedule eased(const Schedule& schedule, const Ease& settings) const {
-    return ease(problem_, schedule,
-                {.most = budget_ == INT64_MAX ? 0 : budget_,
-                 .share = settings.share,
-                 .tolerance = settings.tolerance,
-                 .work = settings.tolerance > 0 ? work_ + work_ / 2 : work_,
-                 .seed = settings.seed});
+    return ease(
+        problem_, schedule,
+        {.most =
+             budget_ == INT64_MAX ? 0 : static_cast<int64_t>(static_cast<double>(budget_) / kNear),
+         .share = settings.share,
+         .tolerance = settings.tolerance,
+         .work = settings.tolerance > 0 ? work_ + work_ / 2 : work_,
+         .seed = settings.seed});
   }
 
   // Whether offsets end at that share of the schedule's peak, and within the budget.
   bool try_within(const Schedule& schedule, double share) {
+    return try_within(schedule, share, work_);
+  }
+  bool try_within(const Schedule& schedule, double share, int64_t work) {
     Usage usage = evaluate(problem_, schedule);
     Placement placed{schedule, buffers_of(problem_, schedule), {}, usage.peak, usage.cost};
     auto most = static_cast<int64_t>(static_cast<double>(usage.peak) * share);
     most = std::min(most, std::max(budget_, usage.peak));
-    placed.offsets = place_within(placed.buffers.buffers, most, work_);
+    placed.offsets = place_within(placed.buffers.buffers, most, work);
     bool found = placed.offsets.bytes <= most;
     keep(std::move(placed));
     return found;
@@ -85,7 +94,7 @@ class SchedulePlacer {
         continue;
       cutter.undo_needless();
       Schedule cut = eased(timeline.schedule(), few_ ? Ease{0.8, 0.03} : kSmallEases[0]);
-      if (try_within(cut, 1 / share))
+      if (try_within(cut, 1 / share, few_ ? kLonger * work_ : work_))
         return;
     }
   }
