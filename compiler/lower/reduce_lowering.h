@@ -1,7 +1,8 @@
 #pragma once
 // The lowering of reduce kernels. lower_reduce.cpp explains it and has the loops over rows and
-// columns, reduce_passes.cpp what is done in a row, reduce_bands.cpp bands of columns,
-// reduce_across.cpp folds across rows beside those along them.
+// columns, reduce_passes.cpp what is done in a row, reduce_staggered.cpp passes of neighbouring rows
+// side by side, reduce_bands.cpp bands of columns, reduce_across.cpp folds across rows beside those
+// along them.
 #include <algorithm>
 #include <functional>
 #include <map>

@@ -2,8 +2,7 @@
 // short ones, run beside those of its neighbours. Of softmax:
 //
 //   blocks of rows {
-//     vector j { quotients of block t - 2; powers and their sums of block t - 1; maxima of block t
-//     }
+//     vector j { quotients of block t - 2; powers and their sums of block t - 1; maxima of t }
 //   }
 //
 // Memory is read and written all the time, beside the arithmetic, and what follows from a row's
