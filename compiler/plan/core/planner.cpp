@@ -302,11 +302,13 @@ Schedule Planner::find_smallest(const PlanEffort& effort) {
   return improve(problem_, smallest, settings);
 }
 
-// Rounds in which updates wait, each from where the one before ended; in small problems from the
-// start once more, with other chances.
+// Rounds in which updates wait, each from where the one before ended; from the start once more,
+// with other chances, where that takes no time and the first rounds rarely find the least.
 Schedule Planner::delayed(const Schedule& start, const PlanEffort& effort) {
   constexpr uint64_t kRounds = 14;
-  uint64_t chains = problem_.kernels.size() <= kRatherFew ? 2 : 1;
+  constexpr size_t kTiny = 50;  // kernels
+  size_t count = problem_.kernels.size();
+  uint64_t chains = count > kTiny && count <= kRatherFew ? 2 : 1;
   SearchSettings settings;
   settings.budget = floor().bytes;
   settings.work = search_work(problem_, effort) / 8;
