@@ -9,6 +9,19 @@
 using namespace gradc;
 using namespace gradc_test;
 
+namespace {
+
+// A kernel that makes one value.
+int add(Problem& problem, bool forward, std::vector<int> reads, int64_t bytes) {
+  int number = problem.kernel_count();
+  problem.kernels.push_back({.forward = forward, .cost = 10, .reads = reads, .after = reads});
+  problem.kernels.back().writes = {number};
+  problem.values.push_back({bytes, {number}});
+  return number;
+}
+
+}  // namespace
+
 TEST_CASE("the bound is never above the optimum, and plans are near it", "[bound]") {
   int64_t looked = 0, possible = 0, found = 0, bounded = 0, sharper = 0;
   double optimal = 0, ours = 0;
@@ -94,11 +107,7 @@ TEST_CASE("the floor of a residual net is what its smallest plan needs", "[bound
   // y = x + g(f(x)), twice; the gradient of each reads f(x), and is added to that of y.
   Problem problem;
   auto add = [&](std::vector<int> reads, bool forward) {
-    int number = problem.kernel_count();
-    problem.kernels.push_back({.forward = forward, .cost = 10, .reads = reads, .after = reads});
-    problem.kernels.back().writes = {number};
-    problem.values.push_back({100, {number}});
-    return number;
+    return ::add(problem, forward, std::move(reads), 100);
   };
   std::vector<int> streams = {add({}, true)}, inner;
   for (int block = 0; block < 4; ++block) {
@@ -123,11 +132,7 @@ TEST_CASE("an update waits where what reads the old weight is to be made again",
   // d = w s, of which the step has to be rid while `large` runs; the update of w reads a gradient.
   Problem problem;
   auto add = [&](bool forward, std::vector<int> reads, int64_t bytes) {
-    int number = problem.kernel_count();
-    problem.kernels.push_back({.forward = forward, .cost = 10, .reads = reads, .after = reads});
-    problem.kernels.back().writes = {number};
-    problem.values.push_back({bytes, {number}});
-    return number;
+    return ::add(problem, forward, std::move(reads), bytes);
   };
   int s = add(true, {}, 100), d = add(true, {s}, 400);
   int dw = add(false, {d}, 20);
@@ -141,6 +146,26 @@ TEST_CASE("an update waits where what reads the old weight is to be made again",
   Schedule smallest = planner.smallest({.steps = 1, .spent = {}});
   CHECK(evaluate(problem, smallest).peak == 800);  // 1200 with the update in its place
   CHECK(planner.plan(1000, {.steps = 1, .spent = {}}).schedule);
+}
+
+TEST_CASE("updates wait for all that is made again on the way to a value", "[bound]") {
+  // e = v w s; neither w s nor e is there while `large` runs, and both updates run before.
+  Problem problem;
+  auto add = [&](bool forward, std::vector<int> reads, int64_t bytes) {
+    return ::add(problem, forward, std::move(reads), bytes);
+  };
+  int s = add(true, {}, 100), d = add(true, {s}, 400), e = add(true, {d}, 400);
+  for (int layer : {d, e}) {
+    int update = add(false, {add(false, {layer}, 20)}, 0);
+    problem.kernels[update].once = true;
+    problem.kernels[layer].overwriters = {update};
+  }
+  int first = add(false, {e + 1, e + 3}, 400), large = add(false, {first}, 400);
+  add(false, {add(false, {large}, 10), e}, 10);
+  Planner planner(problem, plain_order(problem));
+  Schedule smallest = planner.smallest({.steps = 1, .spent = {}});
+  CHECK(evaluate(problem, smallest).peak == 810);  // 1200 with one of them in its place
+  CHECK(planner.floor().bytes == 810);
 }
 
 TEST_CASE("the same problem and effort give the same plan", "[bound]") {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <set>
+#include <tuple>
 
 #include "compiler/plan/core/last_runs.h"
 
@@ -189,7 +190,7 @@ Bound BoundSearch::sharpened(const Bound& best, const std::vector<Bound>& alone,
   return result;
 }
 
-BoundSearch::Floor BoundSearch::floor() {
+BoundSearch::Floor BoundSearch::floor(bool thorough) {
   constexpr int kLooks = 64;
   KernelFloor alone = kernel_floor(problem_);
   Floor floor{alone.bytes, alone.kernel};
@@ -200,32 +201,44 @@ BoundSearch::Floor BoundSearch::floor() {
     if (bytes > floor.bytes)
       floor = {bytes, order_[step], false};
   }
-  return raised(floor);
+  return raised(floor, thorough);
 }
 
-// By what must come before kernels: a few looks for many of them, more for the best of these.
-BoundSearch::Floor BoundSearch::raised(Floor floor) const {
-  constexpr size_t kBest = 10;
-  constexpr int kFewLooks = 50, kManyLooks = 2000;
+// By what must come before kernels: a few looks for many of them, more for the best of these, and
+// of equal ones for those that hold most themselves.
+BoundSearch::Floor BoundSearch::raised(Floor floor, bool thorough) const {
+  constexpr int kFewLooks = 50;
   constexpr int64_t kWork = 100'000'000;  // kernels are looked at, all looks together
+  struct Rank {
+    int64_t bytes = 0, own = 0;
+    int kernel = -1;
+    bool operator<(const Rank& other) const {
+      return std::tie(other.bytes, other.own, kernel) < std::tie(bytes, own, other.kernel);
+    }
+  };
   LastRuns last_runs(problem_, leading_, waits_for_);
-  std::vector<std::pair<int64_t, int>> ranked;  // the largest first
+  std::vector<Rank> ranked;
   int64_t count = problem_.kernel_count();
   auto stride = static_cast<size_t>(1 + count * count * kFewLooks / kWork);
   for (size_t step = 0; step < order_.size(); step += stride)
-    ranked.emplace_back(0, order_[step]);
-  auto raise = [&](size_t most, int looks) {
+    ranked.push_back({0, own_bytes(problem_, problem_.kernels[order_[step]]), order_[step]});
+  auto raise = [&](size_t most, int64_t looks) {
     std::sort(ranked.begin(), ranked.end());
     ranked.resize(std::min(ranked.size(), most));
-    for (auto& [bytes, kernel] : ranked) {
-      int64_t least = last_runs.least_bytes(kernel, behind(kernel), floor.bytes, looks);
-      bytes = -least;
-      if (least > floor.bytes)
-        floor = {least, kernel, false};
-    }
+    std::erase_if(ranked, [&](Rank& rank) {
+      LastRuns::Result least = last_runs.least_bytes(rank.kernel, behind(rank.kernel), floor.bytes,
+                                                     static_cast<int>(looks));
+      rank.bytes = least.cost;
+      if (least.cost > floor.bytes)
+        floor = {least.cost, rank.kernel, false};
+      return !least.cut_short;
+    });
   };
   raise(ranked.size(), kFewLooks);
-  raise(kBest, static_cast<int>(std::min<int64_t>(kManyLooks, kWork / 10 / count)));
+  if (!thorough)
+    return floor;
+  raise(20, std::min<int64_t>(1'000, kWork / 20 / count));
+  raise(4, std::min<int64_t>(10'000, kWork / 20 / count));
   return floor;
 }
 

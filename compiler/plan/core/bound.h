@@ -37,7 +37,7 @@ class BoundSearch {
     // that it reads.
     bool alone = true;
   };
-  Floor floor();
+  Floor floor(bool thorough = true);
 
   // The values that are cheapest to keep over `kernel` at prices around `price`.
   std::vector<std::vector<int>> keep_sets(int kernel, double price);
@@ -49,7 +49,7 @@ class BoundSearch {
   KeepCut make_cut(int kernel) const;
   bool must_have_run(int kernel, int value) const;
   Bound bound_at(int step, int64_t budget, const Bound& best) const;
-  Floor raised(Floor floor) const;
+  Floor raised(Floor floor, bool thorough) const;
   Bound sharpened(const Bound& best, const std::vector<Bound>& alone, int64_t budget) const;
 
   const Problem& problem_;

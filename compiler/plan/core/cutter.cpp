@@ -13,7 +13,11 @@ Cutter::Cutter(Timeline& timeline, int64_t budget, Random& random)
       random_(random),
       least_cost_(problem_.values.size(), INT64_MAX),
       rebuilt_(problem_.values.size()),
-      busy_(problem_.values.size()) {
+      busy_(problem_.values.size()),
+      has_followers_(problem_.kernels.size()) {
+  for (const PlanKernel& kernel : problem_.kernels)
+    for (int earlier : kernel.after)
+      has_followers_[earlier] = true;
   for (int value = 0; value < problem_.value_count(); ++value) {
     for (int producer : problem_.values[value].producers)
       if (!problem_.kernels[producer].once)
@@ -159,6 +163,7 @@ Cutter::Choice Cutter::best_drop(bool changed) {
     ++stamp_;
     depth_ = 0;
     rebuild_.kernels.clear();
+    rebuild_.delayed.clear();
     rebuild_.cost = rebuild_.looks = 0;
     double most = best.score > 0 ? candidate.worth() / best.score : 1e300;
     if (!rebuild(candidate.value, candidate.until, most, rebuild_))
@@ -166,7 +171,7 @@ Cutter::Choice Cutter::best_drop(bool changed) {
     double score = candidate.worth() / weighed(rebuild_.cost, settings_->cost_weight);
     if (score <= best.score)
       continue;
-    best = {score, rebuild_.kernels, candidate.until};
+    best = {score, rebuild_.kernels, rebuild_.delayed, candidate.until};
     chosen = number;
   }
   for (int number : looked_at_) {
@@ -181,7 +186,21 @@ Cutter::Choice Cutter::best_drop(bool changed) {
 void Cutter::drop(const Choice& choice) {
   for (int kernel : choice.kernels)
     timeline_.insert(kernel, choice.before);
-  work_ += 400 * static_cast<int64_t>(choice.kernels.size());
+  for (int writer : choice.delayed)
+    timeline_.move(timeline_.first_run(writer), choice.before);
+  work_ += 400 * static_cast<int64_t>(choice.kernels.size() + choice.delayed.size());
+}
+
+// Whether a run of what was just made again has at least so many bytes.
+bool Cutter::is_as_high(const Choice& choice, int64_t bytes) const {
+  const RunList& runs = timeline_.runs();
+  int run = choice.before;
+  for (size_t i = choice.kernels.size() + choice.delayed.size(); i > 0; --i) {
+    run = runs.previous(run);
+    if (runs.bytes(run) >= bytes)
+      return true;
+  }
+  return false;
 }
 
 std::optional<int64_t> Cutter::price(int value, int before) {
@@ -196,14 +215,18 @@ std::optional<int64_t> Cutter::price(int value, int before) {
   return possible ? std::optional(made.cost) : std::nullopt;
 }
 
-bool Cutter::can_run_before(int kernel, int before) const {
+bool Cutter::can_run_before(int kernel, int before, std::vector<int>& delayed) const {
   const PlanKernel& made = problem_.kernels[kernel];
   if (made.once)
     return false;
   for (int writer : made.overwriters) {
     int first = timeline_.first_run(writer);
-    if (first != Timeline::kNone && timeline_.runs().precedes(first, before))
+    if (first == Timeline::kNone || !timeline_.runs().precedes(first, before) ||
+        contains(delayed, writer))
+      continue;
+    if (!settings_->delays || has_followers_[writer] || first == run_)
       return false;
+    delayed.push_back(writer);
   }
   return true;
 }
@@ -238,7 +261,7 @@ bool Cutter::rebuild(int value, int before, double most, Rebuild& result) {
   busy_[value] = stamp_;
   bool made = false;
   for (auto [unused, producer] : by_cost) {
-    size_t kernels = result.kernels.size();
+    size_t kernels = result.kernels.size(), delayed = result.delayed.size();
     int64_t cost = result.cost;
     made = rebuild_by(producer, before, most, result);
     if (made)
@@ -247,6 +270,7 @@ bool Cutter::rebuild(int value, int before, double most, Rebuild& result) {
       for (int written : problem_.kernels[result.kernels[i]].writes)
         rebuilt_[written] = 0;
     result.kernels.resize(kernels);
+    result.delayed.resize(delayed);
     result.cost = cost;
   }
   busy_[value] = 0;
@@ -257,7 +281,8 @@ bool Cutter::rebuild_by(int number, int before, double most, Rebuild& result) {
   const PlanKernel& kernel = problem_.kernels[number];
   work_ += 60;
   result.cost += kernel.cost;
-  if (weighed(result.cost, settings_->cost_weight) > most || !can_run_before(number, before))
+  if (weighed(result.cost, settings_->cost_weight) > most ||
+      !can_run_before(number, before, result.delayed))
     return false;
   ++depth_;
   for (int read : kernel.reads) {
@@ -307,6 +332,7 @@ bool Cutter::is_hopeless(const CutSettings& settings, int64_t cost_before,
 bool Cutter::cut(const CutSettings& settings) {
   int64_t cost_before = timeline_.cost(), excess_before = 0;
   int64_t lowest = INT64_MAX;
+  bool taken_back = false;  // a drop that was to relieve `run`
   int run = Timeline::kNone, stalled = 0, most_stalled = 60 + problem_.kernel_count() / 4;
   for (int cuts = 0; cuts < 6 * problem_.kernel_count() + 60; ++cuts) {
     int64_t peak = timeline_.peak();
@@ -328,13 +354,22 @@ bool Cutter::cut(const CutSettings& settings) {
     if (same)
       choice = best_drop(true);
     if (choice.before == Timeline::kNone) {
+      if (same && taken_back)
+        return false;
+      taken_back = false;
       run = same ? run : run_to_relieve(settings);
       find_candidates(run, settings);
       choice = best_drop(false);
     }
     if (choice.before == Timeline::kNone)
       return false;
+    size_t mark = timeline_.mark();
+    int64_t bytes = timeline_.runs().bytes(run);
     drop(choice);
+    if (settings.only_lower && is_as_high(choice, bytes)) {
+      timeline_.undo_to(mark);
+      taken_back = true;
+    }
   }
   return false;
 }

@@ -23,6 +23,11 @@ struct CutSettings {
   // 0: no chance. Else worths are multiplied or divided by up to 1 + noise, some other over-full
   // run than the peak is relieved, and some values are kept or rebuilt against the rule.
   double noise = 0;
+  // What overwrites state may happen later, so that what reads the old content can be made again.
+  bool delays = false;
+  // A drop is taken back where making the value again takes as many bytes as the run that it was
+  // to relieve. Else values of one kernel may be dropped for one another in turns.
+  bool only_lower = false;
 };
 
 class Cutter {
@@ -48,7 +53,7 @@ class Cutter {
  private:
   struct Choice {
     double score = 0;
-    std::vector<int> kernels;
+    std::vector<int> kernels, delayed;
     int before = Timeline::kNone;
   };
   struct Candidate {
@@ -68,6 +73,7 @@ class Cutter {
   };
   struct Rebuild {
     std::vector<int> kernels;
+    std::vector<int> delayed;  // kernels that overwrite what the others read
     int64_t cost = 0;
     int looks = 0;  // at values
   };
@@ -78,6 +84,7 @@ class Cutter {
   double gain(int value, const Timeline::Gap& gap);
   Choice best_drop(bool changed);
   void drop(const Choice& choice);
+  bool is_as_high(const Choice& choice, int64_t bytes) const;
   bool look_at(Candidate& candidate);
   void rank(int number, const Candidate& candidate);
   void find_candidates(int run, const CutSettings& settings);
@@ -87,7 +94,7 @@ class Cutter {
   }
   bool rebuild(int value, int before, double most, Rebuild& result);
   bool rebuild_by(int kernel, int before, double most, Rebuild& result);
-  bool can_run_before(int kernel, int before) const;
+  bool can_run_before(int kernel, int before, std::vector<int>& delayed) const;
   bool can_be_kept(int value, int from, int to);
   bool may_be_kept(int run);
 
@@ -119,6 +126,7 @@ class Cutter {
   Rebuild rebuild_;
   std::vector<int> rebuilt_;  // by value: the stamp of the rebuild that makes it
   std::vector<int> busy_;  // by value: the stamp of the rebuild that is at it
+  std::vector<char> has_followers_;  // by kernel: whether another must run behind it
   int stamp_ = 0, depth_ = 0;
   int run_ = Timeline::kNone;  // to be relieved
   int64_t peak_label_ = 0;  // its

@@ -9,6 +9,31 @@ namespace {
 // Of values so small only a few are gained, but ways multiply.
 constexpr int64_t kSmallShare = 500;
 
+// Sets of values whose ways back are known, each with no more cost than those that come later. What
+// was in memory beside them only makes the ways of a larger set dearer.
+class Expanded {
+ public:
+  // False if a subset is there.
+  bool add(const std::vector<int>& values) {
+    uint64_t bits = 0;
+    for (int value : values)
+      bits |= uint64_t{1} << value % 64;
+    for (const Set& set : sets_)
+      if ((set.bits & ~bits) == 0 &&
+          std::includes(values.begin(), values.end(), set.values.begin(), set.values.end()))
+        return false;
+    sets_.push_back({bits, values});
+    return true;
+  }
+
+ private:
+  struct Set {
+    uint64_t bits = 0;
+    std::vector<int> values;  // sorted
+  };
+  std::vector<Set> sets_;
+};
+
 }  // namespace
 
 // What was in memory before `last` ran.
@@ -91,12 +116,12 @@ bool LastRuns::look(Way& way, const std::vector<char>& to_come, int64_t budget) 
 template <typename Look>
 LastRuns::Result LastRuns::search(int c, Way start, int64_t small, int looks, Look look) const {
   std::vector<Way> open;
-  std::set<std::vector<int>> expanded;
+  Expanded expanded;
   auto expand = [&](std::vector<int> values, const Way& from) {
     std::erase_if(values, [&](int value) {
       return problem_.values[value].bytes < small || problem_.values[value].producers.empty();
     });
-    if (!expanded.insert(values).second)
+    if (!expanded.add(values))
       return true;
     std::set<int> producers;
     for (int value : values)
@@ -122,7 +147,7 @@ LastRuns::Result LastRuns::search(int c, Way start, int64_t small, int looks, Lo
       continue;
     }
     if (looks-- <= 0)
-      return {way.cost};
+      return {.cost = way.cost, .cut_short = true};
     if (look(way)) {
       open.push_back(std::move(way));
       std::push_heap(open.begin(), open.end(), Later());
@@ -139,18 +164,17 @@ LastRuns::Result LastRuns::bound(int c, const std::vector<char>& to_come, int64_
                 [&](Way& way) { return look(way, later, budget); });
 }
 
-int64_t LastRuns::least_bytes(int c, const std::vector<char>& to_come, int64_t known, int looks) {
+LastRuns::Result LastRuns::least_bytes(int c, const std::vector<char>& to_come, int64_t known,
+                                       int looks) {
   std::vector<char> later = to_come;
   later[c] = true;
-  return search(c, {.cost = known}, known / kSmallShare, looks,
-                [&](Way& way) {
-                  Moment moment = moment_of(way, before(way));
-                  if (!may_be(way, moment, later))
-                    return false;
-                  way.cost = std::max(way.cost, moment.own);
-                  return way.seen = true;
-                })
-      .cost;
+  return search(c, {.cost = known}, known / kSmallShare, looks, [&](Way& way) {
+    Moment moment = moment_of(way, before(way));
+    if (!may_be(way, moment, later))
+      return false;
+    way.cost = std::max(way.cost, moment.own);
+    return way.seen = true;
+  });
 }
 
 }  // namespace gradc

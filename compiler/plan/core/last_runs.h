@@ -22,8 +22,9 @@ class LastRuns {
       : problem_(problem), leading_(leading), waits_for_(waits_for) {}
 
   struct Result {
-    int64_t cost = 0;
+    int64_t cost = 0;  // or bytes
     bool impossible = false;
+    bool cut_short = false;  // more looks may give more
   };
   // `to_come`, by kernel: runs after c only. `known` is what c alone costs, `price` near the best
   // one there.
@@ -31,7 +32,7 @@ class LastRuns {
                int looks);
   // No schedule has a lower peak: the most bytes along a way back, the least over the ways. At
   // least `known`.
-  int64_t least_bytes(int c, const std::vector<char>& to_come, int64_t known, int looks);
+  Result least_bytes(int c, const std::vector<char>& to_come, int64_t known, int looks);
 
  private:
   // Before a moment, the values were in memory, and `last` made some of them last.

@@ -182,9 +182,13 @@ BoundSearch::Floor Planner::floor() {
   return *floor_;
 }
 
-// The floor is looked for only where it may be above.
+// The floor is looked for only where it may be above, and not for long.
 bool Planner::is_below_floor(int64_t budget) {
-  return budget < 2 * kernel_floor(problem_).bytes && budget < floor().bytes;
+  if (budget >= 2 * kernel_floor(problem_).bytes)
+    return false;
+  if (!quick_floor_)
+    quick_floor_ = bounds_.floor(false).bytes;
+  return budget < (floor_ ? floor_->bytes : *quick_floor_);
 }
 
 PlanOutcome Planner::plan(int64_t budget, const PlanEffort& effort) {
@@ -282,7 +286,6 @@ const Schedule& Planner::smallest(const PlanEffort& effort) {
 
 // Where a search ends depends on the budgets that it passes by chance, so there are two.
 Schedule Planner::find_smallest(const PlanEffort& effort) {
-  constexpr uint64_t kDelays = 8;
   int64_t proved = floor().bytes, alone = kernel_floor(problem_).bytes;
   Schedule smallest = squeezed_towards(proved, effort);
   int64_t peak = evaluate(problem_, smallest).peak;
@@ -291,16 +294,35 @@ Schedule Planner::find_smallest(const PlanEffort& effort) {
   if (peak > proved && proved > alone)
     if (Schedule other = squeezed_towards(alone, effort); evaluate(problem_, other).peak < peak)
       smallest = std::move(other);
+  smallest = delayed(smallest, effort);
   SearchSettings settings;
-  settings.budget = proved;
-  settings.work = search_work(problem_, effort) / 8;
-  settings.delays = true;
-  for (; settings.seed <= kDelays; ++settings.seed)
-    smallest = squeeze(problem_, smallest, settings);
   settings.budget = evaluate(problem_, smallest).peak;
   settings.work = search_work(problem_, effort) / 2;
   settings.spent = effort.spent;
   return improve(problem_, smallest, settings);
+}
+
+// Rounds in which updates wait, each from where the one before ended; from the start once more,
+// with other chances, where that takes no time and the first rounds rarely find the least.
+Schedule Planner::delayed(const Schedule& start, const PlanEffort& effort) {
+  constexpr uint64_t kRounds = 14;
+  constexpr size_t kTiny = 50;  // kernels
+  size_t count = problem_.kernels.size();
+  uint64_t chains = count > kTiny && count <= kRatherFew ? 2 : 1;
+  SearchSettings settings;
+  settings.budget = floor().bytes;
+  settings.work = search_work(problem_, effort) / 8;
+  settings.delays = true;
+  Schedule smallest = start, last = start;
+  int64_t peak = evaluate(problem_, smallest).peak;
+  for (; settings.seed <= chains * kRounds && peak > settings.budget; ++settings.seed) {
+    last = squeeze(problem_, settings.seed % kRounds == 1 ? start : last, settings);
+    if (int64_t lower = evaluate(problem_, last).peak; lower < peak) {
+      smallest = last;
+      peak = lower;
+    }
+  }
+  return smallest;
 }
 
 // Ever smaller budgets, between the last that was met and the last that was not; then step by

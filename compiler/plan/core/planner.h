@@ -44,6 +44,7 @@ class Planner {
   // Gives the number of the order whose chains fit, or 0.
   size_t try_chains(Pool& pool, const Bound& bound, int64_t budget, const PlanEffort& effort);
   Schedule find_smallest(const PlanEffort& effort);
+  Schedule delayed(const Schedule& start, const PlanEffort& effort);
   Schedule squeezed_towards(int64_t least, const PlanEffort& effort);
   void try_smaller(Pool& pool, const Bound& bound, SearchSettings settings, int64_t work);
 
@@ -52,6 +53,7 @@ class Planner {
   std::vector<Schedule> orders_;  // order_ first
   BoundSearch bounds_;
   std::optional<BoundSearch::Floor> floor_;
+  std::optional<int64_t> quick_floor_;
   std::optional<Schedule> smallest_;
 };
 

@@ -58,9 +58,9 @@ class Search {
       find_recomputations();
       if (failed > 0 && !recomputations_.empty())
         take_some_out();
-      if (settings_.delays && failed % 2 == 1)
-        delay_some();
-      cutter_.cut({.noise = failed > 0 ? kNoises[random_.below(kNoises.size())] : 0});
+      cutter_.cut({.noise = failed > 0 ? kNoises[random_.below(kNoises.size())] : 0,
+                   .delays = settings_.delays && (settings_.seed % 2 == 1 || failed % 4 >= 2),
+                   .only_lower = settings_.delays && failed % 2 == 1});
       if (timeline_.peak() < peak) {
         accept();
         failed = 0;
@@ -223,38 +223,6 @@ class Search {
     }
   }
 
-  // A value that is held over the peak, and could not be made again in front of its next use
-  // because state that its kernel reads is overwritten by then: what overwrites it happens later.
-  void delay_some() {
-    constexpr int64_t kSmallShare = 100;  // of the peak
-    const RunList& runs = timeline_.runs();
-    int peak = runs.peak();
-    auto early = [&](int writer) {
-      int run = timeline_.first_run(writer);
-      return run != Timeline::kNone && runs.precedes(run, peak);
-    };
-    timeline_.find_spanning(peak, held_);
-    std::erase_if(held_, [&](int value) {
-      const PlanValue& held = timeline_.problem().values[value];
-      const PlanKernel& maker = timeline_.problem().kernels[held.producers[0]];
-      return held.bytes * kSmallShare < runs.bytes(peak) || !timeline_.around(value, peak).held ||
-             std::ranges::none_of(maker.overwriters, early);
-    });
-    if (held_.empty())
-      return;
-    int value = held_[random_.below(held_.size())];
-    int until = timeline_.around(value, peak).after;
-    const PlanValue& held = timeline_.problem().values[value];
-    for (int writer : timeline_.problem().kernels[held.producers[0]].overwriters) {
-      if (!early(writer))
-        continue;
-      int run = timeline_.first_run(writer), passed = 1;
-      for (int next = run; next != until; next = runs.next(next))
-        ++passed;
-      shifter_.shift(timeline_, run, false, passed);
-    }
-  }
-
   // A run that recomputes, or one up to `most` runs behind it.
   int run_near_recomputation(size_t most) {
     int run = recomputations_[random_.below(recomputations_.size())];
@@ -293,7 +261,6 @@ class Search {
   int64_t best_cost_ = 0;
   int64_t least_cost_ = 0;
   double progress_ = 0;
-  std::vector<int> held_;  // values
   std::vector<int> recomputations_;  // removable runs, in order
   bool known_ = false;  // whether the timeline has not changed since
 };

@@ -19,7 +19,7 @@ struct SearchSettings {
   // recomputations taken out and cut anew, whatever that costs.
   bool kicks = false;
   // Of squeeze(): runs that overwrite state may happen later, so that what reads the old content
-  // can be made again for longer.
+  // can be made again for longer. Odd seeds allow it always, others half of the time.
   bool delays = false;
   int64_t patience = 1;  // how many times the usual number of tries that gain nothing
 };
