@@ -249,29 +249,22 @@ Value* KernelEmitter::load_vector(const Instr& instr, size_t u) {
 }
 
 // Loops over one long row after the other: the first would wait for memory, which would be idle in
-// the others. So each asks for some quarters of the next row, most of them those that compute
-// longest: in each iteration for as many quarters of what the iteration reads. Says whether this is
-// such a loop.
+// the others. So each asks for some quarters of the next row, most of them the last, which stores:
+// in each iteration for as many quarters of what the iteration reads. Says whether this is such a
+// loop.
 bool KernelEmitter::prefetch_part(const Instr& load, Value* address, size_t u) {
   constexpr int64_t kLeastBytes = 4 << 10, kMostBytes = 128 << 10, kLine = 64, kBytes = 4;
   constexpr uint32_t kSecond = 2, kAllCaches = 3;
-  constexpr int64_t kPlain[][4] = {{}, {}, {2, 2}, {2, 1, 1}, {1, 1, 1, 1}};
-  constexpr int64_t kMath[][4] = {{}, {}, {1, 3}, {1, 1, 2}, {1, 1, 1, 1}};
+  constexpr int64_t kShares[][4] = {{}, {}, {2, 2}, {1, 1, 2}, {1, 1, 1, 1}};
   const std::vector<Pass>& passes = passes_[load.buffer];
-  bool any_math = std::any_of(passes.begin(), passes.end(),
-                              [](const Pass& pass) { return calls_math(*pass.loop); });
-  const auto& shares = any_math ? kMath : kPlain;
   int64_t row = vector_loop_->extent * kBytes;
-  if (passes.size() < 2 || passes.size() >= std::size(shares) || lanes_ * kBytes != kLine ||
+  if (passes.size() < 2 || passes.size() >= std::size(kShares) || lanes_ * kBytes != kLine ||
       row < kLeastBytes || row > kMostBytes ||
       byte_size(kernel_.buffers[load.buffer].dtype) != kBytes)
     return false;
-  // Where functions are computed, both rows and what is kept of one may be in the first level
-  // cache.
-  bool is_near = any_math ? 2 * row + scratch_bytes() <= target_.l1_bytes : row == kLeastBytes;
   int64_t begin = 0;
   for (size_t p = 0; p < passes.size(); ++p) {
-    int64_t quarters = shares[passes.size()][p];
+    int64_t quarters = kShares[passes.size()][p];
     auto lines = std::max<int64_t>(1, static_cast<int64_t>(block_.vectors) * quarters / 4);
     if (passes[p].load == &load && static_cast<int64_t>(u) < lines) {
       Value* j = scalar(vector_loop_->params[0]);
@@ -279,19 +272,11 @@ bool KernelEmitter::prefetch_part(const Instr& load, Value* address, size_t u) {
           b_.CreateGEP(b_.getInt8Ty(), address,
                        b_.CreateMul(j, b_.getInt64(static_cast<uint64_t>(quarters - kBytes))));
       at = b_.CreateConstGEP1_64(b_.getInt8Ty(), at, static_cast<uint64_t>(row + begin));
-      prefetch_line(at, is_near ? kAllCaches : kSecond);
+      prefetch_line(at, row == kLeastBytes ? kAllCaches : kSecond);
     }
     begin += row / 4 * quarters;
   }
   return true;
-}
-
-int64_t KernelEmitter::scratch_bytes() const {
-  int64_t bytes = 0;
-  for (const loop::Buffer& buffer : kernel_.buffers)
-    if (buffer.space == loop::Space::scratch)
-      bytes += buffer.elements * byte_size(buffer.dtype);
-  return bytes;
 }
 
 void KernelEmitter::prefetch_line(Value* address, uint32_t caches) {

@@ -91,7 +91,6 @@ class KernelEmitter {
   int64_t fetched_bytes(const loop::Instr& instr) const;
   void prefetch(const loop::Instr& load, llvm::Value* address, size_t vector);
   bool prefetch_part(const loop::Instr& load, llvm::Value* address, size_t vector);
-  int64_t scratch_bytes() const;
   void prefetch_line(llvm::Value* address, uint32_t caches);
   void find_passes(const std::vector<loop::Instr>& body);
   void store_vector(const loop::Instr& instr, size_t vector);
