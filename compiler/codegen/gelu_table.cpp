@@ -4,10 +4,10 @@
 #include <numbers>
 #include <vector>
 
+#include "ir/gelu.h"
+
 namespace gradc::codegen {
 namespace {
-
-constexpr double kSqrtTwoOverPi = std::numbers::sqrt2 * std::numbers::inv_sqrtpi;
 
 // F(-a) and F'(a).
 struct Factor {
@@ -15,14 +15,12 @@ struct Factor {
 };
 
 Factor by_erf(double a) {
-  return {0.5 * std::erfc(a / std::numbers::sqrt2), 0.5 * kSqrtTwoOverPi * std::exp(-0.5 * a * a)};
+  return {0.5 * std::erfc(a / std::numbers::sqrt2), kGeluDensity * std::exp(-0.5 * a * a)};
 }
 
-// F(x) = sigmoid(u), u = kLinear x + kCubic x^3
 Factor by_tanh(double a) {
-  constexpr double kLinear = 2 * kSqrtTwoOverPi, kCubic = kLinear * 0.044715;
-  double below = 1 / (1 + std::exp(a * (kLinear + kCubic * a * a)));
-  return {below, below * (1 - below) * (kLinear + 3 * kCubic * a * a)};
+  double below = 1 / (1 + std::exp(a * (kGeluLinear + kGeluCubic * a * a)));
+  return {below, below * (1 - below) * (kGeluLinear + 3 * kGeluCubic * a * a)};
 }
 
 // Newton's divided differences, then multiplied out; lowest power first.

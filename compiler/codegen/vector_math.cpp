@@ -8,9 +8,9 @@
 #include <bit>
 #include <cmath>
 #include <limits>
-#include <numbers>
 
 #include "compiler/codegen/erf_table.h"
+#include "compiler/codegen/gelu_formula.h"
 #include "compiler/codegen/gelu_table.h"
 #include "compiler/codegen/plain_fma.h"
 #include "compiler/codegen/tanh_table.h"
@@ -516,41 +516,6 @@ Value* call_libm(llvm::IRBuilder<>& b, const char* name, std::span<Value* const>
     result = b.CreateInsertElement(result, b.CreateCall(function, arguments), lane);
   }
   return result;
-}
-
-bool is_gelu(Code code) {
-  return code == Code::gelu || code == Code::gelu_slope || code == Code::gelu_tanh ||
-         code == Code::gelu_tanh_slope;
-}
-
-// gelu or its slope by other functions (ir/ops/gelu.cpp). The slope at -|x|, where nothing cancels;
-// it is 1 less that at |x|.
-Value* gelu_by_formula(llvm::IRBuilder<>& b, Code code, Value* x) {
-  constexpr double kSqrtTwoOverPi = std::numbers::sqrt2 * std::numbers::inv_sqrtpi;
-  constexpr double kLinear = 2 * kSqrtTwoOverPi, kCubic = kLinear * 0.044715;
-  constexpr double kLeast = -40;  // where the slope is 0
-  auto real = [&](double value) { return llvm::ConstantFP::get(x->getType(), value); };
-  auto scaled = [&](Value* y, double factor) { return b.CreateFMul(y, real(factor)); };
-  auto shifted = [&](Value* y, double by) { return b.CreateFAdd(y, real(by)); };
-  auto math = [&](Code function, Value* y) { return emit_math(b, function, {&y, 1}); };
-  bool tanh_form = code == Code::gelu_tanh || code == Code::gelu_tanh_slope;
-  auto gate = [&](Value* y, Value* square) {
-    if (tanh_form)
-      return math(Code::sigmoid, b.CreateFMul(y, shifted(scaled(square, kCubic), kLinear)));
-    return scaled(shifted(math(Code::erf, scaled(y, std::numbers::sqrt2 / 2)), 1), 0.5);
-  };
-  if (code == Code::gelu || code == Code::gelu_tanh)
-    return b.CreateFMul(x, gate(x, b.CreateFMul(x, x)));
-  Value* y = b.CreateFNeg(b.CreateUnaryIntrinsic(llvm::Intrinsic::fabs, x));
-  y = b.CreateSelect(b.CreateFCmpOLT(y, real(kLeast)), real(kLeast), y);
-  Value* square = b.CreateFMul(y, y);
-  Value* share = gate(y, square);
-  Value* derivative =
-      tanh_form ? b.CreateFMul(b.CreateFSub(share, b.CreateFMul(share, share)),
-                               shifted(scaled(square, 3 * kCubic), kLinear))
-                : scaled(math(Code::exp_normal, scaled(square, -0.5)), 0.5 * kSqrtTwoOverPi);
-  Value* slope = b.CreateFAdd(share, b.CreateFMul(y, derivative));
-  return b.CreateSelect(b.CreateFCmpOLT(x, real(0)), slope, b.CreateFSub(real(1), slope));
 }
 
 }  // namespace

@@ -1,5 +1,7 @@
-// x times the normal distribution function of x, and the derivative of that (Hendrycks and Gimpel
-// 2016). Each is one function of the loop IR, because it has a short table of its own.
+// x times the normal distribution function of x, and the derivative of that. Each is one function
+// of the loop IR, because it has a short table of its own.
+#include "ir/gelu.h"
+
 #include <cmath>
 #include <numbers>
 
@@ -10,15 +12,9 @@ namespace {
 
 using loop::Code;
 
-constexpr double kSqrtTwoOverPi = std::numbers::sqrt2 * std::numbers::inv_sqrtpi;
-
-// The tanh form is x * (1 + tanh(u / 2)) / 2 = x * sigmoid(u) with u = kLinear x + kCubic x^3,
-// which does not cancel for negative x (section 2 of the paper).
-constexpr double kLinear = 2 * kSqrtTwoOverPi, kCubic = 2 * kSqrtTwoOverPi * 0.044715;
-
 double gelu_of(double x, const Attrs& attrs) {
   if (attrs.flag("approximate"))
-    return x / (1 + std::exp(-x * (kLinear + kCubic * x * x)));
+    return x / (1 + std::exp(-x * (kGeluLinear + kGeluCubic * x * x)));
   return 0.5 * x * (1 + std::erf(x / std::numbers::sqrt2));
 }
 
@@ -26,9 +22,9 @@ double slope_of(double x, const Attrs& attrs) {
   double square = x * x;
   if (!attrs.flag("approximate"))
     return 0.5 * (1 + std::erf(x / std::numbers::sqrt2)) +
-           0.5 * kSqrtTwoOverPi * x * std::exp(-0.5 * square);
-  double gate = 1 / (1 + std::exp(-x * (kLinear + kCubic * square)));
-  return gate + x * gate * (1 - gate) * (kLinear + 3 * kCubic * square);
+           kGeluDensity * x * std::exp(-0.5 * square);
+  double gate = 1 / (1 + std::exp(-x * (kGeluLinear + kGeluCubic * square)));
+  return gate + x * gate * (1 - gate) * (kGeluLinear + 3 * kGeluCubic * square);
 }
 
 // The derivative of the slope: of the normal density f it is f * (2 - x^2); of the tanh form, with
@@ -37,13 +33,14 @@ double slope_of(double x, const Attrs& attrs) {
 ValueId second_derivative(Builder& b, ValueId x, const Attrs& attrs) {
   ValueId square = b.mul(x, x);
   if (!attrs.flag("approximate")) {
-    ValueId density =
-        b.scale(b.op(Opcode::exp_normal, {b.scale(square, -0.5)}), 0.5 * kSqrtTwoOverPi);
+    ValueId density = b.scale(b.op(Opcode::exp_normal, {b.scale(square, -0.5)}), kGeluDensity);
     return b.mul(density, b.shift(b.neg(square), 2.0));
   }
-  ValueId gate = b.op(Opcode::sigmoid, {b.mul(x, b.shift(b.scale(square, kCubic), kLinear))});
+  ValueId gate =
+      b.op(Opcode::sigmoid, {b.mul(x, b.shift(b.scale(square, kGeluCubic), kGeluLinear))});
   ValueId bell = b.sub(gate, b.mul(gate, gate));
-  ValueId u1 = b.shift(b.scale(square, 3 * kCubic), kLinear), u2 = b.scale(x, 6 * kCubic);
+  ValueId u1 = b.shift(b.scale(square, 3 * kGeluCubic), kGeluLinear),
+          u2 = b.scale(x, 6 * kGeluCubic);
   ValueId s1 = b.mul(bell, u1);
   ValueId odd = b.shift(b.scale(gate, -2.0), 1.0);
   ValueId s2 = b.add(b.mul(b.mul(s1, odd), u1), b.mul(bell, u2));
