@@ -121,19 +121,27 @@ class RepeatFinder {
  private:
   using Key = std::tuple<Opcode, std::string, std::vector<ValueId>, Attrs>;
 
-  bool is_repeat(const Op& op) {
-    bool view = is_view(op);
-    Key key{op.code, op.callee, {}, view ? op.attrs : Attrs{}};
+  Key key_of(const Op& op) const {
+    Key key{op.code, op.callee, {}, is_view(op) ? op.attrs : Attrs{}};
     for (ValueId operand : op.operands)
       std::get<2>(key).push_back(first_made_[operand.index]);
+    return key;
+  }
+
+  bool is_repeat(const Op& op) {
+    bool view = is_view(op);
     bool kept = std::any_of(op.results.begin(), op.results.end(),
                             [&](ValueId result) { return returned_[result.index]; });
-    auto [first, fresh] = first_runs_.try_emplace(std::move(key), &op);
+    auto [first, fresh] = first_runs_.try_emplace(key_of(op), &op);
     bool again = !fresh && !kept;
-    if (fresh)
+    if (fresh) {
       calls_[op.callee].push_back(&op);
+      for (const Op* early : early_[op.callee])
+        if (takes_of(*early, op))
+          first_made_[given(*early, op).index] = first_made_[early->result().index];
+    }
     for (size_t r = 0; again && r < op.results.size(); ++r)
-      first_made_[op.results[r].index] = first->second->results[r];
+      first_made_[op.results[r].index] = first_made_[first->second->results[r].index];
     return again && !view;
   }
 
@@ -141,16 +149,37 @@ class RepeatFinder {
     const Function* recipe = op.callee.empty() ? nullptr : module_.find_function(op.callee);
     if (!recipe || !recipe->attrs.has("recipe_of"))
       return false;
-    const std::vector<int64_t>& takes = recipe->attrs.integers("takes");
-    for (const Op* call : calls_[recipe->attrs.string("recipe_of")]) {
-      bool same = true;
-      for (size_t i = 0; same && i < takes.size(); ++i)
-        same = first_made_[op.operand(i).index] == first_made_[numbered(*call, takes[i]).index];
-      if (same)
-        first_made_[op.result().index] =
-            first_made_[numbered(*call, recipe->attrs.integer("gives")).index];
-    }
+    const std::string& kernel = recipe->attrs.string("recipe_of");
+    ValueId& made = first_made_[op.result().index];
+    bool found = false;
+    for (const Op* call : calls_[kernel])
+      if (takes_of(op, *call)) {
+        made = first_made_[given(op, *call).index];
+        found = true;
+      }
+    std::vector<const Op*>& early = early_[kernel];
+    for (size_t i = 0; !found && i < early.size(); ++i)
+      if (key_of(*early[i]) == key_of(op)) {
+        made = first_made_[early[i]->result().index];
+        found = true;
+      }
+    if (!found)
+      early.push_back(&op);
     return true;
+  }
+
+  // Whether a recipe's run takes what this run of its kernel has there.
+  bool takes_of(const Op& run, const Op& call) const {
+    const std::vector<int64_t>& takes = module_.function(run.callee).attrs.integers("takes");
+    for (size_t i = 0; i < takes.size(); ++i)
+      if (first_made_[run.operand(i).index] != first_made_[numbered(call, takes[i]).index])
+        return false;
+    return true;
+  }
+
+  // What it gives, of that run of its kernel.
+  ValueId given(const Op& run, const Op& call) const {
+    return numbered(call, module_.function(run.callee).attrs.integer("gives"));
   }
 
   const Module& module_;
@@ -160,6 +189,7 @@ class RepeatFinder {
   std::vector<bool> returned_;  // by value
   std::map<Key, const Op*> first_runs_;
   std::map<std::string, std::vector<const Op*>> calls_;  // first runs, by kernel
+  std::map<std::string, std::vector<const Op*>> early_;  // of recipes, before their kernel's
 };
 
 }  // namespace

@@ -70,6 +70,50 @@ TEST_CASE("the report is read off the planned entry", "[report]") {
   CHECK(report.recomputed_ops == std::vector<bool>{false, false, true, false, false, false});
 }
 
+// @both gives %y and %s; @part gives %y alone, and runs before it: %z and what follows are made
+// again.
+TEST_CASE("what a recipe made before its kernel ran is known", "[report]") {
+  Module module = parse_module(R"(module @m
+kernel @both(%x: f32[16]) with {class="map"} {
+  %y: f32[16] = tanh(%x)
+  %s: f32[16] = exp(%x)
+  return %y, %s
+}
+kernel @part(%x: f32[16]) with {class="map", gives=1, recipe_of="both", takes=[0]} {
+  %y: f32[16] = tanh(%x)
+  return %y
+}
+kernel @abs(%x: f32[16]) with {class="map"} {
+  %y: f32[16] = abs(%x)
+  return %y
+}
+kernel @mul(%a: f32[16], %b: f32[16]) with {class="map"} {
+  %y: f32[16] = mul(%a, %b)
+  return %y
+}
+entry @f(%x: f32[16]) arena 320 {
+forward:
+  %y: f32[16] @0 = call @part(%x)
+  %z: f32[16] @64 = call @abs(%y)
+  %z2: f32[16] @128 = call @abs(%z)
+backward:
+  %y.re: f32[16] @0 = call @part(%x)
+  %z.re: f32[16] @64 = call @abs(%y.re)
+  %y.re.1: f32[16] @0, %s: f32[16] @192 = call @both(%x)
+  %z.re.1: f32[16] @64 = call @abs(%y.re.1)
+  %y.re.2: f32[16] @0, %s.re: f32[16] @192 = call @both(%x)
+  %z.re.2: f32[16] @64 = call @abs(%y.re.2)
+  %p: f32[16] @256 = call @mul(%z.re.2, %s.re)
+  %r: f32[16] @192 = call @mul(%p, %z2)
+  return %r
+}
+)",
+                               "t.ir");
+  MemoryReport report = memory_report(module, module.function("f"), {.cpu = "znver4"});
+  CHECK(report.recomputed_ops ==
+        std::vector<bool>{true, false, false, true, true, false, true, true, true, false, false});
+}
+
 TEST_CASE("the report counts what the planner counted, after a round trip", "[report]") {
   for (uint32_t seed = 0; seed < 50; ++seed) {
     CAPTURE(seed);
