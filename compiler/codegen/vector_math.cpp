@@ -86,8 +86,6 @@ class MathEmitter {
   // Results below the normal numbers are made as whole multiples of the least one, 2^-149, and
   // never by arithmetic: that is slower by a factor of twenty on many CPUs.
   Value* exp(Value* x) {
-    if (is_avx512() && !real_->isVectorTy())
-      return as_vector(x, &MathEmitter::exp);
     x = clamp(x, -104, 89);
     Value* is_tiny = less(x, real(kLogOfLeastNormal));
     Reduced reduced = reduce(x, is_avx512() ? kLanes : 1);
@@ -101,8 +99,6 @@ class MathEmitter {
 
   // Without the denormals and the overflow of `exp`: a third less work.
   Value* exp_normal(Value* x) {
-    if (is_avx512() && !real_->isVectorTy())
-      return as_vector(x, &MathEmitter::exp_normal);
     Value* is_tiny = less(x, real(kLogOfLeastNormal));
     Value* y = nullptr;
     if (is_avx512()) {
@@ -133,8 +129,6 @@ class MathEmitter {
   // Of AVX-512 from a table. Otherwise, for x >= 0, tanh x = E / (E + 2) with E = e^2x - 1 =
   // 2^n (e^r - 1) + (2^n - 1).
   Value* tanh(Value* x) {
-    if (is_avx512() && !real_->isVectorTy())
-      return as_vector(x, &MathEmitter::tanh);
     if (is_avx512())
       return odd_by_table(kTanhOverX, kTanhPiece, kTanhEnd, x);
     Value* near = at_most(abs(x), 9.1);
@@ -164,8 +158,6 @@ class MathEmitter {
   // Of AVX-512 from a table. Otherwise, for x >= 0, erf x = 1 - 2^u = (1 - 2^n) - 2^n (2^r - 1),
   // where u = n + r vanishes with x and keeps the relative error small there.
   Value* erf(Value* x) {
-    if (is_avx512() && !real_->isVectorTy())
-      return as_vector(x, &MathEmitter::erf);
     if (is_avx512())
       return odd_by_table(kErfOverX, kErfPiece, kErfEnd, x);
     Value* near = at_most(abs(x), 4);
@@ -181,16 +173,12 @@ class MathEmitter {
   // Both as gelu_table.h says, of AVX-512 only.
   template <bool tanh_form>
   Value* gelu(Value* x) {
-    if (!real_->isVectorTy())
-      return as_vector(x, &MathEmitter::gelu<tanh_form>);
     Place place = place_of(x, GeluTable::kPiece, GeluTable::kEnd);
     Value* above = b.CreateSelect(less(real(0), x), x, real(0));
     return fma(negate(place.near), by_table(gelu_table(tanh_form).factor, place), above);
   }
   template <bool tanh_form>
   Value* gelu_slope(Value* x) {
-    if (!real_->isVectorTy())
-      return as_vector(x, &MathEmitter::gelu_slope<tanh_form>);
     Place place = place_of(x, GeluTable::kPiece, GeluTable::kEnd);
     Value* slope = by_table(gelu_table(tanh_form).slope, place);
     return b.CreateSelect(less(x, real(0)), slope, sub(real(1), slope));
@@ -330,19 +318,6 @@ class MathEmitter {
 
   bool is_avx512() { return has_avx512(b); }
 
-  // Whether this is one of its vectors.
-  bool is_avx512_vector() {
-    auto* vector = llvm::dyn_cast<llvm::FixedVectorType>(real_);
-    return is_avx512() && vector && vector->getNumElements() == kLanes;
-  }
-
-  // A scalar goes the same way as a vector, for the same bits.
-  Value* as_vector(Value* x, Value* (MathEmitter::*function)(Value*)) {
-    MathEmitter vector(b, llvm::FixedVectorType::get(real_, kLanes));
-    Value* y = (vector.*function)(b.CreateVectorSplat(kLanes, x));
-    return b.CreateExtractElement(y, uint64_t{0});
-  }
-
   // A function that is a polynomial in each of 32 pieces of |x|, whose coefficients a shuffle
   // picks. From `end` on it is what it is there.
   struct Place {
@@ -379,7 +354,7 @@ class MathEmitter {
 
   // x * 2^n for whole n in [-150, 150], rounded once. By two factors, unless the CPU can.
   Value* scale(Value* x, Value* n) {
-    if (is_avx512_vector()) {
+    if (is_avx512()) {
       constexpr uint32_t kCurrentRounding = 4;
       return b.CreateIntrinsic(llvm::Intrinsic::x86_avx512_mask_scalef_ps_512, {},
                                {x, n, llvm::Constant::getNullValue(real_), b.getInt16(0xffff),
@@ -469,27 +444,30 @@ struct Function {
   Code code;
   const char* libm;
   Value* (*emit)(MathEmitter& math, std::span<Value* const> x);
+  bool has_table = false;  // of AVX-512, for whole vectors
 };
 
 constexpr Function kFunctions[] = {
-    {Code::exp, "exp", [](MathEmitter& m, std::span<Value* const> x) { return m.exp(x[0]); }},
+    {Code::exp, "exp", [](MathEmitter& m, std::span<Value* const> x) { return m.exp(x[0]); }, true},
     {Code::exp_normal, "exp",
-     [](MathEmitter& m, std::span<Value* const> x) { return m.exp_normal(x[0]); }},
+     [](MathEmitter& m, std::span<Value* const> x) { return m.exp_normal(x[0]); }, true},
     {Code::log, "log", [](MathEmitter& m, std::span<Value* const> x) { return m.log(x[0]); }},
     {Code::sin, "sin", [](MathEmitter& m, std::span<Value* const> x) { return m.sine(x[0], 0); }},
     {Code::cos, "cos", [](MathEmitter& m, std::span<Value* const> x) { return m.sine(x[0], 1); }},
-    {Code::tanh, "tanh", [](MathEmitter& m, std::span<Value* const> x) { return m.tanh(x[0]); }},
+    {Code::tanh, "tanh", [](MathEmitter& m, std::span<Value* const> x) { return m.tanh(x[0]); },
+     true},
     {Code::sigmoid, "", [](MathEmitter& m, std::span<Value* const> x) { return m.sigmoid(x[0]); }},
-    {Code::erf, "erf", [](MathEmitter& m, std::span<Value* const> x) { return m.erf(x[0]); }},
+    {Code::erf, "erf", [](MathEmitter& m, std::span<Value* const> x) { return m.erf(x[0]); }, true},
     {Code::expm1, "expm1", [](MathEmitter& m, std::span<Value* const> x) { return m.expm1(x[0]); }},
     {Code::log1p, "log1p", [](MathEmitter& m, std::span<Value* const> x) { return m.log1p(x[0]); }},
-    {Code::gelu, "", [](MathEmitter& m, std::span<Value* const> x) { return m.gelu<false>(x[0]); }},
+    {Code::gelu, "", [](MathEmitter& m, std::span<Value* const> x) { return m.gelu<false>(x[0]); },
+     true},
     {Code::gelu_slope, "",
-     [](MathEmitter& m, std::span<Value* const> x) { return m.gelu_slope<false>(x[0]); }},
+     [](MathEmitter& m, std::span<Value* const> x) { return m.gelu_slope<false>(x[0]); }, true},
     {Code::gelu_tanh, "",
-     [](MathEmitter& m, std::span<Value* const> x) { return m.gelu<true>(x[0]); }},
+     [](MathEmitter& m, std::span<Value* const> x) { return m.gelu<true>(x[0]); }, true},
     {Code::gelu_tanh_slope, "",
-     [](MathEmitter& m, std::span<Value* const> x) { return m.gelu_slope<true>(x[0]); }},
+     [](MathEmitter& m, std::span<Value* const> x) { return m.gelu_slope<true>(x[0]); }, true},
     {Code::pow, "pow", [](MathEmitter& m, std::span<Value* const> x) { return m.pow(x[0], x[1]); }},
 };
 
@@ -531,8 +509,14 @@ Value* emit_math(llvm::IRBuilder<>& b, Code code, std::span<Value* const> x) {
   if (is_gelu(code) && !(type->getScalarType()->isFloatTy() && has_avx512(b)))
     return gelu_by_formula(b, code, x[0]);
   if (type->getScalarType()->isFloatTy()) {
-    MathEmitter math(b, type);
-    return function->emit(math, x);
+    if (type->isVectorTy() || !function->has_table || !has_avx512(b)) {
+      MathEmitter math(b, type);
+      return function->emit(math, x);
+    }
+    // A scalar goes the same way as a vector, for the same bits.
+    Value* all = b.CreateVectorSplat(kLanes, x[0]);
+    MathEmitter math(b, all->getType());
+    return b.CreateExtractElement(function->emit(math, {&all, 1}), uint64_t{0});
   }
   if (code == Code::sigmoid) {
     Value* minus_x = b.CreateFNeg(x[0]);

@@ -6,8 +6,9 @@
 // Rows share nothing, so all passes of a row (or of a few columns, where the last axis is kept: the
 // lanes) follow each other while the row is in cache. Several short rows are worked through at
 // once: a short row alone is a chain of dependent instructions, and folds over lanes cost less
-// together. Where functions are computed, rows go through a pipeline (reduce_staggered.cpp). Only where the tree cuts rows into chunks is each pass a loop over all chunks, whose
-// values meet in the workspace.
+// together. Where functions are computed, rows go through a pipeline (reduce_staggered.cpp). Only
+// where the tree cuts rows into chunks is each pass a loop over all chunks, whose values meet in
+// the workspace.
 //
 // Where there are many columns of many elements, a few of them are no run of memory: then a pass
 // sweeps over a band of columns, some elements of each column at a time, and keeps its sums in

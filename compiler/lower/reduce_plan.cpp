@@ -75,20 +75,16 @@ class Uses {
 // Values that cost more to compute than to store and load, and that more than one pass reads.
 std::vector<KeptValue> values_to_keep(const Function& kernel, const ReductionPlan& plan,
                                       const Uses& uses) {
-  constexpr double kDear = 0.3;
   constexpr int64_t kMostBytes = 128 << 10;  // a row that stays in the cache
   std::vector<KeptValue> kept;
   if (plan.tree.chunks > 1 || !plan.tree.lanes_reduce)
     return kept;
   for (const Op& op : kernel.ops) {
-    if (def(op).kernel != KernelClass::map || op.results.size() != 1)
+    if (!is_dear(kernel, op, plan.domain))
       continue;
-    const Type& type = kernel.type(op.result());
     const std::vector<int64_t>& passes = uses.of(op.result());
-    if (type.dims != plan.domain || passes.size() < 2 ||
-        plan.row_elements * byte_size(type.dtype) > kMostBytes)
-      continue;
-    if (element_nanoseconds(kernel, op) > kDear)
+    int64_t row_bytes = plan.row_elements * byte_size(kernel.type(op.result()).dtype);
+    if (passes.size() > 1 && row_bytes <= kMostBytes)
       kept.push_back({op.result(), std::ranges::min(passes), std::ranges::max(passes)});
   }
   return kept;
@@ -108,6 +104,12 @@ std::vector<std::vector<size_t>> parameters_read(const Function& kernel, const R
 }
 
 }  // namespace
+
+bool is_dear(const Function& kernel, const Op& op, const Dims& domain) {
+  constexpr double kDear = 0.3;  // nanoseconds
+  return def(op).kernel == KernelClass::map && op.results.size() == 1 &&
+         kernel.type(op.result()).dims == domain && element_nanoseconds(kernel, op) > kDear;
+}
 
 bool ReductionPlan::visits_domain(int64_t pass) const {
   bool folds_here = std::any_of(folds.begin(), folds.end(),

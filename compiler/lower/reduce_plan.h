@@ -43,6 +43,10 @@ struct ReductionPlan {
   bool visits_domain(int64_t pass) const;
 };
 
+// Whether an element of the domain's dims, of a map op, costs more to compute than to store and
+// load.
+bool is_dear(const Function& kernel, const Op& op, const Dims& domain);
+
 ReductionPlan plan_reduction(const Function& kernel, const Target& target);
 
 }  // namespace gradc

@@ -11,9 +11,7 @@
 // a row is read first and written then.
 #include <algorithm>
 
-#include "compiler/lower/iteration_space.h"
 #include "compiler/lower/reduce_lowering.h"
-#include "ir/op_def.h"
 
 namespace gradc {
 
@@ -29,11 +27,8 @@ std::vector<int64_t> ReduceLowering::visiting_passes() const {
 }
 
 bool ReduceLowering::computes_functions() const {
-  constexpr double kDear = 0.3;  // nanoseconds
-  return std::ranges::any_of(function_.ops, [&](const Op& op) {
-    return def(op).kernel == KernelClass::map && function_.type(op.result()).dims == plan_.domain &&
-           element_nanoseconds(function_, op) > kDear;
-  });
+  return std::ranges::any_of(function_.ops,
+                             [&](const Op& op) { return is_dear(function_, op, plan_.domain); });
 }
 
 int64_t ReduceLowering::staggered_blocks() const {
