@@ -70,6 +70,8 @@ struct Options {
   std::optional<int64_t> memory;  // bytes the arena may take
   std::optional<int64_t> memory_total;  // bytes all regions together may take
   std::vector<std::string> keep, recompute;  // glob patterns: plan/wishes.h
+  double plan_effort = 1;  // times the steps in which a cheaper plan is searched for
+  std::optional<double> plan_seconds;  // instead of a number of steps, for each entry
   bool invert = false;  // values may be made again from later ones, with other digits at their end
   // Target.
   std::string cpu = "native";

@@ -31,13 +31,14 @@ std::string text_of(const Target& target) {
 std::string text_of(const Options& options) {
   const auto& [binds, shapes, bind_lists, bind_tensors, loss, train_mode, parameters, warn, explain,
                precision, winograd, train, update, input_gradients, frozen, optimizer, loss_scale,
-               accumulate, health, memory, memory_total, keep, recompute, invert, cpu, target,
-               threads, expand_all, tuned, schedule_all] = options;
-  return fmt::format("{} {} {} {} {} {} | {} | {} {} {} | {} {} {} {} {} | {} | {} {} | {} {}\n",
-                     static_cast<int>(precision), winograd, train, update, input_gradients, frozen,
-                     text_of(optimizer), loss_scale, accumulate, health, memory.value_or(-1),
-                     memory_total.value_or(-1), keep, recompute, invert, text_of(target), threads,
-                     expand_all, tuned, schedule_all);
+               accumulate, health, memory, memory_total, keep, recompute, plan_effort, plan_seconds,
+               invert, cpu, target, threads, expand_all, tuned, schedule_all] = options;
+  return fmt::format(
+      "{} {} {} {} {} {} | {} | {} {} {} | {} {} {} {} {} {} {} | {} | {} {} | {} {}\n",
+      static_cast<int>(precision), winograd, train, update, input_gradients, frozen,
+      text_of(optimizer), loss_scale, accumulate, health, memory.value_or(-1),
+      memory_total.value_or(-1), keep, recompute, plan_effort, plan_seconds.value_or(-1), invert,
+      text_of(target), threads, expand_all, tuned, schedule_all);
 }
 
 bool is_watched(const Options& options, const PipelineObserver& observer) {

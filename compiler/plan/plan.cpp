@@ -34,6 +34,7 @@ class EntryPlanner {
         original_(entry),
         entry_(with_copies(module, entry, options)),
         options_(options),
+        steps_(kSteps * options.plan_effort),
         problem_(wished_problem(module, entry_, options)),
         order_(order_kernels(problem_)),
         planner_(problem_, order_) {}
@@ -82,8 +83,7 @@ class EntryPlanner {
   }
 
  private:
-  // A compilation plans several entries.
-  static inline const PlanEffort kEffort{.steps = 0.4, .spent = {}};
+  static constexpr double kSteps = 0.4;  // a compilation plans several entries
   static constexpr size_t kFew = 200;  // kernels, of which there is time to try more
   static constexpr size_t kMany = 1000;  // of which there is not even time for a few tries
   static constexpr size_t kVeryMany = 6000;
@@ -96,8 +96,10 @@ class EntryPlanner {
   // Where offsets leave holes, the schedule has to do with less: the cheapest that then fits.
   std::optional<Placement> place_within(int64_t budget) {
     std::optional<Placement> best;
+    PlanEffort effort = plan_effort(steps_, options_.plan_seconds);
     auto try_aim = [&](int64_t aim) -> int64_t {
-      std::optional<Schedule> schedule = planner_.plan(aim, kEffort).schedule;
+      std::optional<Schedule> schedule = planner_.plan(aim, effort).schedule;
+      effort.spent = {};  // all the time is for the budget itself
       if (!schedule)
         return 0;
       if (best && evaluate(problem_, *schedule).cost >= best->cost)
@@ -145,14 +147,15 @@ class EntryPlanner {
       return std::pair(std::max(placed.offsets.bytes, budget), placed.cost);
     };
     // Not by the budget, so that a budget which is said to do does.
-    Placement best = place(planner_.smallest(kEffort), INT64_MAX);
+    Placement best = place(planner_.smallest({.steps = steps_, .spent = {}}), INT64_MAX);
     int64_t peak = best.peak, holes = best.offsets.bytes - peak;
     if (static_cast<double>(best.offsets.bytes) <= kNear * static_cast<double>(peak) ||
         problem_.kernels.size() > kMany)
       return best;
     for (double share : {0.05, 0.15, 0.3, 0.5, 0.75, 1.0}) {
       int64_t aim = peak + static_cast<int64_t>(static_cast<double>(holes) * share);
-      if (std::optional<Schedule> schedule = planner_.plan(aim, kEffort).schedule)
+      if (std::optional<Schedule> schedule =
+              planner_.plan(aim, {.steps = steps_, .spent = {}}).schedule)
         if (Placement placed = place(*schedule, aim); rank(placed) < rank(best))
           best = std::move(placed);
     }
@@ -186,6 +189,7 @@ class EntryPlanner {
   const Function& original_;
   Function entry_;  // with copies of what is wished to be made again
   const Options& options_;
+  double steps_;  // of each search
   EntryProblem problem_;
   Schedule order_;
   Planner planner_;

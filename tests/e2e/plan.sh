@@ -33,6 +33,15 @@ says '"step_ms"'
 says '"bound"'
 expect 2 "$model" --seconds -1
 
+# A longer search gives the same plan each time; one by the clock ends in time.
+expect 0 "$model" --memory "$next" --plan-effort 10 --threads 1 --no-cache --json
+cp "$out/stdout" "$out/long"
+expect 0 "$model" --memory "$next" --plan-effort 10 --threads 1 --no-cache --json
+cmp "$out/long" "$out/stdout" || fail "another plan the second time"
+expect 0 "$model" --memory "$next" --plan-time 0.1
+expect 2 "$model" --memory "$next" --plan-time 1 --plan-effort 2
+expect 2 "$model" --plan-effort -1
+
 # Results of micro-batches are joined behind them: what is joined cannot be had back before.
 expect 0 "$model" --memory 300000 --accumulate 4 --threads 1
 

@@ -189,6 +189,17 @@ void add_model_flags(CLI::App& command, ModelFlags& flags) {
   command.add_flag("--invert", flags.options.invert,
                    "Within a budget, also get values back from later ones (x = y - f(z)), which "
                    "changes their last digits");
+  CLI::Option* effort =
+      command
+          .add_option("--plan-effort", flags.options.plan_effort,
+                      "How many times the usual steps a cheaper plan is searched for, e.g. 10")
+          ->check(finite_number());
+  command
+      .add_option("--plan-time", flags.options.plan_seconds,
+                  "Search for a cheaper plan for so many seconds instead of a number of steps; "
+                  "results are the same, but not the plan in the next run")
+      ->excludes(effort)
+      ->check(finite_number());
   command
       .add_option("--tune-file", flags.tune_file,
                   "Schedules that `gradc bench --tune` measured, or `none` (default: "

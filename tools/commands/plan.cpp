@@ -275,6 +275,8 @@ void ModelPlan::print_timeline(const MemoryReport& report) {
 
 void plan(PlanFlags& flags) {
   if (!flags.graph.graph.empty()) {
+    flags.graph.effort = flags.model.options.plan_effort;
+    flags.graph.seconds = flags.model.options.plan_seconds;
     flags.graph.json = flags.model.json;
     return plan_graph(flags.graph);
   }
@@ -320,18 +322,6 @@ void add_plan(CLI::App& app) {
                    "Of a graph: write the kernels' ids in the order in which they run, as JSON")
       ->needs(graph)
       ->type_name("FILE");
-  CLI::Option* effort =
-      command
-          ->add_option("--plan-effort", flags->graph.effort,
-                       "Of a graph: how many times the usual steps of the search, e.g. 10")
-          ->needs(graph)
-          ->check(finite_number());
-  command
-      ->add_option("--plan-time", flags->graph.seconds,
-                   "Of a graph: search for so many seconds instead of a number of steps")
-      ->needs(graph)
-      ->excludes(effort)
-      ->check(finite_number());
   CLI::Option* model = command->get_option("model")->required(false)->excludes(graph);
   command->callback([flags, graph, model] {
     if (graph->count() + model->count() == 0)

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <charconv>
-#include <chrono>
 #include <nlohmann/json.hpp>
 
 #include "compiler/plan/core/order.h"
@@ -32,16 +31,6 @@ int64_t budget_within(const std::string& text, int64_t peak) {
   return static_cast<int64_t>(static_cast<double>(peak) * share);
 }
 
-PlanEffort effort_of(const PlanGraphFlags& flags) {
-  PlanEffort effort{.steps = flags.effort, .spent = {}};
-  if (flags.seconds)
-    effort.spent = [start = std::chrono::steady_clock::now(), all = *flags.seconds] {
-      std::chrono::duration<double> gone = std::chrono::steady_clock::now() - start;
-      return all > 0 ? gone.count() / all : 1;
-    };
-  return effort;
-}
-
 class GraphPlan {
  public:
   explicit GraphPlan(const PlanGraphFlags& flags)
@@ -54,7 +43,7 @@ class GraphPlan {
 
   void run() {
     check_can_write(flags_.plan_out);
-    PlanOutcome outcome = planner_.plan(budget_, effort_of(flags_));
+    PlanOutcome outcome = planner_.plan(budget_, plan_effort(flags_.effort, flags_.seconds));
     if (!outcome.schedule)
       refuse();
     Placement placed = place(*outcome.schedule);

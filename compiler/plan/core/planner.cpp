@@ -1,6 +1,7 @@
 #include "compiler/plan/core/planner.h"
 
 #include <algorithm>
+#include <chrono>
 
 #include "compiler/plan/core/chain.h"
 #include "compiler/plan/core/cutter.h"
@@ -26,6 +27,16 @@ int64_t search_work(const Problem& problem, const PlanEffort& effort) {
 }
 
 }  // namespace
+
+PlanEffort plan_effort(double steps, const std::optional<double>& seconds) {
+  PlanEffort effort{.steps = steps, .spent = {}};
+  if (seconds)
+    effort.spent = [start = std::chrono::steady_clock::now(), all = *seconds] {
+      std::chrono::duration<double> gone = std::chrono::steady_clock::now() - start;
+      return all > 0 ? gone.count() / all : 1;
+    };
+  return effort;
+}
 
 // Schedules within a budget, or as near to it as was found.
 class Planner::Pool {

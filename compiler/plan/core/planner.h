@@ -19,6 +19,9 @@ struct PlanEffort {
   std::function<double()> spent;
 };
 
+// With `seconds`, which count from now on, the search ends then and plans differ from run to run.
+PlanEffort plan_effort(double steps, const std::optional<double>& seconds);
+
 struct PlanOutcome {
   std::optional<Schedule> schedule;  // nullopt: none was found within the budget
   Bound bound;
