@@ -297,4 +297,10 @@ llvm::Constant* identity_of(Code fold, DType dtype, llvm::Type* type) {
   return llvm::ConstantInt::get(type, limit);
 }
 
+llvm::Constant* beginning_of(Code fold, DType dtype, llvm::Type* type) {
+  if (fold == Code::add && is_float(dtype))
+    return llvm::ConstantFP::getNegativeZero(type);
+  return identity_of(fold, dtype, type);
+}
+
 }  // namespace gradc::codegen

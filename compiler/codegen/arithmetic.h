@@ -27,4 +27,9 @@ llvm::Constant* first_lanes(llvm::IRBuilder<>& builder, int64_t lanes, int64_t c
 // The neutral element of a fold.
 llvm::Constant* identity_of(loop::Code fold, DType dtype, llvm::Type* type);
 
+// What lanes of a fold begin with so that the first element needs no instruction: -0 + x is x,
+// while 0 + x is not where x is -0. Where it is not the neutral element, that joins once in the
+// end, and the result is the same.
+llvm::Constant* beginning_of(loop::Code fold, DType dtype, llvm::Type* type);
+
 }  // namespace gradc::codegen

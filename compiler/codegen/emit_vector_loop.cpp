@@ -1,6 +1,6 @@
 // Vector loops. Iteration i of a loop with L lanes and U vectors in flight runs in lane i % L of
-// vector (i / L) % U. A carry has one value per lane and vector, which starts as the fold's neutral
-// element (the initial value joins at the end). They are folded by halves: vector u with vector u +
+// vector (i / L) % U. A carry has one value per lane and vector, to begin with a neutral one
+// (the initial value joins at the end). They are folded by halves: vector u with vector u +
 // ceil(U / 2) until one is left, then lane l with lane l + L / 2, and so on: for several carries of
 // one fold at once, as long as more than one lane of each is left.
 #include <algorithm>
@@ -127,7 +127,7 @@ void KernelEmitter::emit_vector_loop(const Instr& instr) {
   for (size_t c = 0; c < instr.folds.size(); ++c) {
     DType dtype = kernel_.regs[instr.params[c + 1]];
     llvm::Type* type = vector_type(register_type(b_.getContext(), dtype));
-    carries.emplace_back(in_flight, identity_of(instr.folds[c], dtype, type));
+    carries.emplace_back(in_flight, beginning_of(instr.folds[c], dtype, type));
   }
   block_ = {.shapes = &shapes, .outside = b_.GetInsertBlock()};
 
@@ -167,8 +167,12 @@ void KernelEmitter::fold_carries(const Instr& instr,
   for (const auto& [kind, numbers] : alike) {
     auto [fold, dtype] = kind;
     std::vector<Value*> totals;
-    for (size_t c : numbers)
-      totals.push_back(joined(fold, dtype, carries[c]));
+    for (size_t c : numbers) {
+      Value* total = joined(fold, dtype, carries[c]);
+      llvm::Constant* identity = identity_of(fold, dtype, total->getType());
+      bool has_identity = identity == beginning_of(fold, dtype, total->getType());
+      totals.push_back(has_identity ? total : combine(fold, dtype, identity, total));
+    }
     if (totals.size() > 1 && lanes_ > 1)
       totals = folded_together(fold, dtype, totals);
     else

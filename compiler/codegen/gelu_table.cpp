@@ -23,12 +23,14 @@ Factor by_tanh(double a) {
   return {below, below * (1 - below) * (kGeluLinear + 3 * kGeluCubic * a * a)};
 }
 
-// Newton's divided differences, then multiplied out; lowest power first.
+// Between `low` and `high` by Newton's divided differences, then multiplied out; lowest power
+// first.
 template <typename F>
-std::vector<double> interpolated(F f, double radius, int degree) {
+std::vector<double> interpolated(F f, double low, double high, int degree) {
   std::vector<double> x, difference;
   for (int i = 0; i <= degree; ++i) {
-    x.push_back(radius * std::cos(std::numbers::pi * (i + 0.5) / (degree + 1)));
+    x.push_back((low + high) / 2 +
+                (high - low) / 2 * std::cos(std::numbers::pi * (i + 0.5) / (degree + 1)));
     difference.push_back(f(x.back()));
   }
   auto n = x.size();
@@ -44,21 +46,28 @@ std::vector<double> interpolated(F f, double radius, int degree) {
   return sum;
 }
 
-template <size_t size, typename F>
-void fill(float (&table)[size][GeluTable::kPieces], F f) {
-  for (int k = 0; k + 1 < GeluTable::kPieces; ++k) {
-    double centre = k * GeluTable::kPiece;
-    std::vector<double> polynomial =
-        interpolated([&](double d) { return f(centre + d); }, GeluTable::kPiece / 2, size - 1);
-    for (size_t i = 0; i < size; ++i)
-      table[i][k] = static_cast<float>(polynomial[i]);
-  }
+template <size_t size>
+void set_piece(float (&table)[size][GeluTable::kPieces], int k,
+               const std::vector<double>& polynomial) {
+  for (size_t i = 0; i < size; ++i)
+    table[i][k] = static_cast<float>(polynomial[i]);
 }
 
 GeluTable table_of(Factor (*factor)(double)) {
+  constexpr double kRadius = GeluTable::kPiece / 2;
+  auto below = [&](double a) { return factor(a).below; };
+  auto part = [&](double a) { return a * factor(a).below; };
+  auto slope = [&](double a) { return factor(a).below - a * factor(a).derivative; };
   GeluTable table = {};
-  fill(table.factor, [&](double a) { return factor(a).below; });
-  fill(table.slope, [&](double a) { return factor(a).below - a * factor(a).derivative; });
+  std::vector<double> times_a = interpolated(below, 0, kRadius, 4);
+  times_a.insert(times_a.begin(), 0);
+  set_piece(table.part, 0, times_a);
+  set_piece(table.slope, 0, interpolated(slope, 0, kRadius, 6));
+  for (int k = 1; k + 1 < GeluTable::kPieces; ++k) {
+    auto around = [&](auto f) { return [=](double d) { return f(k * GeluTable::kPiece + d); }; };
+    set_piece(table.part, k, interpolated(around(part), -kRadius, kRadius, 5));
+    set_piece(table.slope, k, interpolated(around(slope), -kRadius, kRadius, 6));
+  }
   return table;
 }
 

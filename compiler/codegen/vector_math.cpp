@@ -173,13 +173,13 @@ class MathEmitter {
   // Both as gelu_table.h says, of AVX-512 only.
   template <bool tanh_form>
   Value* gelu(Value* x) {
-    Place place = place_of(x, GeluTable::kPiece, GeluTable::kEnd);
+    Place place = place_of(at_most(abs(x), GeluTable::kEnd), GeluTable::kPiece);
     Value* above = b.CreateSelect(less(real(0), x), x, real(0));
-    return fma(negate(place.near), by_table(gelu_table(tanh_form).factor, place), above);
+    return sub(above, by_table(gelu_table(tanh_form).part, place));
   }
   template <bool tanh_form>
   Value* gelu_slope(Value* x) {
-    Place place = place_of(x, GeluTable::kPiece, GeluTable::kEnd);
+    Place place = place_of(at_most(abs(x), GeluTable::kEnd), GeluTable::kPiece);
     Value* slope = by_table(gelu_table(tanh_form).slope, place);
     return b.CreateSelect(less(x, real(0)), slope, sub(real(1), slope));
   }
@@ -301,15 +301,13 @@ class MathEmitter {
   }
 
   // For n = m + k / 16 of AVX-512, a shuffle picks 2^(k / 16), which is times 2^m in the other.
-  Value* power_of_part(const Reduced& reduced) { return from_table(powers().power, reduced); }
-  Value* power_of_two_by_table(const Reduced& reduced) {
-    Value* bits = b.CreateBitCast(from_table(powers().below, reduced), integer_);
-    Value* number = b.CreateBitCast(reduced.rounded, integer_);
-    return b.CreateBitCast(b.CreateAdd(bits, b.CreateShl(number, 19)), real_);
+  Value* power_of_part(const Reduced& reduced) {
+    return picked(powers().power, b.CreateBitCast(reduced.rounded, integer_));
   }
-  Value* from_table(const float* table, const Reduced& reduced) {
-    return b.CreateIntrinsic(llvm::Intrinsic::x86_avx512_permvar_sf_512, {},
-                             {constants(table), b.CreateBitCast(reduced.rounded, integer_)});
+  Value* power_of_two_by_table(const Reduced& reduced) {
+    Value* number = b.CreateBitCast(reduced.rounded, integer_);
+    Value* bits = b.CreateBitCast(picked(powers().below, number), integer_);
+    return b.CreateBitCast(b.CreateAdd(bits, b.CreateShl(number, 19)), real_);
   }
   // x e^r for |r| <= ln 2 / 32
   Value* times_exp_of_part(Value* x, Value* r) {
@@ -318,38 +316,36 @@ class MathEmitter {
 
   bool is_avx512() { return has_avx512(b); }
 
-  // A function that is a polynomial in each of 32 pieces of |x|, whose coefficients a shuffle
-  // picks. From `end` on it is what it is there.
+  // A function that is a polynomial in each of 16 pieces of |x|, whose coefficients a shuffle
+  // picks. From some end on it is what it is there: `near` is |x| or that.
   struct Place {
-    Value* near;  // |x| or `end`
     Value* piece;  // in the last bits
     Value* d;  // from the middle of the piece
   };
-  Place place_of(Value* x, double piece, double end) {
-    Place place{.near = at_most(abs(x), end)};
-    Value* rounded = fma(place.near, real(1 / piece), real(kRounder));
-    place.d = fma(sub(rounded, real(kRounder)), real(-piece), place.near);
-    place.piece = b.CreateBitCast(rounded, integer_);
-    return place;
+  Place place_of(Value* near, double piece) {
+    Value* rounded = fma(near, real(1 / piece), real(kRounder));
+    return {.piece = b.CreateBitCast(rounded, integer_),
+            .d = fma(sub(rounded, real(kRounder)), real(-piece), near)};
   }
   template <size_t degrees>
-  Value* by_table(const float (&table)[degrees][2 * kLanes], const Place& place) {
+  Value* by_table(const float (&table)[degrees][kLanes], const Place& place) {
     Value* sum = nullptr;
     for (size_t i = degrees; i-- > 0;) {
-      Value* coefficient =
-          b.CreateIntrinsic(llvm::Intrinsic::x86_avx512_vpermi2var_ps_512, {},
-                            {constants(table[i]), place.piece, constants(table[i] + kLanes)});
+      Value* coefficient = picked(table[i], place.piece);
       sum = sum ? fma(sum, place.d, coefficient) : coefficient;
     }
     return sum;
   }
+  Value* picked(const float (&table)[kLanes], Value* number) {
+    return b.CreateIntrinsic(llvm::Intrinsic::x86_avx512_permvar_sf_512, {},
+                             {constants(table), number});
+  }
 
   // x * (f(x) / x) of an odd function f, whose quotient has a table.
   template <size_t degrees>
-  Value* odd_by_table(const float (&table)[degrees][2 * kLanes], double piece, double end,
-                      Value* x) {
-    Place place = place_of(x, piece, end);
-    return copy_sign(mul(place.near, by_table(table, place)), x);
+  Value* odd_by_table(const float (&table)[degrees][kLanes], double piece, double end, Value* x) {
+    Value* near = clamp(x, -end, end);
+    return mul(near, by_table(table, place_of(abs(near), piece)));
   }
 
   // x * 2^n for whole n in [-150, 150], rounded once. By two factors, unless the CPU can.

@@ -1,8 +1,8 @@
 #pragma once
 // The lowering of reduce kernels. lower_reduce.cpp explains it and has the loops over rows and
-// columns, reduce_passes.cpp what is done in a row, reduce_staggered.cpp passes of neighbouring rows
-// side by side, reduce_bands.cpp bands of columns, reduce_across.cpp folds across rows beside those
-// along them.
+// columns, reduce_passes.cpp what is done in a row, reduce_staggered.cpp passes of neighbouring
+// rows side by side, reduce_bands.cpp bands of columns, reduce_across.cpp folds across rows beside
+// those along them.
 #include <algorithm>
 #include <functional>
 #include <map>
@@ -124,8 +124,15 @@ class ReduceLowering {
   int64_t staggered_blocks() const;
   void run_staggered(int64_t blocks);
 
-  // One loop over columns, in which each of the stages `first` to `last` is in `block` - stage.
+  // Each of the stages `first` to `last`, in `block` - stage.
   void advance(size_t first, size_t last, Scalar block);
+
+  // One loop over columns.
+  void visit_stages(size_t first, size_t last, const std::vector<std::vector<Row>>& rows);
+
+  // Whether what the first stage of short rows finds is folded before the others: they are straight
+  // lines of code, and what needs it next follows at once where it comes last.
+  bool folds_first_stage_early() const;
   void enter_stage(size_t stage, const std::vector<Row>& rows);
 
   // Which of row_values_ one block leaves to the next.

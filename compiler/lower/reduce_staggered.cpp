@@ -60,19 +60,40 @@ void ReduceLowering::enter_stage(size_t stage, const std::vector<Row>& rows) {
   first_slot_ = stage * rows.size();
 }
 
+bool ReduceLowering::folds_first_stage_early() const {
+  return rows_at_once() > 1 && std::ranges::none_of(plan_.kept, [&](const KeptValue& kept) {
+           return kept.first_pass == stages_[0];
+         });
+}
+
 void ReduceLowering::advance(size_t first, size_t last, Scalar block) {
-  size_t group = tree_.reduced()[0];
   int64_t at_once = rows_at_once();
   std::vector<std::vector<Row>> rows(last + 1);
   for (size_t stage = first; stage <= last; ++stage) {
     Scalar number = b_.sub(block, b_.index(static_cast<int64_t>(stage)));
     rows[stage] = rows_from(b_.scaled(number, at_once), at_once);
   }
+  if (first == 0 && last > 0 && folds_first_stage_early()) {
+    visit_stages(0, 0, rows);
+    visit_stages(1, last, rows);
+  } else {
+    visit_stages(first, last, rows);
+  }
+  for (size_t stage = std::min(last + 1, stages_.size() - 1); stage-- > first;) {
+    auto width = static_cast<std::ptrdiff_t>(static_cast<size_t>(at_once) * plan_.folds.size());
+    auto of_stage = row_values_.begin() + static_cast<std::ptrdiff_t>(stage) * width;
+    std::copy_n(of_stage, width, of_stage + width);
+  }
+}
+
+void ReduceLowering::visit_stages(size_t first, size_t last,
+                                  const std::vector<std::vector<Row>>& rows) {
+  size_t group = tree_.reduced()[0];
   // Later stages come first: what an earlier one keeps is in the place of what they read.
   Carries initial;
   std::vector<loop::Code> codes;
   for (size_t stage = last + 1; stage-- > first;)
-    for (int64_t row = 0; row < at_once; ++row)
+    for (size_t row = 0; row < rows[stage].size(); ++row)
       for (size_t f : folds_of(stages_[stage])) {
         initial.push_back(identity(f));
         codes.push_back(plan_.folds[f].combine);
@@ -117,12 +138,8 @@ void ReduceLowering::advance(size_t first, size_t last, Scalar block) {
     auto end = value + static_cast<std::ptrdiff_t>(folds_of(stages_[stage]).size() * open_.size());
     set_rows(stages_[stage], {value, end});
     value = end;
-    size_t width = open_.size() * plan_.folds.size();
-    auto of_stage = row_values_.begin() + static_cast<std::ptrdiff_t>(stage * width);
     if (stage + 1 == stages_.size())
       for_each_row([&] { store_row_results(); });
-    else
-      std::copy_n(of_stage, width, of_stage + static_cast<std::ptrdiff_t>(width));
   }
   enter_stage(0, {});
 }

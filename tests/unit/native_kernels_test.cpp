@@ -129,6 +129,27 @@ TEST_CASE("a NaN spoils its row of a softmax and no other", "[native]") {
 }
 
 // The rows, lanes and chunks of a reduction come from its shape: kept axes first, last, or around.
+TEST_CASE("a sum of nothing but -0 is 0, as if it began with 0", "[native]") {
+  for (int64_t columns : {1, 7, 16, 40, 64, 300}) {
+    Function function = parse_function(fmt::format(R"(entry @f(%x: f32[5,{0}]) {{
+  %y: f32[5] = reduce_sum(%x) {{axes=[1]}}
+  return %y
+}}
+)",
+                                                   columns));
+    std::vector<Tensor> arguments = arguments_for(function);
+    std::ranges::fill(arguments[0].data, -0.0);
+    for (const char* cpu : {"native", "x86-64-v3"}) {
+      std::vector<Tensor> results = run_native(function, arguments, cpu);
+      for (double y : results[0].data) {
+        CAPTURE(columns, cpu);
+        CHECK(y == 0);
+        CHECK_FALSE(std::signbit(y));
+      }
+    }
+  }
+}
+
 TEST_CASE("sums and maxima over any axes", "[native]") {
   struct Case {
     std::string dims, kept, axes;
