@@ -124,16 +124,22 @@ class Chooser {
   }
 
   void consider(WinogradSchedule s) {
-    double bytes = bytes_of(s);
-    // What else is read and written pushes a part of the blocks out.
-    double share = bytes / static_cast<double>(target_.l2_bytes);
-    double beyond = std::max(0.0, share - 0.5);
-    double cycles =
-        cycles_of(s) * (1 + (by_rows(s) ? 0.25 * beyond : 0.5 * beyond + (share > 0.85 ? 1 : 0)));
+    double cycles = cycles_of(s) * (1 + beyond_the_cache(s));
     if (best_.rows > 0 && cycles >= cycles_)
       return;
     cycles_ = cycles;
     best_ = s;
+  }
+
+  // What else is read and written pushes a part of the blocks out of the second level cache. A
+  // weight gradient's task goes through its blocks in order, which the third level cache serves
+  // nearly as well: fewer tasks, which transform less, are worth it.
+  double beyond_the_cache(const WinogradSchedule& s) const {
+    double share = bytes_of(s) / static_cast<double>(target_.l2_bytes);
+    double beyond = std::max(0.0, share - 0.5);
+    if (is_weight_gradient())
+      return 0.08 * beyond;
+    return by_rows(s) ? 0.25 * beyond : 0.5 * beyond + (share > 0.85 ? 1 : 0);
   }
 
   // On all threads; sets how many parts tasks make of the inner loop.
