@@ -77,18 +77,12 @@ class Grouper {
       const Op& reader = function_.ops[i];
       for (const Read& read : facts_.reads[i])
         if (graph_.makes(producer, read.value) &&
-            (folds_across(shape, *graph_.source(read.value)) ||
+            (folds_across(shape, function_.ops[*graph_.source(read.value)]) ||
              !passes_within(shape, function_.type(read.value).dims, reader,
                             function_.type(reader.results[0]).dims, read.map)))
           return false;
     }
     return true;
-  }
-
-  // Whether an op folds the other axes than its kernel: what it gives is known in the end only.
-  bool folds_across(const KernelShape& shape, uint32_t i) const {
-    const Op& op = function_.ops[i];
-    return def(op).kernel == KernelClass::reduce && op.attrs.integers("axes") != shape.axes;
   }
 
   // Whether a reduction that is to become folds across rows has nothing else on its own rows.

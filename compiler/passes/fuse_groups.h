@@ -1,6 +1,6 @@
 #pragma once
 // Which ops of an entry become one kernel. fuse.h says by what rules: those on loops are in
-// fuse_shapes.h, what must run before what is in fuse_graph.h. fuse.cpp makes the kernels.
+// fuse_shapes.h, what must run before what is in fuse_graph.h. kernel_maker.h makes the kernels.
 #include <cstdint>
 #include <string>
 #include <vector>

@@ -70,6 +70,10 @@ bool passes_within(const KernelShape& shape, const Dims& dims, const Op& reader,
   return *map == other_axes(shape.axes, rank) && element_count(dims) >= kFewestRows;
 }
 
+bool folds_across(const KernelShape& shape, const Op& op) {
+  return def(op).kernel == KernelClass::reduce && op.attrs.integers("axes") != shape.axes;
+}
+
 std::string describe(const KernelShape& shape) {
   if (shape.kind == KernelClass::reduce)
     return fmt::format("a reduction of {} along {}", to_string(shape.dims), to_string(shape.axes));

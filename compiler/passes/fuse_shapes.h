@@ -30,6 +30,10 @@ std::optional<KernelShape> common_shape(const KernelShape& a, const KernelShape&
 bool passes_within(const KernelShape& shape, const Dims& dims, const Op& reader,
                    const Dims& reader_dims, const AxisMap& map);
 
+// Whether an op folds the other axes than its kernel, across whose rows it goes: what it gives is
+// known in the end only, and is not numbered like them.
+bool folds_across(const KernelShape& shape, const Op& op);
+
 std::string describe(const KernelShape& shape);  // for people
 
 }  // namespace gradc
