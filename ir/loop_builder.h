@@ -111,16 +111,19 @@ class Builder {
   };
 
   Scalar place(Instr instr, DType dtype, std::string hint);
+  bool begins_at_line(const Buffer& buffer, Scalar index) const;
+  std::vector<Instr>& body(size_t depth);
+  void open_body();
+  Scalar new_index(int64_t limit, std::string hint);
+
+  // i64 only, in loop_builder_indices.cpp.
+  Scalar index_arithmetic(Code code, Scalar x, Scalar y);
   Scalar sum(Linear linear);
   Scalar quotient(Scalar x, int64_t divisor);
   Scalar remainder(Scalar x, int64_t divisor);
   int64_t limit_of(const Linear& linear) const;
-  bool begins_at_line(const Buffer& buffer, Scalar index) const;
   int64_t limit_of(Code code, Scalar x, Scalar y) const;
   bool join_quotient_and_remainder(Linear& linear) const;
-  std::vector<Instr>& body(size_t depth);
-  void open_body();
-  Scalar new_index(int64_t limit, std::string hint);
 
   Kernel& kernel_;
   std::vector<Block> blocks_;  // the kernel's own, then the open loops', innermost last

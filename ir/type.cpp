@@ -99,6 +99,10 @@ bool contains(const std::vector<int64_t>& values, int64_t value) {
   return std::find(values.begin(), values.end(), value) != values.end();
 }
 
+bool all_are(const std::vector<int64_t>& values, int64_t value) {
+  return std::all_of(values.begin(), values.end(), [&](int64_t x) { return x == value; });
+}
+
 std::vector<int64_t> other_axes(const std::vector<int64_t>& axes, int64_t rank) {
   std::vector<int64_t> others;
   for (int64_t axis = 0; axis < rank; ++axis)

@@ -52,5 +52,6 @@ int64_t normalize_axis(int64_t axis, int64_t rank);
 // 0..rank-1 without `axes`, which must be sorted or not, but unique and in range.
 std::vector<int64_t> other_axes(const std::vector<int64_t>& axes, int64_t rank);
 bool contains(const std::vector<int64_t>& values, int64_t value);
+bool all_are(const std::vector<int64_t>& values, int64_t value);
 
 }  // namespace gradc

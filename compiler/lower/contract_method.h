@@ -1,6 +1,6 @@
 #pragma once
 // The first half of choosing a contract kernel's schedule: its method, and the loop that vectors
-// run along. The second, of methods that have tiles, is in contract_schedule.cpp.
+// run along. The second, of methods that have tiles, is in tile_chooser.h.
 #include <algorithm>
 #include <utility>
 

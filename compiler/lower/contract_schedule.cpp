@@ -1,14 +1,11 @@
 #include "compiler/lower/contract_schedule.h"
 
 #include <algorithm>
-#include <bit>
-#include <numeric>
-#include <utility>
 
 #include "compiler/kernel.h"
-#include "compiler/lower/contract_method.h"
 #include "compiler/lower/packed_weight.h"
 #include "compiler/lower/present_taps.h"
+#include "compiler/lower/tile_chooser.h"
 #include "ir/integer_math.h"
 
 namespace gradc {
@@ -22,13 +19,6 @@ constexpr int64_t kStridedPassElements = 256;
 constexpr int64_t kPartPassElements = 160;
 // The same where b is transposed for few rows, which takes a fifth of the time.
 constexpr int64_t kTransposedPassElements = 256, kFewTransposedRows = 96;
-// Of method panels, whose passes stage groups of a's rows in a part of the first level cache.
-// Passes twice as long lose 5 to 8 % on Sapphire Rapids, groups of 32 as much; on Zen 4 2 to 10 %,
-// and groups of 24 1 to 2 %.
-constexpr int64_t kRowGroup = 16, kStagedPartOfL1 = 3;
-constexpr int64_t kLinePassElements = 512;  // where a is read in place
-// On Zen 4, with 3 cycles, reading a again gains 6 % (1024 x 384 times 384 x 1152).
-constexpr double kSlowLineCycles = 4;
 constexpr int64_t kStageBytes = 256 << 10;  // of a, staged at once
 constexpr int64_t kSumRows = 1024;  // whose sums a task holds
 constexpr int64_t kStagedRows = 256;  // where a is staged row by row, without windows
@@ -41,6 +31,12 @@ constexpr int64_t kPassPixels = 128;
 constexpr int64_t kFarPixels = 64;
 constexpr int64_t kPassStagedPixels = 64, kStagedChannels = 64;
 
+bool may_be_in_place(const Function& kernel, size_t result) {
+  return std::ranges::count(in_place_pairs(kernel), result, &InPlacePair::result) > 0;
+}
+
+}  // namespace
+
 int64_t largest_divisor(int64_t x, int64_t limit) {
   for (int64_t d = std::min(x, limit); d > 1; --d)
     if (x % d == 0)
@@ -48,374 +44,254 @@ int64_t largest_divisor(int64_t x, int64_t limit) {
   return 1;
 }
 
-bool may_be_in_place(const Function& kernel, size_t result) {
-  return std::ranges::count(in_place_pairs(kernel), result, &InPlacePair::result) > 0;
-}
-
-// Tiles, passes, tasks and staging of methods tile and panels.
-class TileChooser : MethodChooser {
- public:
-  TileChooser(const Function& kernel, const Target& target, int threads,
-              const ContractLimits& limits)
-      : MethodChooser(kernel, target, threads, limits) {}
-
-  ContractSchedule choose() {
-    if (!choose_method())
-      return s_;
-    choose_row_loop();
-    choose_padding();
-    choose_tile();
-    s_.packed = is_packed();
-    if (wants_panels()) {
-      choose_panels();
-      return s_;
-    }
-    choose_passes(pass_limit());
-    s_.stage_a =
-        (nest_.has_padding(a()) && !s_.skip_padding) || is_computed(a()) || copies_pixels();
-    if (copies_pixels())
-      s_.staged_rows = kStagedChannels;
-    choose_sums();
-    stage_once();
-    choose_tasks();
-    choose_staging();
+ContractSchedule TileChooser::choose() {
+  if (!choose_method())
+    return s_;
+  choose_row_loop();
+  choose_padding();
+  choose_tile();
+  s_.packed = is_packed();
+  if (wants_panels()) {
+    choose_panels();
     return s_;
   }
+  choose_passes(pass_limit());
+  s_.stage_a = (nest_.has_padding(a()) && !s_.skip_padding) || is_computed(a()) || copies_pixels();
+  if (copies_pixels())
+    s_.staged_rows = kStagedChannels;
+  choose_sums();
+  stage_once();
+  choose_tasks();
+  choose_staging();
+  return s_;
+}
 
- private:
-  // The last loop that fills a tile, else the longest.
-  void choose_row_loop() {
-    int64_t longest = 1;
-    for (size_t l = 0; l < nest_.result_loops; ++l) {
-      if (!is_row(l) || nest_.loops[l].extent < std::min<int64_t>(longest, 6) ||
-          nest_.loops[l].extent == 1)
-        continue;
-      longest = nest_.loops[l].extent;
-      s_.row_loop = static_cast<int64_t>(l);
+void TileChooser::choose_row_loop() {
+  int64_t longest = 1;
+  for (size_t l = 0; l < nest_.result_loops; ++l) {
+    if (!is_row(l) || nest_.loops[l].extent < std::min<int64_t>(longest, 6) ||
+        nest_.loops[l].extent == 1)
+      continue;
+    longest = nest_.loops[l].extent;
+    s_.row_loop = static_cast<int64_t>(l);
+  }
+}
+
+void TileChooser::choose_padding() {
+  if (!nest_.has_padding(a()) || is_computed(a()))
+    return;
+  if (nest_.has_channel_parts && !nest_.is_spread(a()))
+    return;
+  std::optional<std::vector<TapAxis>> axes = tap_axes(nest_, a());
+  if (!axes)
+    return;
+  int64_t row_loop = -1, longest = kFewestSharedRows - 1;
+  for (size_t l = 0; l < nest_.result_loops; ++l) {
+    bool moves_window = std::any_of(axes->begin(), axes->end(),
+                                    [&](const TapAxis& axis) { return axis.result_loop == l; });
+    if (!is_row(l) || moves_window || nest_.loops[l].extent <= longest)
+      continue;
+    longest = nest_.loops[l].extent;
+    row_loop = static_cast<int64_t>(l);
+  }
+  if (row_loop < 0)
+    return;
+  s_.skip_padding = true;
+  s_.row_loop = row_loop;
+}
+
+void TileChooser::choose_tile() {
+  int64_t registers = target_.vector_registers >= 32 ? 29 : target_.vector_registers - 1;
+  registers /= std::max<int64_t>(1, byte_size(nest_.sum_dtype()) / 4);  // that a vector takes
+  int64_t all_vectors = ceil_div(nest_.loops[vector_loop()].extent, lanes_);
+  int64_t all_rows = s_.row_loop < 0 ? 1 : nest_.loops[static_cast<size_t>(s_.row_loop)].extent;
+  double best = 1e9;
+  for (int64_t vectors = std::min<int64_t>({all_vectors, 8, limits_.tile_vectors}); vectors >= 1;
+       --vectors) {
+    int64_t rows = std::min((registers - 1 - vectors) / vectors, std::min<int64_t>(all_rows, 14));
+    if (rows < 1)
+      continue;
+    int64_t row_panels = ceil_div(all_rows, rows), panels = ceil_div(all_vectors, vectors);
+    double r = static_cast<double>(all_rows) / static_cast<double>(row_panels);
+    double v = static_cast<double>(all_vectors) / static_cast<double>(panels);
+    double cycles = (std::max({r * v, r / 2 + v, 4.0}) + 0.15 * r + 0.25 * v) / (r * v);
+    if (cycles < best - 1e-9) {
+      best = cycles;
+      s_.rows = ceil_div(all_rows, row_panels);
+      s_.vectors = ceil_div(all_vectors, panels);
     }
   }
+}
 
-  // Rows that share their taps, such as those of a pixel in many images, need no padding.
-  void choose_padding() {
-    if (!nest_.has_padding(a()) || is_computed(a()))
-      return;
-    if (nest_.has_channel_parts && !nest_.is_spread(a()))
-      return;
-    std::optional<std::vector<TapAxis>> axes = tap_axes(nest_, a());
-    if (!axes)
-      return;
-    int64_t row_loop = -1, longest = kFewestSharedRows - 1;
-    for (size_t l = 0; l < nest_.result_loops; ++l) {
-      bool moves_window = std::any_of(axes->begin(), axes->end(),
-                                      [&](const TapAxis& axis) { return axis.result_loop == l; });
-      if (!is_row(l) || moves_window || nest_.loops[l].extent <= longest)
-        continue;
-      longest = nest_.loops[l].extent;
-      row_loop = static_cast<int64_t>(l);
-    }
-    if (row_loop < 0)
-      return;
-    s_.skip_padding = true;
-    s_.row_loop = row_loop;
+bool TileChooser::is_packed() const {
+  if (!kernel_.attrs.has("packed_columns") || s_.vector_operand != packed_operand_)
+    return false;
+  int64_t columns = s_.vectors * lanes_;
+  std::optional<PackedOrder> order = packed_order(kernel_, nest_, b(), vector_loop(), columns);
+  return order && columns == kernel_.attrs.integer("packed_columns") &&
+         packed_source(kernel_, nest_.operands[b()], *order);
+}
+
+bool TileChooser::sums_pixels() const {
+  return s_.row_loop >= 0 && summed_axes_ > 1 &&
+         nest_.step(a(), static_cast<size_t>(s_.row_loop)) == 1;
+}
+
+bool TileChooser::copies_pixels() const {
+  return sums_pixels() && nest_.step(a(), nest_.loops.size() - 1) > kFarPixels;
+}
+
+int64_t TileChooser::pass_limit() const {
+  if (sums_pixels())
+    return copies_pixels() ? kPassStagedPixels : kPassPixels;
+  if (nest_.has_channel_parts && !s_.packed)
+    return std::max(kPartPassElements, summed_elements() / nest_.loops[nest_.result_loops].extent);
+  bool strided =
+      s_.row_loop >= 0 && !nest_.has_windows(a()) && nest_.step(a(), nest_.loops.size() - 1) != 1;
+  if (strided)
+    return kStridedPassElements;
+  bool transposes = nest_.step(b(), vector_loop()) != 1 && !s_.packed;
+  return transposes && all_rows() <= kFewTransposedRows ? kTransposedPassElements : kPassElements;
+}
+
+void TileChooser::choose_passes(int64_t limit) {
+  limit = std::min(limits_.pass_elements, limits_.pass_factor * limit);
+  int64_t elements = 1;
+  for (size_t l = nest_.loops.size(); l-- > nest_.result_loops;) {
+    int64_t extent = nest_.loops[l].extent;
+    int64_t parts = ceil_div(extent, std::max<int64_t>(1, limit / elements));
+    s_.blocks[l] = ceil_div(extent, parts);
+    elements *= extent;
   }
+}
 
-  // Rows and vectors of the tile that spends the least beside its rows * vectors multiplications:
-  // a step loads a vector of b in a cycle, an element of a in half of one, and takes at least the
-  // latency of a multiplication. The small terms are measured: on Zen 4, 6 x 4 vectors reach 98 %
-  // of peak, 12 x 2 reach 88 %. Some registers are left to LLVM's scheduler, which hoists loads.
-  void choose_tile() {
-    int64_t registers = target_.vector_registers >= 32 ? 29 : target_.vector_registers - 1;
-    registers /= std::max<int64_t>(1, byte_size(nest_.sum_dtype()) / 4);  // that a vector takes
-    int64_t all_vectors = ceil_div(nest_.loops[vector_loop()].extent, lanes_);
-    int64_t all_rows = s_.row_loop < 0 ? 1 : nest_.loops[static_cast<size_t>(s_.row_loop)].extent;
-    double best = 1e9;
-    for (int64_t vectors = std::min<int64_t>({all_vectors, 8, limits_.tile_vectors}); vectors >= 1;
-         --vectors) {
-      int64_t rows = std::min((registers - 1 - vectors) / vectors, std::min<int64_t>(all_rows, 14));
-      if (rows < 1)
-        continue;
-      int64_t row_panels = ceil_div(all_rows, rows), panels = ceil_div(all_vectors, vectors);
-      double r = static_cast<double>(all_rows) / static_cast<double>(row_panels);
-      double v = static_cast<double>(all_vectors) / static_cast<double>(panels);
-      double cycles = (std::max({r * v, r / 2 + v, 4.0}) + 0.15 * r + 0.25 * v) / (r * v);
-      if (cycles < best - 1e-9) {
-        best = cycles;
-        s_.rows = ceil_div(all_rows, row_panels);
-        s_.vectors = ceil_div(all_vectors, panels);
-      }
-    }
+int64_t TileChooser::passes() const {
+  int64_t count = 1;
+  for (size_t l = nest_.result_loops; l < nest_.loops.size(); ++l)
+    count *= ceil_div(nest_.loops[l].extent, s_.blocks[l]);
+  return count;
+}
+
+void TileChooser::choose_sums() {
+  if (nest_.loops[vector_loop()].result_step != 1)
+    return;
+  s_.direct_store = passes() == 1;
+  if (!s_.direct_store && !adds_beside_others())
+    s_.sums_in = first_sums_holder();
+}
+
+bool TileChooser::adds_beside_others() const {
+  constexpr int64_t kManyPasses = 4, kFewRowsOfSums = 256;
+  return threads_ > 1 && passes() >= kManyPasses &&
+         nest_.loops[vector_loop()].extent > s_.vectors * lanes_ &&
+         all_rows() <= std::min(kFewRowsOfSums, limits_.rows) && limits_.pass_elements == INT64_MAX;
+}
+
+int64_t TileChooser::first_sums_holder() const {
+  int64_t holder = -1;
+  for (size_t i = 0; i < kernel_.results.size(); ++i) {
+    if (kernel_.type(kernel_.results[i].value).dtype != nest_.sum_dtype())
+      continue;
+    if (!may_be_in_place(kernel_, i))
+      return static_cast<int64_t>(i);
+    holder = holder < 0 ? static_cast<int64_t>(i) : holder;
   }
+  return holder;
+}
 
-  // Whether b is unpacked from the order that these tiles read.
-  bool is_packed() const {
-    if (!kernel_.attrs.has("packed_columns") || s_.vector_operand != packed_operand_)
-      return false;
-    int64_t columns = s_.vectors * lanes_;
-    std::optional<PackedOrder> order = packed_order(kernel_, nest_, b(), vector_loop(), columns);
-    return order && columns == kernel_.attrs.integer("packed_columns") &&
-           packed_source(kernel_, nest_.operands[b()], *order);
-  }
+void TileChooser::stage_once() {
+  bool shared = nest_.loops[vector_loop()].extent > s_.vectors * lanes_;
+  if (!limits_.stage_once || !s_.stage_a || s_.staged_rows > 0 || !shared)
+    return;
+  s_.stage_a = false;
+  s_.stage_a_once = true;
+}
 
-  // Rows are neighbours in a, such as channels, and what is summed are pixels of several axes.
-  bool sums_pixels() const {
-    return s_.row_loop >= 0 && summed_axes_ > 1 &&
-           nest_.step(a(), static_cast<size_t>(s_.row_loop)) == 1;
-  }
+bool TileChooser::shares_rows(int64_t rows) const {
+  constexpr int64_t kManyRows = 256;
+  if (!s_.direct_store)
+    return false;
+  if (reads_in_order() && nest_.types[b()].bytes() <= target_.l2_bytes / 2)
+    return rows >= 2 * s_.rows * threads_;
+  return rows >= kManyRows * threads_ && rows >= nest_.loops[vector_loop()].extent;
+}
 
-  int64_t pixel_distance() const { return nest_.step(a(), nest_.loops.size() - 1); }
+bool TileChooser::reads_in_order() const {
+  return s_.packed ||
+         (nest_.step(b(), vector_loop()) == 1 && !is_computed(b()) && is_in_order(b()));
+}
 
-  bool copies_pixels() const { return sums_pixels() && pixel_distance() > kFarPixels; }
-
-  int64_t pass_limit() const {
-    if (sums_pixels())
-      return copies_pixels() ? kPassStagedPixels : kPassPixels;
-    if (nest_.has_channel_parts && !s_.packed)
-      return std::max(kPartPassElements,
-                      summed_elements() / nest_.loops[nest_.result_loops].extent);
-    bool strided =
-        s_.row_loop >= 0 && !nest_.has_windows(a()) && nest_.step(a(), nest_.loops.size() - 1) != 1;
-    if (strided)
-      return kStridedPassElements;
-    bool transposes = nest_.step(b(), vector_loop()) != 1 && !s_.packed;
-    return transposes && all_rows() <= kFewTransposedRows ? kTransposedPassElements : kPassElements;
-  }
-
-  int64_t all_rows() const { return nest_.rows_sharing(b()); }
-
-  // Whole inner loops, then an even part of the loop that would exceed the limit.
-  void choose_passes(int64_t limit) {
-    limit = std::min(limits_.pass_elements, limits_.pass_factor * limit);
-    int64_t elements = 1;
-    for (size_t l = nest_.loops.size(); l-- > nest_.result_loops;) {
-      int64_t extent = nest_.loops[l].extent;
-      int64_t parts = ceil_div(extent, std::max<int64_t>(1, limit / elements));
-      s_.blocks[l] = ceil_div(extent, parts);
-      elements *= extent;
-    }
-  }
-
-  int64_t passes() const {
-    int64_t count = 1;
-    for (size_t l = nest_.result_loops; l < nest_.loops.size(); ++l)
-      count *= ceil_div(nest_.loops[l].extent, s_.blocks[l]);
-    return count;
-  }
-
-  // Sums of rows that lie as in the result need no place of their own.
-  void choose_sums() {
-    if (nest_.loops[vector_loop()].result_step != 1)
-      return;
-    s_.direct_store = passes() == 1;
-    if (!s_.direct_store && !adds_beside_others())
-      s_.sums_in = first_sums_holder();
-  }
-
-  // Several threads would add to columns of the same few rows, again and again: what one's cache
-  // fetches beyond its columns it takes from another's. Where scratch is short, longer passes are
-  // worth more.
-  bool adds_beside_others() const {
-    constexpr int64_t kManyPasses = 4, kFewRowsOfSums = 256;
-    return threads_ > 1 && passes() >= kManyPasses &&
-           nest_.loops[vector_loop()].extent > s_.vectors * lanes_ &&
-           all_rows() <= std::min(kFewRowsOfSums, limits_.rows) &&
-           limits_.pass_elements == INT64_MAX;
-  }
-
-  // The first result whose type can hold sums, rather one that could not be in an operand's place;
-  // -1: none.
-  int64_t first_sums_holder() const {
-    int64_t holder = -1;
-    for (size_t i = 0; i < kernel_.results.size(); ++i) {
-      if (kernel_.type(kernel_.results[i].value).dtype != nest_.sum_dtype())
-        continue;
-      if (!may_be_in_place(kernel_, i))
-        return static_cast<int64_t>(i);
-      holder = holder < 0 ? static_cast<int64_t>(i) : holder;
-    }
-    return holder;
-  }
-
-  // Tasks of several panels of columns read the same of a.
-  void stage_once() {
-    bool shared = nest_.loops[vector_loop()].extent > s_.vectors * lanes_;
-    if (!limits_.stage_once || !s_.stage_a || s_.staged_rows > 0 || !shared)
-      return;
-    s_.stage_a = false;
-    s_.stage_a_once = true;
-  }
-
-  // Each thread takes some of the rows, with all columns: it then reads its part of the rows only,
-  // and writes whole ones. Where they are so many that its share of the other operand is in order
-  // soon, or where that is in order already and every cache has room for it.
-  bool shares_rows(int64_t rows) const {
-    constexpr int64_t kManyRows = 256;
-    if (!s_.direct_store)
-      return false;
-    if (reads_in_order() && nest_.types[b()].bytes() <= target_.l2_bytes / 2)
-      return rows >= 2 * s_.rows * threads_;
-    return rows >= kManyRows * threads_ && rows >= nest_.loops[vector_loop()].extent;
-  }
-
-  bool reads_in_order() const {
-    return s_.packed ||
-           (nest_.step(b(), vector_loop()) == 1 && !is_computed(b()) && is_in_order(b()));
-  }
-
-  // A task takes one panel of vectors and as many rows as its sums may hold; fewer where that
-  // leaves threads without work.
-  void choose_tasks() {
-    int64_t tasks = 1, all_rows = 1;
-    for (size_t l = 0; l < nest_.result_loops; ++l) {
-      int64_t extent = nest_.loops[l].extent;
-      if (l == vector_loop()) {
-        s_.blocks[l] = std::min(extent, s_.vectors * lanes_);
-        tasks *= ceil_div(extent, s_.blocks[l]);
-      } else if (is_row(l)) {
-        s_.blocks[l] = 1;
-        all_rows *= extent;
-      } else {
-        s_.blocks[l] = 1;
-        tasks *= extent;
-      }
-    }
-    int64_t limit = s_.direct_store || s_.sums_in >= 0 ? 4 * kSumRows : kSumRows;
-    bool stages_all = s_.stage_a && s_.staged_rows == 0;
-    if (stages_all && !nest_.has_windows(a()))
-      limit = kStagedRows;
-    if (stages_all || !(s_.direct_store || s_.sums_in >= 0))
-      limit = std::min(limit, limits_.rows);
-    if (threads_ > 1 && shares_rows(all_rows))
-      limit = std::min(limit, ceil_div(all_rows, threads_));
-    else if (threads_ > 1 && tasks < 2 * threads_)
-      limit = std::max<int64_t>(32, std::min(limit, all_rows * tasks / (2 * threads_)));
-    if (s_.row_loop >= 0) {
-      auto l = static_cast<size_t>(s_.row_loop);
-      // A weight gradient sums all taps while its pixels are at hand.
-      int64_t taps = sums_pixels() ? all_rows / nest_.loops[l].extent : 1;
-      s_.row_parts = ceil_div(nest_.loops[l].extent * std::min(taps, limit / kFewRows + 1), limit);
-      s_.blocks[l] = ceil_div(nest_.loops[l].extent, s_.row_parts);
-      limit /= s_.blocks[l];
-    }
-    for (size_t l = nest_.result_loops; l-- > 0;) {
-      if (!is_row(l) || static_cast<int64_t>(l) == s_.row_loop)
-        continue;
-      s_.blocks[l] = largest_divisor(nest_.loops[l].extent, limit);
-      limit /= s_.blocks[l];
+void TileChooser::choose_tasks() {
+  int64_t tasks = 1, all_rows = 1;
+  for (size_t l = 0; l < nest_.result_loops; ++l) {
+    int64_t extent = nest_.loops[l].extent;
+    if (l == vector_loop()) {
+      s_.blocks[l] = std::min(extent, s_.vectors * lanes_);
+      tasks *= ceil_div(extent, s_.blocks[l]);
+    } else if (is_row(l)) {
+      s_.blocks[l] = 1;
+      all_rows *= extent;
+    } else {
+      s_.blocks[l] = 1;
+      tasks *= extent;
     }
   }
-
-  // More than one panel of columns to use the rows for, and too much of a for it to wait in the
-  // second level cache for the next panel; what comes in lines and in one pass may come from the
-  // third level cache again, if that is fast. Rows are staged where a lies across the summed loops,
-  // and then there is one loop over them.
-  bool wants_panels() const {
-    if (!limits_.panels || s_.packed || s_.row_loop < 0 || nest_.has_windows(a()) ||
-        nest_.has_padding(a()) || nest_.loops[vector_loop()].result_step != 1)
-      return false;
-    auto row = static_cast<size_t>(s_.row_loop);
-    for (size_t l = 0; l < nest_.result_loops; ++l) {
-      const ContractionLoop& loop = nest_.loops[l];
-      bool is_free = l == vector_loop() || l == row || (is_in_lines() && is_row(l));
-      if (loop.extent > 1 && loop.moves[0] != loop.moves[1] && !is_free)
-        return false;
-    }
-    bool in_place = nest_.step(a(), nest_.loops.size() - 1) == 1 && !is_computed(a());
-    bool again = summed_elements() <= kLinePassElements && target_.l3_line_cycles < kSlowLineCycles;
-    if (is_in_lines() && (!in_place || again))
-      return false;
-    int64_t bytes = all_rows() * summed_elements() * byte_size(nest_.sum_dtype());
-    bool can_wait = summed_elements() <= staged_pass_elements() || first_sums_holder() >= 0;
-    return bytes > fewest_panel_bytes() && all_rows() >= 2 * s_.rows && can_wait &&
-           nest_.loops[vector_loop()].extent > s_.vectors * lanes_;
+  int64_t limit = s_.direct_store || s_.sums_in >= 0 ? 4 * kSumRows : kSumRows;
+  bool stages_all = s_.stage_a && s_.staged_rows == 0;
+  if (stages_all && !nest_.has_windows(a()))
+    limit = kStagedRows;
+  if (stages_all || !(s_.direct_store || s_.sums_in >= 0))
+    limit = std::min(limit, limits_.rows);
+  if (threads_ > 1 && shares_rows(all_rows))
+    limit = std::min(limit, ceil_div(all_rows, threads_));
+  else if (threads_ > 1 && tasks < 2 * threads_)
+    limit = std::max<int64_t>(32, std::min(limit, all_rows * tasks / (2 * threads_)));
+  if (s_.row_loop >= 0) {
+    auto l = static_cast<size_t>(s_.row_loop);
+    // A weight gradient sums all taps while its pixels are at hand.
+    int64_t taps = sums_pixels() ? all_rows / nest_.loops[l].extent : 1;
+    s_.row_parts = ceil_div(nest_.loops[l].extent * std::min(taps, limit / kFewRows + 1), limit);
+    s_.blocks[l] = ceil_div(nest_.loops[l].extent, s_.row_parts);
+    limit /= s_.blocks[l];
   }
-
-  // Of method panels, where there is a row loop: rows of a are not neighbours.
-  bool is_in_lines() const { return nest_.step(a(), static_cast<size_t>(s_.row_loop)) != 1; }
-
-  int64_t staged_pass_elements() const {
-    int64_t bytes_of_element = kRowGroup * byte_size(nest_.sum_dtype());
-    int64_t most = target_.l1_bytes / kStagedPartOfL1 / bytes_of_element;
-    return static_cast<int64_t>(std::bit_floor(static_cast<uint64_t>(most)));
+  for (size_t l = nest_.result_loops; l-- > 0;) {
+    if (!is_row(l) || static_cast<int64_t>(l) == s_.row_loop)
+      continue;
+    s_.blocks[l] = largest_divisor(nest_.loops[l].extent, limit);
+    limit /= s_.blocks[l];
   }
+}
 
-  // Where a lies across the summed loops, each product would take a line of its own: it is brought
-  // into order from half of the size on. Pixels that lie far apart are copied in any case.
-  int64_t fewest_panel_bytes() const {
-    if (copies_pixels())
-      return target_.l2_bytes / 8;
-    return target_.l2_bytes / (is_in_lines() ? 2 : 4);
-  }
+int64_t TileChooser::rows_of_task() const {
+  int64_t rows = 1;
+  for (size_t l = 0; l < nest_.result_loops; ++l)
+    if (is_row(l))
+      rows *= s_.blocks[l];
+  return rows;
+}
 
-  void choose_panels() {
-    s_.method = ContractMethod::panels;
-    s_.stage_b = true;
-    s_.stage_a = !is_in_lines();
-    s_.row_group = s_.stage_a ? kRowGroup : 1;
-    choose_passes(s_.stage_a ? staged_pass_elements() : kLinePassElements);
-    if (passes() == 1)
-      s_.direct_store = true;
-    else
-      s_.sums_in = first_sums_holder();
-    int64_t tasks = 1, pass_elements = 1;
-    for (size_t l = 0; l < nest_.loops.size(); ++l)
-      if (l >= nest_.result_loops)
-        pass_elements *= s_.blocks[l];
-      else if (l != vector_loop() && static_cast<int64_t>(l) != s_.row_loop && !is_row(l))
-        tasks *= std::exchange(s_.blocks[l], 1);
-    int64_t vector_bytes = pass_elements * lanes_ * byte_size(nest_.sum_dtype());
-    int64_t all_vectors = ceil_div(nest_.loops[vector_loop()].extent, lanes_);
-    int64_t most = std::max(target_.l2_bytes / 2 / vector_bytes, 2 * s_.vectors);
-    int64_t parts = ceil_div(all_vectors, most);
-    s_.blocks[vector_loop()] = ceil_div(all_vectors, parts) * lanes_;
-    tasks *= parts;
-    for (size_t l = 0; l < nest_.result_loops; ++l)
-      if (is_row(l) && static_cast<int64_t>(l) != s_.row_loop) {
-        int64_t wanted = threads_ / std::gcd(tasks, int64_t{threads_});
-        s_.blocks[l] =
-            largest_divisor(nest_.loops[l].extent, ceil_div(nest_.loops[l].extent, wanted));
-        tasks *= nest_.loops[l].extent / s_.blocks[l];
-      }
-    int64_t rows = nest_.loops[static_cast<size_t>(s_.row_loop)].extent;
-    while (tasks * s_.row_parts % threads_ != 0 && tasks * s_.row_parts < 8 * threads_ &&
-           rows / (s_.row_parts + 1) >= 2 * s_.rows)
-      ++s_.row_parts;
-    s_.blocks[static_cast<size_t>(s_.row_loop)] = ceil_div(rows, s_.row_parts);
-  }
+int64_t TileChooser::staged_bytes(size_t first) const {
+  std::vector<int64_t> extents = s_.blocks;
+  std::fill_n(extents.begin(), first, 1);
+  int64_t elements = 1;
+  for (size_t axis = 0; axis < nest_.types[a()].dims.size(); ++axis)
+    elements *= nest_.numerators(a(), axis, extents).size();
+  return elements * byte_size(nest_.sum_dtype());
+}
 
-  int64_t rows_of_task() const {
-    int64_t rows = 1;
-    for (size_t l = 0; l < nest_.result_loops; ++l)
-      if (is_row(l))
-        rows *= s_.blocks[l];
-    return rows;
-  }
-
-  // Bytes of a that one pass reads for the result loops from `first` on.
-  int64_t staged_bytes(size_t first) const {
-    std::vector<int64_t> extents = s_.blocks;
-    std::fill_n(extents.begin(), first, 1);
-    int64_t elements = 1;
-    for (size_t axis = 0; axis < nest_.types[a()].dims.size(); ++axis)
-      elements *= nest_.numerators(a(), axis, extents).size();
-    return elements * byte_size(nest_.sum_dtype());
-  }
-
-  void choose_staging() {
-    bool contiguous = nest_.step(b(), vector_loop()) == 1 && !is_computed(b());
-    bool small = nest_.types[b()].bytes() <= target_.l1_bytes;
-    s_.stage_b =
-        !s_.packed && !(contiguous && (small || is_in_order(b()) || rows_of_task() < kFewRows));
-    if (!s_.stage_a || s_.staged_rows > 0)
-      return;
-    auto last = static_cast<size_t>(std::max<int64_t>(0, s_.row_loop));
-    size_t first = 0;
-    while (first < last && staged_bytes(first) > kStageBytes)
-      ++first;
-    s_.staged_from = static_cast<int64_t>(first);
-  }
-};
-
-}  // namespace
+void TileChooser::choose_staging() {
+  bool contiguous = nest_.step(b(), vector_loop()) == 1 && !is_computed(b());
+  bool small = nest_.types[b()].bytes() <= target_.l1_bytes;
+  s_.stage_b =
+      !s_.packed && !(contiguous && (small || is_in_order(b()) || rows_of_task() < kFewRows));
+  if (!s_.stage_a || s_.staged_rows > 0)
+    return;
+  auto last = static_cast<size_t>(std::max<int64_t>(0, s_.row_loop));
+  size_t first = 0;
+  while (first < last && staged_bytes(first) > kStageBytes)
+    ++first;
+  s_.staged_from = static_cast<int64_t>(first);
+}
 
 ContractSchedule choose_contract_schedule(const Function& kernel, const Target& target, int threads,
                                           const ContractLimits& limits) {

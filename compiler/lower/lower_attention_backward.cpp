@@ -124,9 +124,7 @@ class BackwardLowering {
     s_.stage(strip, s_.operand(0), shape_.depth, q_);
     s_.stage(strip, s_.operand(6), shape_.width, dy_);
     Scalar start = s_.query_at(strip, b_.index(0), shape_.depth);
-    Scalar i = b_.begin_for(LoopKind::vector, rows * shape_.depth)[0];
-    b_.store(results_[0], b_.add(start, i), b_.constant(dtype_, 0));
-    b_.end_for();
+    clear_elements(b_, dtype_, rows * shape_.depth, results_[0], start);
     s_.for_each_block(strip, [&](const AttentionBlock& block) { lower_block(strip, block); });
   }
 

@@ -20,6 +20,7 @@
 #include "compiler/lower/contract_schedule.h"
 #include "compiler/lower/contract_tasks.h"
 #include "compiler/lower/lower_contract.h"
+#include "compiler/lower/stage_operand.h"
 #include "ir/diagnostic.h"
 #include "ir/integer_math.h"
 
@@ -287,9 +288,7 @@ class DepthwiseLowering {
           b_, part,
           [&](Scalar image, Scalar i) {
             Scalar base = b_.scaled(b_.add(b_.index(first), i), size);
-            Scalar element = b_.begin_for(LoopKind::vector, size)[0];
-            b_.store(sums_, b_.add(base, element), b_.constant(dtype_, 0));
-            b_.end_for();
+            clear_elements(b_, dtype_, size, sums_, base);
             sum_images(image, part.size, base);
           },
           kind);

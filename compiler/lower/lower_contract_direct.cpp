@@ -124,10 +124,7 @@ class DirectLowering {
         require(b_.compare(Code::less, index, b_.index(size)));
       position.indices.push_back(index);
     }
-    Scalar element = operand_element(values_, nest_, side, position);
-    if (position.condition)
-      element = b_.select(*position.condition, element, b_.constant(element.dtype, 0));
-    return b_.convert(element, nest_.sum_dtype());
+    return operand_element(values_, nest_, side, std::move(position), nest_.sum_dtype());
   }
 
   Scalar multiply_add(Scalar x, Scalar y, Scalar sum) {

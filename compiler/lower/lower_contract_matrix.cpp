@@ -140,10 +140,7 @@ class MatrixLowering {
     std::vector<Scalar> depths = unravel(builder_, depth, depth_dims_);
     for (size_t i = 0; i < depths.size(); ++i)
       loops[depth_loops_[i]] = depths[i];
-    Scalar x =
-        operand_element(values_, nest_, side.operand,
-                        {operand_indices(builder_, nest_, side.operand, loops), std::nullopt});
-    return builder_.convert(x, DType::bf16);
+    return operand_element_at(values_, nest_, side.operand, loops, DType::bf16);
   }
 
   // Some lines of an operand where they can be read in the order that they have there.

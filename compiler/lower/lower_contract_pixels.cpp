@@ -146,10 +146,9 @@ class PixelLowering {
     Scalar o = builder_.begin_for(LoopKind::vector, outputs_)[0];
     Scalar at = builder_.add(builder_.scaled(builder_.add(position, p), pixels_.outputs),
                              builder_.add(first_output_, o));
-    Scalar x = operand_element(values_, nest_, gradient_,
-                               {unravel(builder_, at, nest_.types[gradient_].dims), std::nullopt});
-    builder_.store(copy.buffer, builder_.add(builder_.scaled(p, outputs_), o),
-                   builder_.convert(x, DType::bf16));
+    Position place{unravel(builder_, at, nest_.types[gradient_].dims), std::nullopt};
+    Scalar x = operand_element(values_, nest_, gradient_, std::move(place), DType::bf16);
+    builder_.store(copy.buffer, builder_.add(builder_.scaled(p, outputs_), o), x);
     builder_.end_for();
     builder_.end_for();
     return copy;

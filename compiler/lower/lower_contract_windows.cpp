@@ -219,10 +219,8 @@ class WindowLowering {
     }
     Scalar j = builder_.begin_for(LoopKind::vector, count)[0];
     at[column_] = builder_.add(first, j);
-    Scalar x = operand_element(values_, nest_, weight_,
-                               {operand_indices(builder_, nest_, weight_, at), std::nullopt});
-    builder_.store(rows, builder_.add(builder_.scaled(row, kMatrixColumns), j),
-                   builder_.convert(x, DType::bf16));
+    Scalar x = operand_element_at(values_, nest_, weight_, at, DType::bf16);
+    builder_.store(rows, builder_.add(builder_.scaled(row, kMatrixColumns), j), x);
     builder_.end_for();
   }
 

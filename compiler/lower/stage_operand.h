@@ -1,6 +1,7 @@
 #pragma once
 // Copies of a contraction's operands in scratch, in the order in which a tile reads them: a with
-// its padding and dilation made explicit, b with the vector loop innermost.
+// its padding and dilation made explicit (stage_padded.cpp), b with the vector loop innermost
+// (stage_vectors.cpp), or rows of either (stage_rows.cpp); and operands where they lie.
 #include <functional>
 #include <optional>
 #include <string>
@@ -26,6 +27,14 @@ struct OperandAccess {
   loop::Scalar base;
   std::vector<int64_t> step;  // per loop of the nest
 };
+
+// An element of an operand at the indices of its axes, as a `dtype`; 0 where the position's
+// condition does not hold.
+loop::Scalar operand_element(KernelValues& values, const ContractionNest& nest, size_t operand,
+                             Position position, DType dtype);
+// The same at the nest's loops, of an operand without padding.
+loop::Scalar operand_element_at(KernelValues& values, const ContractionNest& nest, size_t operand,
+                                const std::vector<loop::Scalar>& loops, DType dtype);
 
 // The operand where it lies: not computed in the kernel, without padding except on the axes
 // `without`, whose indices are 0.
@@ -82,13 +91,5 @@ void stage_row(KernelValues& values, const ContractionNest& nest, size_t operand
 // operand is as for stage_vectors, its rows are contiguous, and the block has whole panels.
 void stage_rows(KernelValues& values, const ContractionNest& nest, size_t operand, size_t row_loop,
                 const NestBlock& block, int64_t rows, uint32_t buffer);
-
-// An element of an operand at the indices of the nest's axes.
-loop::Scalar operand_element(KernelValues& values, const ContractionNest& nest, size_t operand,
-                             Position position);
-
-// The index of every axis of an operand without padding, at the nest's loops.
-std::vector<loop::Scalar> operand_indices(loop::Builder& builder, const ContractionNest& nest,
-                                          size_t operand, const std::vector<loop::Scalar>& loops);
 
 }  // namespace gradc

@@ -1,3 +1,4 @@
+// Rows of operands, and panels of them.
 #include "compiler/lower/stage_operand.h"
 
 namespace gradc {
@@ -11,9 +12,8 @@ void stage_row(KernelValues& values, const ContractionNest& nest, size_t operand
   std::vector<Scalar> at = block.start;
   Scalar column = b.begin_for(LoopKind::vector, block.size[vector_loop])[0];
   at[vector_loop] = b.add(at[vector_loop], column);
-  Scalar x =
-      operand_element(values, nest, operand, {operand_indices(b, nest, operand, at), std::nullopt});
-  b.store(buffer, b.add(to, column), b.convert(x, nest.sum_dtype()));
+  Scalar x = operand_element_at(values, nest, operand, at, nest.sum_dtype());
+  b.store(buffer, b.add(to, column), x);
   b.end_for();
 }
 
@@ -46,10 +46,9 @@ void stage_rows(KernelValues& values, const ContractionNest& nest, size_t operan
   Scalar panel = b.begin_for(LoopKind::unrolled, block.size[row_loop] / rows)[0];
   Scalar row = b.begin_for(LoopKind::vector, rows)[0];
   at[row_loop] = b.add(at[row_loop], b.add(b.scaled(panel, rows), row));
-  Scalar x =
-      operand_element(values, nest, operand, {operand_indices(b, nest, operand, at), std::nullopt});
+  Scalar x = operand_element_at(values, nest, operand, at, nest.sum_dtype());
   Scalar to = b.add(b.scaled(b.add(b.scaled(panel, elements), k), rows), row);
-  b.store(buffer, to, b.convert(x, nest.sum_dtype()));
+  b.store(buffer, to, x);
   b.end_for();
   b.end_for();
   for (; opened > 0; --opened)

@@ -126,8 +126,9 @@ class WindowCopy {
     }
     Scalar c = b_.begin_for(LoopKind::vector, channels_)[0];
     indices.push_back(b_.add(block_.first_channel, c));
-    Scalar x = operand_element(values_, nest_, image_, {std::move(indices), std::nullopt});
-    b_.store(strip_.buffer, b_.add(to, c), b_.convert(x, DType::bf16));
+    Position place{std::move(indices), std::nullopt};
+    Scalar x = operand_element(values_, nest_, image_, std::move(place), DType::bf16);
+    b_.store(strip_.buffer, b_.add(to, c), x);
     b_.end_for();
   }
 

@@ -1,22 +1,14 @@
 #pragma once
-// Which ops of an entry become one kernel. fuse.h says by what rules; fuse.cpp makes the kernels.
+// Which ops of an entry become one kernel. fuse.h says by what rules: those on loops are in
+// fuse_shapes.h, what must run before what is in fuse_graph.h. kernel_maker.h makes the kernels.
 #include <cstdint>
 #include <string>
 #include <vector>
 
 #include "compiler/passes/fuse_facts.h"
+#include "compiler/passes/fuse_shapes.h"
 
 namespace gradc {
-
-// The loop nest that a kernel is.
-struct KernelShape {
-  KernelClass kind = KernelClass::map;
-  Dims dims;  // map: the iteration space; reduce: the domain; contract: the result
-  std::vector<int64_t> axes;  // reduce: the folded ones
-  bool update = false;  // whether it changes state that outlives the step
-
-  Dims rows() const;  // dims without axes
-};
 
 struct Group {
   KernelShape shape;

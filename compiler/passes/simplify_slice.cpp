@@ -1,6 +1,6 @@
 // Rules on parts of tensors and their composition. Unrolled loops and their gradients are full of
 // them: without the last rule, a sequence of n slices would have a gradient of n padded sums.
-#include <algorithm>
+#include <utility>
 
 #include "compiler/passes/simplify_rules.h"
 
@@ -8,10 +8,6 @@ namespace gradc {
 namespace {
 
 using Axes = std::vector<int64_t>;
-
-bool all_equal(const Axes& values, int64_t number) {
-  return std::all_of(values.begin(), values.end(), [&](int64_t value) { return value == number; });
-}
 
 std::optional<ValueId> same_type(Site& s) {
   return s.type(s.x()) == s.result_type() ? std::optional(s.x()) : std::nullopt;
@@ -98,7 +94,7 @@ std::optional<ValueId> concat_of_slices(Site& s) {
   ValueId x = first->operand(0);
   Axes begin = first->attrs.integers("begin"), end = first->attrs.integers("end");
   Axes step = first->attrs.integers("step");
-  if (!all_equal(step, 1))
+  if (!all_are(step, 1))
     return std::nullopt;
   for (size_t i = 1; i < s.op().operands.size(); ++i) {
     const Op* next = s.producer(s.x(i), Opcode::slice);
@@ -124,7 +120,7 @@ std::optional<Part> part_of(Site& s, ValueId value) {
   const Op* pad = s.producer(value, Opcode::pad);
   if (!pad || pad->attrs.real("value") != 0 || !s.only_use(value))
     return std::nullopt;
-  if (pad->attrs.has("interior") && !all_equal(pad->attrs.integers("interior"), 0))
+  if (pad->attrs.has("interior") && !all_are(pad->attrs.integers("interior"), 0))
     return std::nullopt;
   const Axes &low = pad->attrs.integers("low"), &high = pad->attrs.integers("high");
   std::optional<Part> part;

@@ -15,17 +15,13 @@ struct Residue {
   int64_t low = 0, high = 0;  // padding of the convolution without a stride
 };
 
-bool all_are_one(const std::vector<int64_t>& list) {
-  return std::all_of(list.begin(), list.end(), [](int64_t x) { return x == 1; });
-}
-
 bool pays(const Function& function, const Op& op) {
   if (op.code != Opcode::conv_data_gradient)
     return false;
   const Type& gradient = function.type(op.operand(0));
   return gradient.dtype == DType::f32 && gradient.dims[0] < kFewestSharedRows &&
-         op.attrs.integer("groups") == 1 && all_are_one(op.attrs.integers("dilation")) &&
-         !all_are_one(op.attrs.integers("stride"));
+         op.attrs.integer("groups") == 1 && all_are(op.attrs.integers("dilation"), 1) &&
+         !all_are(op.attrs.integers("stride"), 1);
 }
 
 class Splitting {

@@ -16,10 +16,6 @@ constexpr double kTransforms = 26;
 constexpr double kWeightTransforms = 400;
 constexpr int64_t kFewestChannels = 16;  // on either side: a vector
 
-bool all_are(const std::vector<int64_t>& list, int64_t value) {
-  return std::all_of(list.begin(), list.end(), [&](int64_t x) { return x == value; });
-}
-
 // Image (or gradient of the image), weight and result (or its gradient) of a convolution.
 struct Types {
   const Type &image, &weight, &result;

@@ -115,10 +115,10 @@ class EntryPlanner {
       return best;
     if (problem_.kernels.size() <= kFew) {
       // Plans of smaller budgets, the same ones for every budget: more bytes never cost time.
-      constexpr int64_t kSteps = 10;
+      constexpr int64_t kAims = 10;
       int64_t floor = kernel_floor(problem_).bytes, free = evaluate(problem_, order_).peak;
-      for (int64_t step = kSteps; step-- > 0;)
-        if (int64_t aim = floor + (free - floor) * step / kSteps; aim < budget)
+      for (int64_t step = kAims; step-- > 0;)
+        if (int64_t aim = floor + (free - floor) * step / kAims; aim < budget)
           try_aim(aim);
     } else if (excess > 0) {
       // Holes are chance: another schedule of nearly as many bytes often has none.

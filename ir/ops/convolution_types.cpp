@@ -54,9 +54,6 @@ void check_channels(const Convolution& c) {
 
 // What Winograd's tiles can do.
 void check_winograd(const Convolution& c) {
-  auto all_are = [](const std::vector<int64_t>& list, int64_t value) {
-    return std::all_of(list.begin(), list.end(), [&](int64_t x) { return x == value; });
-  };
   bool has_tiles = c.w.rank() == 4 && c.w.dims[2] == 3 && c.w.dims[3] == 3 && c.groups == 1 &&
                    all_are(c.stride, 1) && all_are(c.dilation, 1);
   if (!has_tiles || !c.channels_last || c.x.dtype != DType::f32)

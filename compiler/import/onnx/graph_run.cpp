@@ -7,18 +7,12 @@
 #include "compiler/import/onnx/inputs.h"
 #include "compiler/import/onnx/names.h"
 #include "ir/diagnostic.h"
-#include "ir/eval.h"
-#include "ir/op_def.h"
 
 namespace gradc::onnx {
 namespace {
 
 constexpr size_t kMostNodes = 1'000'000;  // functions and branches run included
 constexpr size_t kDeepest = 64;
-// What is worth computing at compile time; above that the program does it.
-constexpr int64_t kMostFolded = int64_t{1} << 20;  // elements of an input or a result
-constexpr int64_t kMostKnown = 1024;  // beside what the program computes from weights
-constexpr int64_t kMostFlops = int64_t{1} << 24;
 
 using Kind = ImportValue::Kind;
 
@@ -40,45 +34,6 @@ std::vector<const Attribute*> attributes_of(const Node& node, const Scope& scope
       }
   }
   return attributes;
-}
-
-bool small_enough(const Function& function, int64_t most_elements) {
-  int64_t flops = 0;
-  for (const Op& op : function.ops) {
-    flops += flops_of(function, op);
-    for (ValueId value : op.results)
-      if (function.type(value).elements() > most_elements)
-        return false;
-  }
-  return flops <= kMostFlops;
-}
-
-using ToTensor = gradc::Tensor (*)(const Constant&);
-
-// Evaluates a scratch function; `moved_as` reads the constants that it moves.
-std::vector<gradc::Tensor> evaluate(const Trace& scratch, const std::set<const Constant*>& moved,
-                                    ToTensor moved_as) {
-  std::vector<gradc::Tensor> arguments;
-  for (const ConstantPtr& argument : scratch.arguments())
-    arguments.push_back(moved.contains(argument.get()) ? moved_as(*argument)
-                                                       : to_tensor(*argument));
-  return eval_closed({}, scratch.function, arguments);
-}
-
-// Whole numbers that doubles do not hold move as two halves.
-std::vector<ConstantPtr> evaluate(const Trace& scratch, const std::set<const Constant*>& moved) {
-  std::vector<ConstantPtr> results;
-  if (std::any_of(moved.begin(), moved.end(),
-                  [](const Constant* constant) { return exceeds_double(*constant); })) {
-    std::vector<gradc::Tensor> low = evaluate(scratch, moved, low_half);
-    std::vector<gradc::Tensor> high = evaluate(scratch, moved, high_half);
-    for (size_t i = 0; i < low.size(); ++i)
-      results.push_back(from_halves(low[i], high[i]));
-  } else {
-    for (const gradc::Tensor& value : evaluate(scratch, moved, to_tensor))
-      results.push_back(from_tensor(value));
-  }
-  return results;
 }
 
 }  // namespace
@@ -265,7 +220,7 @@ void GraphRun::take_node(const Node& node, Scope& scope) {
     size_t first_new = trace_.function.values.size();
     std::optional<ImportValues> folded;
     if (known)
-      folded = fold(rule, node, inputs, of_weights ? kMostKnown : kMostFolded, scope);
+      folded = fold(rule, node, inputs, of_weights, scope);
     if (folded && !of_weights)
       return define(rule, node, *folded, first_new, scope);
     ImportValues results = build(trace_, rule, node, inputs, scope);
@@ -292,45 +247,6 @@ ImportValues GraphRun::build(Trace& trace, const NodeRule& rule, const Node& nod
     for (ValueId value : trace.function.ops[i].results)
       check_sizes(trace.function.type(value).dims);
   return context.finish();
-}
-
-// Builds the node in a function of its own and evaluates that. Nothing when it is too large, or
-// when doubles do not hold its numbers: the program then computes it.
-std::optional<ImportValues> GraphRun::fold(const NodeRule& rule, const Node& node,
-                                           ImportValues inputs, int64_t most_elements,
-                                           Scope& scope) {
-  std::set<const Constant*> moved;
-  for (size_t i = 0; i < inputs.size(); ++i) {
-    ImportValue& input = inputs[i];
-    if (input.kind == Kind::absent)
-      continue;
-    bool moves = is_in(rule.moves, i);
-    if (input.constant->type.elements() > most_elements)
-      return std::nullopt;
-    if (moves)
-      moved.insert(input.constant.get());
-    input.kind = Kind::constant;
-    input.id = {};
-  }
-  Trace scratch(import_);
-  scratch.b.loc = trace_.b.loc;
-  ImportValues results = build(scratch, rule, node, inputs, scope);
-  // What the node only read, e.g. the largest number as the end of a Slice, was read exactly.
-  for (const ConstantPtr& argument : scratch.arguments())
-    if (!moved.contains(argument.get()) && exceeds_double(*argument))
-      return std::nullopt;
-  if (!small_enough(scratch.function, most_elements))
-    return std::nullopt;
-  std::vector<size_t> computed;
-  for (size_t i = 0; i < results.size(); ++i)
-    if (results[i].kind == Kind::tensor && results[i].id.valid()) {
-      computed.push_back(i);
-      scratch.b.result(results[i].id);
-    }
-  std::vector<ConstantPtr> values = evaluate(scratch, moved);
-  for (size_t i = 0; i < computed.size(); ++i)
-    results[computed[i]] = {Kind::constant, {}, values[i], ""};
-  return results;
 }
 
 // Values from `first_new` on are the node's own, and get its names.

@@ -47,7 +47,6 @@ class GraphRun {
 
  private:
   ImportValues run_graph(const Graph& graph, Scope& scope);
-  void run_nodes(std::span<const Node> nodes, std::span<const std::string> outputs, Scope& scope);
   void run_node(const Node& node, Scope& scope);
   void take_node(const Node& node, Scope& scope);
   bool skips(const Node& node, Scope& scope);
@@ -58,8 +57,9 @@ class GraphRun {
   ImportValues run_branch(const Graph& graph, const Node& node, const Scope& outer);
   ImportValues build(Trace& trace, const NodeRule& rule, const Node& node,
                      const ImportValues& inputs, Scope& scope);
+  // In graph_fold.cpp. `of_weights`: some inputs are weights, or what was computed from them.
   std::optional<ImportValues> fold(const NodeRule& rule, const Node& node, ImportValues inputs,
-                                   int64_t most_elements, Scope& scope);
+                                   bool of_weights, Scope& scope);
   void define(const NodeRule& rule, const Node& node, const ImportValues& results, size_t first_new,
               Scope& scope);
   std::string place(const Node& node, const Scope& scope) const;

@@ -65,7 +65,7 @@ ValueId crop(NodeContext& c, ValueId x, Padding& padding) {
     padding.low[i] = std::max<int64_t>(padding.low[i], 0);
     padding.high[i] = std::max<int64_t>(padding.high[i], 0);
   }
-  if (std::all_of(begin.begin(), begin.end(), [](int64_t at) { return at == 0; }) && end == dims)
+  if (all_are(begin, 0) && end == dims)
     return x;
   return c.b.op(Opcode::slice, {x},
                 {{"begin", begin}, {"end", end}, {"step", std::vector<int64_t>(dims.size(), 1)}});

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <functional>
 
 namespace gradc {
 
@@ -11,6 +10,7 @@ Cutter::Cutter(Timeline& timeline, int64_t budget, Random& random)
       problem_(timeline.problem()),
       budget_(budget),
       random_(random),
+      needless_(timeline),
       least_cost_(problem_.values.size(), INT64_MAX),
       rebuilt_(problem_.values.size()),
       busy_(problem_.values.size()),
@@ -27,13 +27,6 @@ Cutter::Cutter(Timeline& timeline, int64_t budget, Random& random)
     else
       least_cost_[value] = INT64_MAX;
   }
-  std::vector<int64_t> costs;
-  for (const PlanKernel& kernel : problem_.kernels)
-    costs.push_back(kernel.cost);
-  std::sort(costs.begin(), costs.end(), std::greater());
-  for (const PlanKernel& kernel : problem_.kernels)
-    cost_rank_.push_back(static_cast<uint64_t>(
-        std::lower_bound(costs.begin(), costs.end(), kernel.cost, std::greater()) - costs.begin()));
 }
 
 void Cutter::find_excess() {
@@ -380,57 +373,6 @@ bool Cutter::drop_at(int run, const CutSettings& settings) {
   Choice choice = best_drop(false);
   drop(choice);
   return choice.before != Timeline::kNone;
-}
-
-// A quick look: whether each value that the run makes fits from its last use before until the run.
-bool Cutter::may_be_kept(int run) {
-  const RunList& runs = timeline_.runs();
-  if (static_cast<size_t>(run) >= witnesses_.size())
-    witnesses_.resize(static_cast<size_t>(run) + 1, RunList::kNone);
-  int& witness = witnesses_[run];
-  for (int value : timeline_.kernel(run).writes) {
-    if (!timeline_.is_read(value, run))
-      continue;
-    work_ += 40;
-    int from = timeline_.around(value, run).before;
-    int64_t limit = budget_ - problem_.values[value].bytes;
-    if (witness != RunList::kNone && timeline_.kernel_of(witness) != Timeline::kNone &&
-        runs.precedes(from, witness) && runs.precedes(witness, run) && runs.bytes(witness) > limit)
-      return false;
-    int above = runs.above_between(from, run, limit);
-    if (above != RunList::kNone) {
-      witness = above;
-      return false;
-    }
-  }
-  return true;
-}
-
-void Cutter::undo_needless() {
-  for (bool undone = true; undone;) {
-    undone = false;
-    removable_.clear();
-    timeline_.find_repeated(repeated_);
-    for (int run : repeated_)
-      if (timeline_.removable(run))
-        removable_.push_back(cost_rank_[timeline_.kernel_of(run)] << 32 |
-                             static_cast<uint64_t>(run));
-    work_ += 2 * static_cast<int64_t>(timeline_.run_count());
-    std::sort(removable_.begin(), removable_.end());
-    for (uint64_t ranked : removable_) {
-      auto run = static_cast<int>(ranked & UINT32_MAX);
-      // Others may have gone with an earlier one.
-      if (timeline_.kernel_of(run) < 0 || !timeline_.removable(run) || !may_be_kept(run))
-        continue;
-      size_t mark = timeline_.mark();
-      timeline_.remove(run);
-      work_ += 400;
-      if (timeline_.peak() <= budget_)
-        undone = true;
-      else
-        timeline_.undo_to(mark);
-    }
-  }
 }
 
 }  // namespace gradc

@@ -5,6 +5,7 @@
 #include <optional>
 #include <vector>
 
+#include "compiler/plan/core/needless_runs.h"
 #include "compiler/plan/core/random.h"
 #include "compiler/plan/core/timeline.h"
 
@@ -45,10 +46,10 @@ class Cutter {
   bool drop_at(int run, const CutSettings& settings);
   // What making the value again in front of a run would cost with what is there then, if it can be.
   std::optional<int64_t> price(int value, int before);
-  // Takes out recomputations, dearest first, where keeping the value instead fits the budget.
-  void undo_needless();
+  // Takes out recomputations where keeping the value instead fits the budget.
+  void undo_needless() { needless_.undo(budget_); }
   // Counts what was looked at, as a clock that is the same on every machine: about a nanosecond.
-  int64_t work() const { return work_; }
+  int64_t work() const { return work_ + needless_.work(); }
 
  private:
   struct Choice {
@@ -96,12 +97,12 @@ class Cutter {
   bool rebuild_by(int kernel, int before, double most, Rebuild& result);
   bool can_run_before(int kernel, int before, std::vector<int>& delayed) const;
   bool can_be_kept(int value, int from, int to);
-  bool may_be_kept(int run);
 
   Timeline& timeline_;
   const Problem& problem_;
   int64_t budget_;
   Random& random_;
+  NeedlessRuns needless_;
   size_t droppable_ = 0;  // values
   std::vector<int64_t> least_cost_;  // by value: of its producers
   // By weight and value: the least cost weighed and turned over.
@@ -116,10 +117,6 @@ class Cutter {
   };
   Gain last_gain_;
   std::vector<int> spanning_;  // values
-  std::vector<uint64_t> cost_rank_;  // by kernel, the dearest first
-  std::vector<int> repeated_;  // runs
-  std::vector<uint64_t> removable_;  // runs, each behind its kernel's cost_rank_
-  std::vector<int> witnesses_;  // by run: where its results did not fit, if they still do not
   std::vector<Candidate> candidates_;
   std::vector<Ranked> ranked_;  // a heap
   std::vector<int> looked_at_;  // candidates

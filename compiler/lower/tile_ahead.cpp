@@ -1,0 +1,78 @@
+// What tiles fetch while they multiply: for the tiles behind them, and for their own epilogue.
+#include "compiler/lower/tile_lowering.h"
+#include "ir/integer_math.h"
+
+namespace gradc {
+
+using loop::Scalar;
+
+bool TileLowering::fetches_next_columns() {
+  if (row_ == nest_.loops.size() || (!has_whole_vectors() && block_.size[row_] < 2 * s_.rows))
+    return false;
+  return s_.staged_rows == 0 && split_loops() <= 1 &&
+         (s_.packed || pays_to_fetch(values_, nest_, b_));
+}
+
+int64_t TileLowering::split_loops() const {
+  int64_t count = 0;
+  for (size_t l = nest_.result_loops; l < nest_.loops.size(); ++l)
+    count += block_.size[l] < nest_.loops[l].extent;
+  return count;
+}
+
+NestBlock TileLowering::next_block() {
+  NestBlock next = block_;
+  for (size_t l = nest_.result_loops; l < nest_.loops.size(); ++l)
+    if (last_pass_)
+      next.start[l] = builder_.index(0);
+    else if (block_.size[l] < nest_.loops[l].extent)
+      next.start[l] = builder_.add(next.start[l], builder_.index(next.size[l]));
+  if (!last_pass_)
+    return next;
+  for (size_t l = nest_.result_loops; l-- > 0;)
+    if (nest_.loops[l].moves[b_] && block_.size[l] < nest_.loops[l].extent) {
+      next.start[l] = builder_.add(next.start[l], builder_.index(next.size[l]));
+      break;
+    }
+  return next;
+}
+
+void TileLowering::fetch_next_columns(loop::Tile& tile, std::vector<Scalar>& starts,
+                                      const std::vector<Scalar>& at) {
+  int64_t panels = ceil_div(block_.size[row_], s_.rows);
+  Part tiles = outer_;
+  for (size_t l = 0; l < nest_.result_loops; ++l)
+    if (is_row(l) && l != row_)
+      tiles = tiles.inner(builder_, at[l], block_.size[l]);
+  tiles = tiles.inner(builder_, row_panel_, panels);
+  NestBlock next = next_block();
+  OperandAccess access = columns_in_place(next);
+  for (size_t l = 0; l < nest_.result_loops; ++l)
+    next.size[l] = l == vector_ ? next.size[l] : 1;
+  if (std::optional<AheadPart> ahead = part_ahead(builder_, access, next.size, tiles)) {
+    tile.ahead.push_back(ahead->rows);
+    starts.push_back(ahead->start);
+  }
+}
+
+void TileLowering::fetch_behind(loop::Tile& tile, std::vector<Scalar>& starts,
+                                const std::vector<Scalar>& at) {
+  std::vector<BehindTile> behind;
+  if (last_pass_) {
+    behind = behind_tile(values_, nest_);
+    std::erase_if(behind, [](const BehindTile& wanted) { return wanted.streamed; });
+  } else if (first_pass_) {
+    behind.push_back({values_.result_buffer(static_cast<size_t>(s_.sums_in)), true});
+  }
+  Scalar start = builder_.index(0);
+  for (size_t l = 0; l < nest_.result_loops; ++l)
+    start = builder_.add(
+        start, builder_.scaled(builder_.add(block_.start[l], at[l]), nest_.loops[l].result_step));
+  for (const BehindTile& wanted : behind) {
+    tile.ahead.push_back(
+        {wanted.buffer, tile.rows, nest_.loops[row_].result_step, tile.columns, wanted.written});
+    starts.push_back(start);
+  }
+}
+
+}  // namespace gradc
