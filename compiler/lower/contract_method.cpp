@@ -51,7 +51,10 @@ double MethodChooser::tile_cost(size_t side, size_t v, bool packed) const {
   // Sums over many pixels wait for the next pass in rows of the result, or cost far more.
   bool waits = summed_axes_ > 1 && summed_elements() > kPassElements;
   double storing = nest_.loops[v].result_step == 1 ? 2 : waits ? 300 : 10;
-  return 1 / utilization(nest_.loops[v].extent) + staging / rows +
+  // Rows of pixels far apart are copied for the columns that they meet.
+  double copying = has_far_pixels(1 - side) ? 6 : 0;
+  auto columns = static_cast<double>(nest_.loops[v].extent);
+  return 1 / utilization(nest_.loops[v].extent) + staging / rows + copying / columns +
          storing / static_cast<double>(summed_elements());
 }
 

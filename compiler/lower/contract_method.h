@@ -56,6 +56,14 @@ class ContractChooser {
     return step <= kNarrowColumns && step % lanes_ == 0;
   }
 
+  // Whether sums run over an image's pixels, as those of a weight gradient do, that lie so far
+  // apart in an operand that their cache lines get into each other's way: a pass copies them, some
+  // channels at a time.
+  bool has_far_pixels(size_t operand) const {
+    constexpr int64_t kFarPixels = 64;  // elements
+    return summed_axes_ > 1 && nest_.step(operand, nest_.loops.size() - 1) > kFarPixels;
+  }
+
   const Function& kernel_;
   ContractionNest nest_;
   const Target& target_;

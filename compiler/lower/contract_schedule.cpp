@@ -26,10 +26,7 @@ constexpr int64_t kFewRows = 24;  // too few for staging b to pay off
 // Of pixels that a weight gradient sums in a pass: their vectors of b stay in the first level
 // cache.
 constexpr int64_t kPassPixels = 128;
-// Where a's pixels are further apart than this many elements, their cache lines get into each
-// other's way: a pass copies them, some channels at a time.
-constexpr int64_t kFarPixels = 64;
-constexpr int64_t kPassStagedPixels = 64, kStagedChannels = 64;
+constexpr int64_t kPassStagedPixels = 64, kStagedChannels = 64;  // where a pass copies pixels
 
 bool may_be_in_place(const Function& kernel, size_t result) {
   return std::ranges::count(in_place_pairs(kernel), result, &InPlacePair::result) > 0;
@@ -138,7 +135,7 @@ bool TileChooser::sums_pixels() const {
 }
 
 bool TileChooser::copies_pixels() const {
-  return sums_pixels() && nest_.step(a(), nest_.loops.size() - 1) > kFarPixels;
+  return sums_pixels() && has_far_pixels(a());
 }
 
 int64_t TileChooser::pass_limit() const {
