@@ -269,7 +269,10 @@ TEST_CASE("sums over many pixels wait in rows of a weight's gradient", "[contrac
     CHECK(s.method == ContractMethod::panels);
     CHECK(s.vector_operand == 0);
   }
-  CHECK(schedule_of(14, 128, 64).method == ContractMethod::tile);
+  CHECK(schedule_of(14, 64, 64).method == ContractMethod::tile);
+  // Pixels of 256 channels would be copied as rows: they are the columns.
+  CHECK(schedule_of(56, 64, 256).vector_operand == 1);
+  CHECK(schedule_of(56, 256, 64).vector_operand == 0);
 }
 
 TEST_CASE("loops over vectors of two columns compute what eval does", "[contract]") {
