@@ -33,8 +33,16 @@ int64_t ReduceLowering::band_columns() const {
   return std::min(kMostColumns, (part + unit - 1) / unit * unit);
 }
 
-int64_t ReduceLowering::elements_at_once() const {
-  return function_.ops.size() <= 24 ? 8 : function_.ops.size() <= 60 ? 4 : 2;
+int64_t ReduceLowering::elements_at_once(int64_t pass) const {
+  constexpr int64_t kNearBytes = 16 << 20;  // of a result that the third level cache may hold
+  int64_t most = function_.ops.size() <= 24 ? 8 : function_.ops.size() <= 60 ? 4 : 2;
+  if (plan_.reads[static_cast<size_t>(pass)].size() < 2)
+    return most;
+  // Where a column's elements lie 4 KiB apart, they share a set of the first level cache.
+  const Type& type = function_.type(plan_.folds[0].operand);
+  bool stores = pass == plan_.last_pass && !plan_.domain_results.empty();
+  bool near = element_count(plan_.domain) * byte_size(type.dtype) <= kNearBytes;
+  return std::min<int64_t>(most, stores && near ? 2 : 4);
 }
 
 uint32_t ReduceLowering::column_buffer(const std::string& name, DType dtype) {
@@ -101,6 +109,12 @@ void ReduceLowering::sweep(int64_t pass, const Band& band, const Chunk& chunk,
       load_rows(column);
       Carries sums = sums_at(column);
       auto width = static_cast<std::ptrdiff_t>(folds.size());
+      // A load waits for a store that was just made to where the last 12 bits are the same.
+      if (pass == plan_.last_pass)
+        for (int64_t k = 0; k < count; ++k) {
+          numbers_[group] = b_.add(first, b_.index(k));
+          load_reads(pass);
+        }
       for (int64_t k = 0; k < count; ++k) {
         numbers_[group] = b_.add(first, b_.index(k));
         auto strand = sums.begin() + k % strands * width;
@@ -118,7 +132,7 @@ void ReduceLowering::sweep(int64_t pass, const Band& band, const Chunk& chunk,
           sums.push_back(identity(f));
       store_sums(column, sums);
     });
-  int64_t step = elements_at_once(), rounds = chunk.extent / step, rest = chunk.extent % step;
+  int64_t step = elements_at_once(pass), rounds = chunk.extent / step, rest = chunk.extent % step;
   if (rounds > 0) {
     Scalar round = b_.begin_for(LoopKind::serial, rounds)[0];
     visit(b_.add(chunk.start, b_.scaled(round, step)), step);

@@ -77,6 +77,9 @@ class ReduceLowering {
   void store_results(const std::vector<size_t>& results, std::span<const Scalar> indices,
                      const Dims& dims);
 
+  // The elements of operands that a pass reads where we are: to have them before any store.
+  void load_reads(int64_t pass);
+
   // The reduced groups from the `depth`-th on.
   Carries reduce(int64_t pass, size_t depth, const Chunk& chunk);
 
@@ -153,9 +156,10 @@ class ReduceLowering {
   // A band's sums stay in the nearest cache; there are bands enough for many threads.
   int64_t band_columns() const;
 
-  // How many elements of a column are visited for one load and store of its sums: fewer where the
-  // body is long, which stands in the code as often.
-  int64_t elements_at_once() const;
+  // How many elements of a column are visited for one load and store of its sums, and of what all
+  // elements of a column share: fewer where the body is long, which stands in the code as often,
+  // and where several operands are read.
+  int64_t elements_at_once(int64_t pass) const;
 
   // A scratch buffer of one element per column of the widest band.
   uint32_t column_buffer(const std::string& name, DType dtype);

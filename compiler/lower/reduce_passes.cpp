@@ -95,6 +95,11 @@ void ReduceLowering::store_results(const std::vector<size_t>& results,
     values_.store(results[i], at(results[i]), elements[i]);
 }
 
+void ReduceLowering::load_reads(int64_t pass) {
+  for (size_t parameter : plan_.reads[static_cast<size_t>(pass)])
+    values_.element(function_.parameters[parameter].value, domain_indices());
+}
+
 ReduceLowering::Carries ReduceLowering::reduce(int64_t pass, size_t depth, const Chunk& chunk) {
   std::vector<size_t> reduced = tree_.reduced();
   if (depth == reduced.size()) {
