@@ -37,9 +37,26 @@ TileLowering::TileLowering(const Function& function, const Target& target, int t
     passes_ *= ceil_div(nest_.loops[l].extent, s_.blocks[l]);
   if (s_.skip_padding)
     tap_axes_ = *tap_axes(nest_, a_);
+  else if (s_.stage_a_once)
+    find_edges();
   if (s_.packed) {
     packed_ = *packed_order(function, nest_, b_, vector_, s_.vectors * lanes_);
     packed_buffer_ = *values_.buffer_of(*packed_source(function, nest_.operands[b_], packed_));
+  }
+}
+
+void TileLowering::find_edges() {
+  constexpr int64_t kMostEdges = 4;  // positions, each of which has code of its own
+  for (const TapAxis& axis : tap_axes(nest_, a_).value_or(std::vector<TapAxis>{})) {
+    bool has_gaps = nest_.contraction.operand_indices[a_][axis.axis].divisor != 1;
+    if (!axis.result_loop || *axis.result_loop == row_ || has_gaps)
+      continue;
+    size_t l = *axis.result_loop;
+    int64_t extent = nest_.loops[l].extent;
+    Range inner = inner_positions(nest_, a_, axis);
+    int64_t outer = extent - inner.size();
+    if (s_.blocks[l] == extent && inner.size() > 0 && outer > 0 && outer <= kMostEdges)
+      edges_.push_back({axis, inner});
   }
 }
 

@@ -60,6 +60,26 @@ std::optional<std::vector<TapAxis>> tap_axes(const ContractionNest& nest, size_t
   return axes;
 }
 
+Range inner_positions(const ContractionNest& nest, size_t operand, const TapAxis& axis) {
+  const AffineIndex& index = nest.contraction.operand_indices[operand][axis.axis];
+  int64_t step = coefficient(index, axis.summed_loop);
+  int64_t last = step * (nest.loops[axis.summed_loop].extent - 1);
+  int64_t pace = coefficient(index, *axis.result_loop),
+          extent = nest.loops[*axis.result_loop].extent;
+  auto is_inner = [&](int64_t position) {
+    int64_t first = pace * position + index.offset;
+    return std::min(first, first + last) >= 0 &&
+           std::max(first, first + last) < nest.types[operand].dims[axis.axis];
+  };
+  Range inner;
+  while (inner.begin < extent && !is_inner(inner.begin))
+    ++inner.begin;
+  inner.end = inner.begin;
+  while (inner.end < extent && is_inner(inner.end))
+    ++inner.end;
+  return inner;
+}
+
 // With v = result_step * position + offset, tap k meets (v + step * k) / divisor, which must lie in
 // [0, size) and be whole.
 PresentTaps present_taps(loop::Builder& b, const ContractionNest& nest, size_t operand,

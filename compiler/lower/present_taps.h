@@ -22,6 +22,10 @@ struct TapAxis {
 // Those axes; nothing if an index of one of them is of another form.
 std::optional<std::vector<TapAxis>> tap_axes(const ContractionNest& nest, size_t operand);
 
+// The positions of the axis's result loop at which every tap meets an element. The operand has no
+// gaps along it.
+Range inner_positions(const ContractionNest& nest, size_t operand, const TapAxis& axis);
+
 struct PresentTaps {
   loop::Scalar first, count;  // of the taps; the first counts from the block's start
   loop::Scalar index;  // on the axis, of what the first tap meets

@@ -34,6 +34,10 @@ class TileLowering {
 
   // ---- Tasks and passes.
 
+  // Of axes whose padding is in the copy of a: all rows of a tile are at one position there, and
+  // at the edges some taps need not be multiplied.
+  void find_edges();
+
   // Threads that share the panels of columns; 1 where there are other tasks to share.
   int64_t column_threads() const;
   std::vector<Segment> column_panels() const;
@@ -66,6 +70,13 @@ class TileLowering {
   // Some rows of the row loop are staged, then all tiles over them follow.
   void lower_staged_rows();
   std::vector<size_t> padded_axes() const;
+
+  // Rows at an edge of a's copy, one after the other, with the taps that they meet; between the
+  // edges all of them.
+  void lower_between_edges(size_t l, const std::vector<Scalar>& at);
+  // Walks over the taps that an edge meets; false: this loop has no edge here.
+  bool append_edge_taps(size_t l, const std::vector<Scalar>& at, loop::Tile& tile,
+                        std::vector<Scalar>& starts);
 
   // All rows of what is staged, tile by tile.
   void lower_rows();
@@ -118,6 +129,17 @@ class TileLowering {
 
   NestBlock block_;
   std::vector<TapAxis> tap_axes_;  // of a, where its padding is skipped
+  // Of axes that have padding in a's copy, the positions that meet all taps, and whether we are at
+  // one of the others.
+  struct Edge {
+    TapAxis axis;
+    Range inner;
+    bool open = false;
+
+    size_t result_loop() const { return *axis.result_loop; }
+    size_t summed_loop() const { return axis.summed_loop; }
+  };
+  std::vector<Edge> edges_;
   std::vector<StagedInside::Axis> staged_axes_;  // their copies, where a is staged all the same
   OperandAccess whole_a_;  // where a is staged once for all tasks
   PackedOrder packed_;  // of b, where it is

@@ -103,6 +103,8 @@ void TileLowering::lower_rows(size_t l, std::vector<Scalar> at) {
     ++l;
   if (l == nest_.result_loops) {
     lower_row_panels(std::move(at));
+  } else if (std::ranges::find(edges_, l, &Edge::result_loop) != edges_.end()) {
+    lower_between_edges(l, at);
   } else if (fixes_taps(l)) {
     for (int64_t i = 0; i < block_.size[l]; ++i) {
       at[l] = builder_.index(i);
@@ -113,6 +115,25 @@ void TileLowering::lower_rows(size_t l, std::vector<Scalar> at) {
     lower_rows(l + 1, at);
     builder_.end_for();
   }
+}
+
+void TileLowering::lower_between_edges(size_t l, const std::vector<Scalar>& at) {
+  Edge& edge = *std::ranges::find(edges_, l, &Edge::result_loop);
+  std::vector<Scalar> here = at;
+  auto lower_edge = [&](int64_t begin, int64_t end) {
+    edge.open = true;
+    for (int64_t i = begin; i < end; ++i) {
+      here[l] = builder_.index(i);
+      lower_rows(l + 1, here);
+    }
+    edge.open = false;
+  };
+  lower_edge(0, edge.inner.begin);
+  Scalar i = builder_.begin_for(LoopKind::serial, edge.inner.size())[0];
+  here[l] = builder_.add(builder_.index(edge.inner.begin), i);
+  lower_rows(l + 1, here);
+  builder_.end_for();
+  lower_edge(edge.inner.end, block_.size[l]);
 }
 
 bool TileLowering::fixes_taps(size_t l) const {
@@ -180,6 +201,23 @@ bool TileLowering::append_present_taps(size_t l, const std::vector<Scalar>& at, 
   return true;
 }
 
+bool TileLowering::append_edge_taps(size_t l, const std::vector<Scalar>& at, loop::Tile& tile,
+                                    std::vector<Scalar>& starts) {
+  auto edge = std::ranges::find(edges_, l, &Edge::summed_loop);
+  if (edge == edges_.end() || !edge->open)
+    return false;
+  PresentTaps taps = present_taps(builder_, nest_, a_, edge->axis, at[edge->result_loop()],
+                                  block_.start[l], block_.size[l]);
+  std::optional<int64_t> count = builder_.constant_of(taps.count);
+  if (!count || *count == 0 || taps.stride != 1)
+    return false;
+  int64_t a_step = access_[a_].step[l], b_step = access_[b_].step[l];
+  starts[0] = builder_.add(starts[0], builder_.scaled(taps.first, a_step));
+  starts[1] = builder_.add(starts[1], builder_.scaled(taps.first, b_step));
+  tile.loops.push_back({*count, a_step, b_step});
+  return true;
+}
+
 void TileLowering::lower_tile(const std::vector<Scalar>& at, int64_t rows) {
   const OperandAccess &a = access_[a_], &b = access_[b_];
   loop::Tile tile{.rows = rows,
@@ -193,7 +231,7 @@ void TileLowering::lower_tile(const std::vector<Scalar>& at, int64_t rows) {
     tile.a_row_step = a.step[row_];
   std::vector<Scalar> starts = {address(a.base, a.step, at), b.base}, counts;
   for (size_t l = nest_.result_loops; l < nest_.loops.size(); ++l)
-    if (!append_present_taps(l, at, tile, starts, counts))
+    if (!append_present_taps(l, at, tile, starts, counts) && !append_edge_taps(l, at, tile, starts))
       tile.loops.push_back({block_.size[l], a.step[l], b.step[l]});
   join_loops(tile.loops);
   Scalar sums_start = address(sum_base_, sums_.step, at);

@@ -5,6 +5,7 @@
 #include <catch2/catch.hpp>
 #include <cmath>
 #include <map>
+#include <regex>
 
 #include "compiler/lower/lower.h"
 #include "compiler/lower/segments.h"
@@ -273,6 +274,26 @@ TEST_CASE("sums over many pixels wait in rows of a weight's gradient", "[contrac
   // Pixels of 256 channels would be copied as rows: they are the columns.
   CHECK(schedule_of(56, 64, 256).vector_operand == 1);
   CHECK(schedule_of(56, 256, 64).vector_operand == 0);
+}
+
+TEST_CASE("rows at the edges of few images multiply no padding above or below", "[contract]") {
+  auto tiles_over = [](const std::string& text, int taps) {
+    std::regex tile(fmt::format("over {} a_step [0-9]+ b_step [0-9]+ over 3 ", taps));
+    return std::distance(std::sregex_iterator(text.begin(), text.end(), tile), {});
+  };
+  for (auto [stride, edges] : {std::pair(1, 2), std::pair(2, 1)}) {
+    std::string example = fmt::format(
+        "conv(f32[1,10,10,64], f32[130,64,3,3]) {{channels_last=true, dilation=[1,1], groups=1, "
+        "high=[1,1], low=[1,1], stride=[{0},{0}]}}",
+        stride);
+    CAPTURE(example);
+    Function kernel = test::contract_kernel(example, test::Fused::nothing);
+    REQUIRE(choose_contract_schedule(kernel, kWide, 1).stage_a_once);
+    std::string text = print(lower(test::scheduled(kernel, kWide, 1, {}), kWide, 1));
+    CHECK(tiles_over(text, 3) > 0);
+    CHECK(tiles_over(text, 2) == edges * tiles_over(text, 3));
+    check_all({example}, test::Fused::both);
+  }
 }
 
 TEST_CASE("loops over vectors of two columns compute what eval does", "[contract]") {
