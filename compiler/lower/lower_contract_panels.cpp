@@ -81,20 +81,14 @@ class PanelLowering {
       return;
     }
     int64_t extent = nest_.loops[l].extent;
-    for (Segment part : segments(extent, ceil_div(extent, s_.blocks[l])))
-      while (part.count > 0) {
-        bool begins = first && part.start == 0, ends = last && part.start + part.size == extent;
-        bool alone = begins || (last && part.count == 1);
-        int64_t count = alone ? 1 : part.count - (last ? 1 : 0);
-        Segment run{part.start, part.size, count};
-        block_.size[l] = part.size;
-        for_parts(builder_, run, [&](Scalar start, Scalar) {
-          block_.start[l] = start;
-          lower_passes(l + 1, begins, ends);
-        });
-        part.start += count * part.size;
-        part.count -= count;
-      }
+    std::vector<Segment> parts = segments(extent, ceil_div(extent, s_.blocks[l]));
+    for (const Segment& part : with_ends_apart(std::move(parts), first, last)) {
+      block_.size[l] = part.size;
+      for_parts(builder_, part, [&](Scalar start, Scalar) {
+        block_.start[l] = start;
+        lower_passes(l + 1, first && part.start == 0, last && part.start + part.size == extent);
+      });
+    }
   }
 
   void lower_pass() {

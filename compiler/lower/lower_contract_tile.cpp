@@ -158,18 +158,7 @@ void TileLowering::lower_passes(size_t l, bool first, bool last) {
 std::vector<Segment> TileLowering::parts_of_passes(size_t l, bool first, bool last) const {
   int64_t extent = nest_.loops[l].extent;
   std::vector<Segment> parts = segments(extent, ceil_div(extent, s_.blocks[l]));
-  if (in_scratch())
-    return parts;
-  if (Segment& part = parts.front(); first && part.count > 1) {
-    Segment begin{part.start, part.size, 1};
-    part = {part.start + part.size, part.size, part.count - 1};
-    parts.insert(parts.begin(), begin);
-  }
-  if (Segment& part = parts.back(); last && part.count > 1) {
-    --part.count;
-    parts.push_back({part.start + part.count * part.size, part.size, 1});
-  }
-  return parts;
+  return in_scratch() ? parts : with_ends_apart(std::move(parts), first, last);
 }
 
 loop::Kernel lower_contract_tile(const Function& kernel, const Target& target, int threads) {

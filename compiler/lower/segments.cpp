@@ -23,6 +23,19 @@ std::vector<Segment> blocks_of(int64_t extent, int64_t size) {
   return blocks;
 }
 
+std::vector<Segment> with_ends_apart(std::vector<Segment> parts, bool first, bool last) {
+  if (Segment& part = parts.front(); first && part.count > 1) {
+    Segment begin{part.start, part.size, 1};
+    part = {part.start + part.size, part.size, part.count - 1};
+    parts.insert(parts.begin(), begin);
+  }
+  if (Segment& part = parts.back(); last && part.count > 1) {
+    --part.count;
+    parts.push_back({part.start + part.count * part.size, part.size, 1});
+  }
+  return parts;
+}
+
 std::vector<Segment> vector_panels(int64_t columns, int64_t lanes, int64_t vectors,
                                    int64_t threads) {
   int64_t all = ceil_div(columns, lanes), count = ceil_div(all, vectors);

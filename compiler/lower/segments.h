@@ -18,6 +18,9 @@ std::vector<Segment> segments(int64_t extent, int64_t parts);
 // `extent` in parts of `size`, the last one smaller.
 std::vector<Segment> blocks_of(int64_t extent, int64_t size);
 
+// The same parts; the first one, and the last one, is a segment of its own where that is wished.
+std::vector<Segment> with_ends_apart(std::vector<Segment> parts, bool first, bool last);
+
 // `columns` in panels of at most `vectors` whole vectors, of nearly equal size; the last one may
 // end in a part of a vector. For several threads their number is one that these can share evenly,
 // where panels stay wider than one vector.
