@@ -21,6 +21,7 @@
 #include "tools/commands/step_timer.h"
 #include "tools/compiled.h"
 #include "tools/profile.h"
+#include "tools/progress.h"
 #include "tools/session.h"
 #include "tools/tuning_file.h"
 
@@ -28,7 +29,7 @@ namespace gradc {
 namespace {
 
 constexpr int kRounds = 2;
-constexpr size_t kLeastSteps = 20;  // of a round
+constexpr size_t kLeastSteps = 5;  // of a round
 constexpr double kLeastGain = 1.03;  // in each round; two runs of one schedule differ by less
 
 // A compiled model whose kernels are timed.
@@ -139,11 +140,17 @@ class Tuner {
     imported_ = load_model(flags_.model, flags_.options);
     usual_ = std::make_unique<Timed>(imported_, flags_, entry_, arrays_);
     find_kernels();
-    for (const ContractChoice& choice : contract_choices())
+    auto choices = static_cast<int64_t>(contract_choices().size()), done = int64_t{0};
+    Progress progress("tune", choices + 1, flags_.json);
+    for (const ContractChoice& choice : contract_choices()) {
+      progress.update(done++, std::string(choice.name));
       measure(choice);
+    }
     usual_.reset();
+    progress.update(choices, "all of them together");
     while (found() > 0 && confirm()) {
     }
+    progress.clear();
     write(std::move(file), path);
     print(path);
   }
