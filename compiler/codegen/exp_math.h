@@ -210,8 +210,8 @@ class ExpMath : LaneMath {
     return sum;
   }
   Value* picked(const float (&table)[kLanes], Value* number) {
-    return b.CreateIntrinsic(llvm::Intrinsic::x86_avx512_permvar_sf_512, {},
-                             {constants(table), number});
+    llvm::Constant* numbers = llvm::ConstantDataVector::get(b.getContext(), llvm::ArrayRef(table));
+    return b.CreateIntrinsic(llvm::Intrinsic::x86_avx512_permvar_sf_512, {}, {numbers, number});
   }
 
   // x * (f(x) / x) of an odd function f, whose quotient has a table.

@@ -32,9 +32,6 @@ class LaneMath {
   static double nan() { return std::numeric_limits<double>::quiet_NaN(); }
 
   llvm::Constant* real(double value) { return llvm::ConstantFP::get(real_, value); }
-  llvm::Constant* constants(const float* values) {
-    return llvm::ConstantDataVector::get(b.getContext(), llvm::ArrayRef(values, kLanes));
-  }
   llvm::Constant* integer(int64_t value) {
     return llvm::ConstantInt::get(integer_, static_cast<uint64_t>(value), true);
   }

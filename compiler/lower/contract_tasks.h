@@ -24,4 +24,23 @@ ContractTask begin_tasks(loop::Builder& builder, const ContractionNest& nest,
                          const Segment& rows, bool parallel);
 void end_tasks(loop::Builder& builder, const ContractTask& task);
 
+// Loops over the passes of `block`, a task's: those of the summed loops from l on, of which
+// parts(l, first, last) are the segments. Calls pass(first, last) in each: whether all these loops
+// are in their first, their last iteration.
+template <typename Parts, typename Pass>
+void for_passes(loop::Builder& builder, const ContractionNest& nest, NestBlock& block, Parts parts,
+                Pass pass, size_t l, bool first = true, bool last = true) {
+  if (l == nest.loops.size())
+    return pass(first, last);
+  for (const Segment& part : parts(l, first, last)) {
+    block.size[l] = part.size;
+    for_parts(builder, part, [&](loop::Scalar start, loop::Scalar) {
+      block.start[l] = start;
+      for_passes(builder, nest, block, parts, pass, l + 1,
+                 first && part.start == 0 && part.count == 1,
+                 last && part.start + part.size == nest.loops[l].extent);
+    });
+  }
+}
+
 }  // namespace gradc

@@ -67,28 +67,23 @@ class PanelLowering {
   void lower_tasks(const Segment& columns, const Segment& rows) {
     ContractTask task = begin_tasks(builder_, nest_, s_, columns, rows, parallel_);
     block_ = task.block;
-    lower_passes(nest_.result_loops, true, true);
+    lower_passes();
     end_tasks(builder_, task);
   }
 
-  // `first`, `last`: whether the loops outside of l are in their first, last iteration. These stand
-  // apart: the first finds no sums in the result, the last goes on to the epilogue.
-  void lower_passes(size_t l, bool first, bool last) {
-    if (l == nest_.loops.size()) {
+  // The first and the last pass stand apart: the one finds no sums in the result, the other goes on
+  // to the epilogue.
+  void lower_passes() {
+    auto parts = [&](size_t l, bool first, bool last) {
+      int64_t extent = nest_.loops[l].extent;
+      return with_ends_apart(segments(extent, ceil_div(extent, s_.blocks[l])), first, last);
+    };
+    auto pass = [&](bool first, bool last) {
       first_pass_ = first;
       last_pass_ = last;
       lower_pass();
-      return;
-    }
-    int64_t extent = nest_.loops[l].extent;
-    std::vector<Segment> parts = segments(extent, ceil_div(extent, s_.blocks[l]));
-    for (const Segment& part : with_ends_apart(std::move(parts), first, last)) {
-      block_.size[l] = part.size;
-      for_parts(builder_, part, [&](Scalar start, Scalar) {
-        block_.start[l] = start;
-        lower_passes(l + 1, first && part.start == 0, last && part.start + part.size == extent);
-      });
-    }
+    };
+    for_passes(builder_, nest_, block_, parts, pass, nest_.result_loops);
   }
 
   void lower_pass() {

@@ -99,7 +99,7 @@ void TileLowering::lower_tasks(const Segment& columns, const Segment& rows) {
   block_ = task.block;
   row_elements_ = ceil_div(block_.size[vector_], lanes_) * lanes_;
   place_sums();
-  lower_passes(nest_.result_loops, true, true);
+  lower_passes();
   if (in_scratch())
     store_sums(values_, nest_, vector_, block_, sums_, buffers());
   end_tasks(builder_, task);
@@ -137,22 +137,14 @@ void TileLowering::place_sums() {
     clear_elements(builder_, dtype_, elements, sums_.buffer, builder_.index(0));
 }
 
-void TileLowering::lower_passes(size_t l, bool first, bool last) {
-  if (l == nest_.loops.size()) {
+void TileLowering::lower_passes() {
+  auto parts = [&](size_t l, bool first, bool last) { return parts_of_passes(l, first, last); };
+  auto pass = [&](bool first, bool last) {
     first_pass_ = first;
     last_pass_ = last;
     lower_pass();
-    return;
-  }
-  int64_t extent = nest_.loops[l].extent;
-  for (const Segment& part : parts_of_passes(l, first, last)) {
-    block_.size[l] = part.size;
-    for_parts(builder_, part, [&](Scalar start, Scalar) {
-      block_.start[l] = start;
-      lower_passes(l + 1, first && part.start == 0 && part.count == 1,
-                   last && part.start + part.size == extent);
-    });
-  }
+  };
+  for_passes(builder_, nest_, block_, parts, pass, nest_.result_loops);
 }
 
 std::vector<Segment> TileLowering::parts_of_passes(size_t l, bool first, bool last) const {

@@ -40,9 +40,8 @@ int64_t ReduceLowering::elements_at_once(int64_t pass) const {
     return most;
   // Where a column's elements lie 4 KiB apart, they share a set of the first level cache.
   const Type& type = function_.type(plan_.folds[0].operand);
-  bool stores = pass == plan_.last_pass && !plan_.domain_results.empty();
   bool near = element_count(plan_.domain) * byte_size(type.dtype) <= kNearBytes;
-  return std::min<int64_t>(most, stores && near ? 2 : 4);
+  return std::min<int64_t>(most, stores_domain(pass) && near ? 2 : 4);
 }
 
 uint32_t ReduceLowering::column_buffer(const std::string& name, DType dtype) {
@@ -110,7 +109,7 @@ void ReduceLowering::sweep(int64_t pass, const Band& band, const Chunk& chunk,
       Carries sums = sums_at(column);
       auto width = static_cast<std::ptrdiff_t>(folds.size());
       // A load waits for a store that was just made to where the last 12 bits are the same.
-      if (pass == plan_.last_pass)
+      if (stores_domain(pass))
         for (int64_t k = 0; k < count; ++k) {
           numbers_[group] = b_.add(first, b_.index(k));
           load_reads(pass);

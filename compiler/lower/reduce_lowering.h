@@ -77,6 +77,10 @@ class ReduceLowering {
   void store_results(const std::vector<size_t>& results, std::span<const Scalar> indices,
                      const Dims& dims);
 
+  bool stores_domain(int64_t pass) const {
+    return pass == plan_.last_pass && !plan_.domain_results.empty();
+  }
+
   // The elements of operands that a pass reads where we are: to have them before any store.
   void load_reads(int64_t pass);
 

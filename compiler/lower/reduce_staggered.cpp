@@ -106,11 +106,10 @@ void ReduceLowering::visit_stages(size_t first, size_t last,
   for (size_t stage = first; stage <= last; ++stage) {
     enter_stage(stage, rows[stage]);
     for_each_row([&] {
-      for (size_t parameter : plan_.reads[static_cast<size_t>(stages_[stage])]) {
-        values_.element(function_.parameters[parameter].value, domain_indices());
-        if (stage == 0)
+      load_reads(stages_[stage]);
+      if (stage == 0)
+        for (size_t parameter : plan_.reads[static_cast<size_t>(stages_[0])])
           fetch_next(parameter);
-      }
     });
   }
   Carries next;

@@ -24,6 +24,17 @@ class TileLowering {
  private:
   using Scalar = loop::Scalar;
 
+  // Of axes that have padding in a's copy, the positions that meet all taps, and whether we are at
+  // one of the others.
+  struct Edge {
+    TapAxis axis;
+    Range inner;
+    bool open = false;
+
+    size_t result_loop() const { return *axis.result_loop; }
+    size_t summed_loop() const { return axis.summed_loop; }
+  };
+
   bool is_row(size_t l) const {
     return l < nest_.result_loops && nest_.loops[l].moves[a_] && !nest_.loops[l].moves[b_];
   }
@@ -51,8 +62,7 @@ class TileLowering {
   // them.
   void place_sums();
 
-  // `first`, `last`: whether the loops outside of l are in their first, last iteration.
-  void lower_passes(size_t l, bool first, bool last);
+  void lower_passes();
 
   // The first and the last pass stand apart where sums wait in the result: the one finds none
   // there, the other goes on to the epilogue.
@@ -73,7 +83,7 @@ class TileLowering {
 
   // Rows at an edge of a's copy, one after the other, with the taps that they meet; between the
   // edges all of them.
-  void lower_between_edges(size_t l, const std::vector<Scalar>& at);
+  void lower_between_edges(Edge& edge, std::vector<Scalar> at);
   // Walks over the taps that an edge meets; false: this loop has no edge here.
   bool append_edge_taps(size_t l, const std::vector<Scalar>& at, loop::Tile& tile,
                         std::vector<Scalar>& starts);
@@ -129,17 +139,7 @@ class TileLowering {
 
   NestBlock block_;
   std::vector<TapAxis> tap_axes_;  // of a, where its padding is skipped
-  // Of axes that have padding in a's copy, the positions that meet all taps, and whether we are at
-  // one of the others.
-  struct Edge {
-    TapAxis axis;
-    Range inner;
-    bool open = false;
-
-    size_t result_loop() const { return *axis.result_loop; }
-    size_t summed_loop() const { return axis.summed_loop; }
-  };
-  std::vector<Edge> edges_;
+  std::vector<Edge> edges_;  // of a, where it is staged once
   std::vector<StagedInside::Axis> staged_axes_;  // their copies, where a is staged all the same
   OperandAccess whole_a_;  // where a is staged once for all tasks
   PackedOrder packed_;  // of b, where it is

@@ -103,8 +103,8 @@ void TileLowering::lower_rows(size_t l, std::vector<Scalar> at) {
     ++l;
   if (l == nest_.result_loops) {
     lower_row_panels(std::move(at));
-  } else if (std::ranges::find(edges_, l, &Edge::result_loop) != edges_.end()) {
-    lower_between_edges(l, at);
+  } else if (auto edge = std::ranges::find(edges_, l, &Edge::result_loop); edge != edges_.end()) {
+    lower_between_edges(*edge, at);
   } else if (fixes_taps(l)) {
     for (int64_t i = 0; i < block_.size[l]; ++i) {
       at[l] = builder_.index(i);
@@ -117,21 +117,20 @@ void TileLowering::lower_rows(size_t l, std::vector<Scalar> at) {
   }
 }
 
-void TileLowering::lower_between_edges(size_t l, const std::vector<Scalar>& at) {
-  Edge& edge = *std::ranges::find(edges_, l, &Edge::result_loop);
-  std::vector<Scalar> here = at;
+void TileLowering::lower_between_edges(Edge& edge, std::vector<Scalar> at) {
+  size_t l = edge.result_loop();
   auto lower_edge = [&](int64_t begin, int64_t end) {
     edge.open = true;
     for (int64_t i = begin; i < end; ++i) {
-      here[l] = builder_.index(i);
-      lower_rows(l + 1, here);
+      at[l] = builder_.index(i);
+      lower_rows(l + 1, at);
     }
     edge.open = false;
   };
   lower_edge(0, edge.inner.begin);
   Scalar i = builder_.begin_for(LoopKind::serial, edge.inner.size())[0];
-  here[l] = builder_.add(builder_.index(edge.inner.begin), i);
-  lower_rows(l + 1, here);
+  at[l] = builder_.add(builder_.index(edge.inner.begin), i);
+  lower_rows(l + 1, at);
   builder_.end_for();
   lower_edge(edge.inner.end, block_.size[l]);
 }
@@ -209,7 +208,7 @@ bool TileLowering::append_edge_taps(size_t l, const std::vector<Scalar>& at, loo
   PresentTaps taps = present_taps(builder_, nest_, a_, edge->axis, at[edge->result_loop()],
                                   block_.start[l], block_.size[l]);
   std::optional<int64_t> count = builder_.constant_of(taps.count);
-  if (!count || *count == 0 || taps.stride != 1)
+  if (!count || *count == 0)
     return false;
   int64_t a_step = access_[a_].step[l], b_step = access_[b_].step[l];
   starts[0] = builder_.add(starts[0], builder_.scaled(taps.first, a_step));

@@ -140,7 +140,8 @@ class Tuner {
     imported_ = load_model(flags_.model, flags_.options);
     usual_ = std::make_unique<Timed>(imported_, flags_, entry_, arrays_);
     find_kernels();
-    auto choices = static_cast<int64_t>(contract_choices().size()), done = int64_t{0};
+    auto choices = static_cast<int64_t>(contract_choices().size());
+    int64_t done = 0;
     Progress progress("tune", choices + 1, flags_.json);
     for (const ContractChoice& choice : contract_choices()) {
       progress.update(done++, std::string(choice.name));
