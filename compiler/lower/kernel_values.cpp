@@ -27,8 +27,13 @@ Scalar ravel(loop::Builder& b, std::span<const Scalar> indices, const Dims& dims
 }
 
 std::vector<Scalar> unravel(loop::Builder& b, Scalar linear, const Dims& dims) {
-  std::vector<Scalar> indices(dims.size());
-  for (size_t axis = dims.size(); axis-- > 0;) {
+  std::vector<Scalar> indices(dims.size(), b.index(0));
+  int64_t left = element_count(dims);
+  for (size_t axis = dims.size(); axis-- > 0 && left > 1; left /= dims[axis]) {
+    if (left == dims[axis]) {  // nothing but 1 is ahead of this axis
+      indices[axis] = linear;
+      break;
+    }
     indices[axis] = b.rem(linear, b.index(dims[axis]));
     linear = b.div(linear, b.index(dims[axis]));
   }

@@ -128,7 +128,6 @@ TEST_CASE("a NaN spoils its row of a softmax and no other", "[native]") {
   }
 }
 
-// The rows, lanes and chunks of a reduction come from its shape: kept axes first, last, or around.
 TEST_CASE("a sum of nothing but -0 is 0, as if it began with 0", "[native]") {
   for (int64_t columns : {1, 7, 16, 40, 64, 300}) {
     Function function = parse_function(fmt::format(R"(entry @f(%x: f32[5,{0}]) {{
@@ -150,6 +149,7 @@ TEST_CASE("a sum of nothing but -0 is 0, as if it began with 0", "[native]") {
   }
 }
 
+// The rows, lanes and chunks of a reduction come from its shape: kept axes first, last, or around.
 TEST_CASE("sums and maxima over any axes", "[native]") {
   struct Case {
     std::string dims, kept, axes;
@@ -218,6 +218,32 @@ TEST_CASE("statistics of many columns and what is made of them", "[native]") {
   return %y, %m, %v, %top
 }})",
                              rows, columns, 1.0 / rows));
+}
+
+// Instance norm with channels last: an axis of 1 lies beside the one that is summed.
+TEST_CASE("statistics of one image and what is made of them", "[native]") {
+  struct Case {
+    std::string dims, kept, axes, kept_axes;
+  };
+  const Case cases[] = {
+      {"1,64,16", "1,16", "[1]", "[0,2]"},          {"1,3199,65", "1,65", "[1]", "[0,2]"},
+      {"300,1,40", "1,40", "[0]", "[1,2]"},         {"1,4099,1", "1,1", "[1]", "[0,2]"},
+      {"1,257,1,8,1", "1,1,8", "[1,4]", "[0,2,3]"},
+  };
+  for (const Case& c : cases)
+    check_native(fmt::format(R"(entry @f(%x: f32[{0}]) {{
+  %sum: f32[{1}] = reduce_sum(%x) {{axes={2}}}
+  %n: f32[{1}] = constant() {{dtype=f32, shape=[{1}], value=0.001}}
+  %mean: f32[{1}] = mul(%sum, %n)
+  %mean2: f32[{0}] = broadcast(%mean) {{axes={3}, shape=[{0}]}}
+  %d: f32[{0}] = sub(%x, %mean2)
+  %q: f32[{0}] = mul(%d, %d)
+  %v: f32[{1}] = reduce_sum(%q) {{axes={2}}}
+  %v2: f32[{0}] = broadcast(%v) {{axes={3}, shape=[{0}]}}
+  %y: f32[{0}] = mul(%d, %v2)
+  return %y
+}})",
+                             c.dims, c.kept, c.axes, c.kept_axes));
 }
 
 // Results too large for the caches go past them where memory allows it.
