@@ -10,6 +10,7 @@
 #include "compiler/passes/autodiff.h"
 #include "compiler/passes/bands.h"
 #include "compiler/passes/expand.h"
+#include "compiler/passes/far_taps.h"
 #include "compiler/passes/fuse.h"
 #include "compiler/passes/health.h"
 #include "compiler/passes/layout.h"
@@ -59,6 +60,7 @@ constexpr Pass kPasses[] = {
     {"optimizer", optimizer, "the update of the parameters is part of the compiled step"},
     {"expand", expand, "composites become primitives, which is all that fuse knows"},
     {"layout", layout, "convolutions and what is between them become channels last"},
+    {"far_taps", far_taps, "of few images, no dilated convolution multiplies its padding"},
     {"subpixel", subpixel, "no data gradient multiplies the zeros that a stride leaves"},
     {"winograd", winograd, "convolutions of 3x3 taps take fewer products, of transformed tiles",
      false, &Options::has_winograd},
@@ -108,6 +110,9 @@ constexpr PassOrder kOrder[] = {
     {"expand", "layout", "a norm or a pool is moved as the primitives that it is made of"},
     {"layout", "simplify", "transposes of broadcasts and constants are none"},
     {"layout", "winograd", "the tiles are of channels-last images"},
+    {"autodiff", "far_taps", "a weight's gradient is one kernel, not one for each part"},
+    {"layout", "far_taps", "parts have the order of axes of the whole"},
+    {"far_taps", "simplify", "taps that are all of a weight are no slice"},
     {"autodiff", "subpixel", "it is the backward pass that has them"},
     {"layout", "subpixel", "a convolution that it makes has the order of axes of the whole one"},
     {"subpixel", "simplify", "taps that are all of a weight are no slice"},

@@ -5,6 +5,7 @@ gradc_test(passes_test LIBS gradc_compiler gradc_contract_cases gradc_test_suppo
   unit/batch_mixing_test.cpp
   unit/drop_empty_test.cpp
   unit/expand_test.cpp
+  unit/far_taps_test.cpp
   unit/fuse_test.cpp
   unit/health_test.cpp
   unit/index_ranges_test.cpp

@@ -26,7 +26,7 @@ wants '^codegen ' "$out/times"
 
 # Without the pass that saves work the bits are the same.
 "$gradc" dump --train --skip simplify "$model" $sizes -o "$out/skipped.ir"  # a flag takes one value, the next is the model
-wants 'passes="raise sink unroll autodiff optimizer expand layout subpixel bands pack fuse schedule plan"' "$out/skipped.ir"
+wants 'passes="raise sink unroll autodiff optimizer expand layout far_taps subpixel bands pack fuse schedule plan"' "$out/skipped.ir"
 train() {
   "$gradc" train "$@" --data fashion-mnist --steps 3 --json --metrics "$out/metrics" >/dev/null
 }

@@ -186,10 +186,10 @@ TEST_CASE("stages show what changed and link values", "[report]") {
         id_of_x[passes.back()] = function["names"][i + 1];
   }
   CHECK(passes == std::vector<std::string>{"import", "simplify", "raise", "sink", "unroll",
-                                           "autodiff", "optimizer", "expand", "layout", "subpixel",
-                                           "simplify", "bands", "pack", "fuse", "schedule",
-                                           "plan"});
-  CHECK(id_of_x.size() == 15);  // simplify comes twice
+                                           "autodiff", "optimizer", "expand", "layout", "far_taps",
+                                           "subpixel", "simplify", "bands", "pack", "fuse",
+                                           "schedule", "plan"});
+  CHECK(id_of_x.size() == 16);  // simplify comes twice
   for (const auto& [pass, id] : id_of_x) {
     CAPTURE(pass);
     CHECK(id == id_of_x["import"]);
@@ -205,8 +205,8 @@ TEST_CASE("stages show what changed and link values", "[report]") {
         static_cast<int>(entry["stages"][4]["functions"][0]["lines"].size()));
   CHECK(count(5, 3, kNew) > 20);  // the backward pass
   CHECK(count(5, 3, kChanged) == 0);
-  CHECK(count(9, kGoneNext, kGoneNext) > 20);  // constants that simplify makes one of
-  CHECK(count(13, 3, kChanged) > 10);  // calls in the place of ops
+  CHECK(count(10, kGoneNext, kGoneNext) > 20);  // constants that simplify makes one of
+  CHECK(count(14, 3, kChanged) > 10);  // calls in the place of ops
   // The sum before the first relu has no line of its own any more: one kernel computes it.
   const Json& names = entry["stages"][0]["functions"][0]["names"];
   for (size_t i = 0; i < names.size(); i += 2)

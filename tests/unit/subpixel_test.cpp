@@ -1,12 +1,10 @@
 #include "compiler/passes/subpixel.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <catch2/catch.hpp>
 
 #include "compiler/check.h"
-#include "ir/integer_math.h"
+#include "tests/support/convolution_text.h"
 #include "tests/support/small_modules.h"
 
 using namespace gradc;
@@ -14,37 +12,10 @@ using namespace gradc::test;
 
 namespace {
 
-struct Axis {
-  int64_t size, taps, stride, low, high;
-  int64_t gradient(int64_t dilation) const {
-    return (size + low + high - dilation * (taps - 1) - 1) / stride + 1;
-  }
-};
+using Axis = ConvolutionAxis;
 
-// The data gradient of a convolution of 3 outputs and 2 inputs.
-std::string data_gradient(const std::vector<Axis>& axes, bool channels_last, int64_t images = 1,
-                          int64_t dilation = 1) {
-  std::vector<int64_t> gradient, image, taps = {3, 2}, stride, low, high, size, dilations;
-  for (const Axis& axis : axes) {
-    gradient.push_back(axis.gradient(dilation));
-    taps.push_back(axis.taps);
-    stride.push_back(axis.stride);
-    low.push_back(axis.low);
-    high.push_back(axis.high);
-    size.push_back(axis.size);
-    dilations.push_back(dilation);
-  }
-  auto type = [&](std::vector<int64_t> pixels, int64_t channels) {
-    pixels.insert(channels_last ? pixels.end() : pixels.begin(), channels);
-    return fmt::format("f32[{},{}]", images, fmt::join(pixels, ","));
-  };
-  std::string layout = channels_last ? "channels_last=true, " : "";
-  return fmt::format(
-      "module @m\nparam @w: f32[{0}]\n\nentry @infer(%g: {1}, %w: f32[{0}] = @w) {{\nforward:\n"
-      "  %x: {2} = conv_data_gradient(%g, %w) {{{3}dilation=[{4}], groups=1, high=[{5}], "
-      "low=[{6}], size=[{7}], stride=[{8}]}}\n  return x=%x\n}}\n",
-      fmt::join(taps, ","), type(gradient, 3), type(size, 2), layout, fmt::join(dilations, ","),
-      fmt::join(high, ","), fmt::join(low, ","), fmt::join(size, ","), fmt::join(stride, ","));
+std::string data_gradient(const std::vector<Axis>& axes, bool channels_last, int64_t images = 1) {
+  return convolution_text(Opcode::conv_data_gradient, axes, channels_last, images);
 }
 
 size_t count(const Module& module, Opcode code) {
@@ -86,11 +57,11 @@ TEST_CASE("residues that meet no tap have no convolution", "[subpixel]") {
 }
 
 TEST_CASE("data gradients stay as they are where nothing is gained", "[subpixel]") {
-  Axis axis{8, 3, 2, 1, 0}, even{8, 3, 1, 1, 1}, wide{8, 3, 2, 2, 2};
+  Axis axis{8, 3, 2, 1, 0}, even{8, 3, 1, 1, 1}, wide{8, 3, 2, 2, 2, 2};
   auto unchanged = [](const std::string& text) {
     return print(subpixel(parsed(text), {})) == print(parsed(text));
   };
   CHECK(unchanged(data_gradient({even, even}, true)));
   CHECK(unchanged(data_gradient({axis, axis}, true, 4)));  // images enough for tiles
-  CHECK(unchanged(data_gradient({wide}, true, 1, 2)));  // dilated taps
+  CHECK(unchanged(data_gradient({wide}, true)));  // dilated taps
 }
