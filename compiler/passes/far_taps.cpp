@@ -8,7 +8,7 @@
 namespace gradc {
 namespace {
 
-constexpr double kMostPresent = 0.85;  // of all taps of all pixels: more do not pay for parts
+constexpr double kMostPresent = 0.92;  // of all taps of all pixels: more do not pay for parts
 
 // Pixels of an axis, and the taps that they meet.
 struct Part {
