@@ -16,7 +16,8 @@
 namespace gradc {
 namespace {
 
-// With more rows bringing a weight into order is less than half of a per cent of the work.
+// With more rows bringing a weight into order is less than half of a per cent of the work. A weight
+// of taps in order allows longer passes, often one, after which no sums wait in memory.
 constexpr int64_t kMostRows = 1024;
 constexpr int64_t kFewestBytes = 4096;
 
@@ -50,7 +51,7 @@ std::optional<Plan> plan_of(const Function& kernel, const std::vector<bool>& wei
     if (s.method != ContractMethod::tile || s.vector_operand != static_cast<int64_t>(b) ||
         !s.stage_b || use_counts(kernel)[nest.operands[b].index] != 1 ||
         weight.dtype != nest.sum_dtype() || weight.bytes() < kFewestBytes ||
-        nest.rows_sharing(b) > kMostRows)
+        (nest.rows_sharing(b) > kMostRows && !nest.has_channel_parts))
       continue;
     std::optional<PackedOrder> order =
         packed_order(kernel, nest, b, static_cast<size_t>(s.vector_loop),

@@ -94,6 +94,19 @@ TEST_CASE("a packed weight ends in whole panels", "[prepack]") {
       REQUIRE(to.data[k * 64 + column] == (column < 56 ? from.data[column * 128 + k] : 0));
 }
 
+TEST_CASE("taps of a weight in order make one pass, whatever the number of pixels", "[prepack]") {
+  Module after = compiled(
+      "module @m\nparam @w: f32[64,32,3,3]\n\nentry @infer(%x: f32[1,56,56,32], %w: "
+      "f32[64,32,3,3] = @w) {\nforward:\n  %y: f32[1,56,56,64] = conv(%x, %w) "
+      "{channels_last=true, dilation=[1,1], groups=1, high=[1,1], low=[1,1], stride=[1,1]}\n"
+      "  return y=%y\n}\n",
+      options_of(64));
+  CHECK(count_derived(after) == 1);
+  for (const Function& kernel : after.functions)
+    if (kernel.attrs.has("packed"))
+      CHECK(kernel.attrs.flag("direct_store"));
+}
+
 TEST_CASE("weights stay as they are where packing does not pay or may not be", "[prepack]") {
   Options options = options_of(64);
   auto packs = [&](const std::string& text) { return count_derived(compiled(text, options)) > 0; };
