@@ -36,8 +36,8 @@ std::optional<MemoryRows> rows_in_memory(const std::vector<int64_t>& steps,
     } else if (memory.rows == 1) {
       memory.step = step;
       memory.rows = size;
-    } else if (step == memory.rows * memory.step) {
-      memory.rows *= size;
+    } else if (step % memory.step == 0 && step <= memory.rows * memory.step) {
+      memory.rows += (size - 1) * (step / memory.step);  // windows overlap, or lie side by side
     } else {
       return std::nullopt;
     }

@@ -55,6 +55,22 @@ void TileLowering::fetch_next_columns(loop::Tile& tile, std::vector<Scalar>& sta
   }
 }
 
+void TileLowering::fetch_next_rows(loop::Tile& tile, std::vector<Scalar>& starts) {
+  bool in_place = !s_.stage_a && !s_.stage_a_once && !s_.skip_padding;
+  if (!in_place || row_ == nest_.loops.size() || !nest_.has_windows(a_) ||
+      !pays_to_fetch(values_, nest_, a_))
+    return;
+  OperandAccess next = access_[a_];
+  next.base = builder_.add(starts[0], builder_.index(tile.rows * tile.a_row_step));
+  std::vector<int64_t> sizes = block_.size;
+  std::fill_n(sizes.begin(), nest_.result_loops, 1);
+  sizes[row_] = tile.rows;
+  if (std::optional<AheadPart> ahead = part_ahead(builder_, next, sizes, {builder_.index(0), 1})) {
+    tile.ahead.push_back(ahead->rows);
+    starts.push_back(ahead->start);
+  }
+}
+
 void TileLowering::fetch_behind(loop::Tile& tile, std::vector<Scalar>& starts,
                                 const std::vector<Scalar>& at) {
   std::vector<BehindTile> behind;

@@ -118,6 +118,10 @@ class TileLowering {
   void fetch_next_columns(loop::Tile& tile, std::vector<Scalar>& starts,
                           const std::vector<Scalar>& at);
 
+  // Windows of the next rows, where they are read in place: what lies between two is not read, so
+  // that nothing sees them coming.
+  void fetch_next_rows(loop::Tile& tile, std::vector<Scalar>& starts);
+
   // What this tile's epilogue wants, while its products are summed.
   void fetch_behind(loop::Tile& tile, std::vector<Scalar>& starts, const std::vector<Scalar>& at);
 

@@ -244,6 +244,7 @@ void TileLowering::lower_tile(const std::vector<Scalar>& at, int64_t rows) {
   starts.insert(starts.end(), counts.begin(), counts.end());
   if (fetches_next_columns())
     fetch_next_columns(tile, starts, at);
+  fetch_next_rows(tile, starts);
   if (!in_scratch() && row_ < nest_.loops.size())
     fetch_behind(tile, starts, at);
   auto [row, group, column, sum] = builder_.begin_tile(tile, starts);
