@@ -188,11 +188,11 @@ ContractionNest with_channel_parts(ContractionNest nest) {
       nest.step(image, last) != 1 || !has_taps_inside(nest, image, last) ||
       has_shared_rows(nest, image, fewest_shared_rows(nest, image)))
     return nest;
-  int64_t channels = nest.loops[last].extent, part = 1;
+  int64_t channels = nest.loops[last].extent, part = kFewestChannels;
   int64_t most = kPartElements * positions_of_element(nest, image);
   while (2 * part * taps_of(nest) <= most && channels % (2 * part) == 0)
     part *= 2;
-  if (part < kFewestChannels || part == channels)
+  if (channels % part != 0 || part == channels)
     return nest;
   for (auto& indices : nest.contraction.operand_indices)
     for (AffineIndex& index : indices) {

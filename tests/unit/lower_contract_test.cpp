@@ -97,6 +97,8 @@ TEST_CASE("loops that sum some channels after the others compute what eval does"
       conv("f32[3,9,9,24], f32[33,24,5,5]",
            "dilation=[1,2], groups=1, high=[2,0], low=[1,3], stride=[1,1]"),
       conv("f32[3,20,128], f32[70,128,3]", "dilation=[1], groups=1, high=[0], low=[0], stride=[1]"),
+      conv("f32[1,20,24], f32[36,12,50]",
+           "dilation=[1], groups=2, high=[24], low=[25], stride=[1]"),
       conv("f32[4,6,7,32], f32[70,32,3,3]",
            "dilation=[1,1], groups=1, high=[1,1], low=[1,1], stride=[1,1]"),
       conv("bf16[1,5,6,64], bf16[70,64,3,3]",
