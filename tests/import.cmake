@@ -21,6 +21,7 @@ gradc_test(import_test LIBS gradc_import SOURCES
   unit/onnx_check_test.cpp
   unit/onnx_file_test.cpp
   unit/onnx_import_test.cpp
+  unit/onnx_sequence_test.cpp
   unit/onnx_writer_test.cpp)
 target_include_directories(import_test SYSTEM PRIVATE ${PROTOZERO_INCLUDE_DIR})
 # Its operator new counts.

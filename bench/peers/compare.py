@@ -6,6 +6,8 @@ usage: python bench/peers/compare.py GRADC [MODEL...] [--threads 1,2] [--kinds t
                                      [--rounds 5] [--seconds 0.5] [--folder DIR] [-o RESULTS.jsonl] [--flags "..."]
        python bench/peers/compare.py --table RESULTS.jsonl         the tables of docs/performance.md
 
+MODEL is one of bench/peers/models.py, or the name of a network of torchvision, such as mobilenet_v2.
+
 Needs torch, torchvision, onnx, jax, onnxruntime, openvino from PyPI. Peers that a model or the environment does not have
 are left out with a note. The loss before the first step must agree within 1e-4 of gradc's, else the row says so.
 """
@@ -20,7 +22,6 @@ import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 MODELS = ["tiny_mlp", "mlp", "lenet", "deep_mlp", "gpt_small", "resnet18_cifar", "resnet50", "lstm"]
-CONVOLUTIONAL = {"lenet", "resnet18_cifar", "resnet50"}
 INFERENCE_ONLY = ["onnxruntime", "openvino"]
 PEERS = {"train": ["eager", "eager_cl", "compile", "jax"], "infer": INFERENCE_ONLY}
 
@@ -81,8 +82,9 @@ def middle(program):
 
 
 def compare(a, model, kind, threads):
+    import models
     peers = [p for p in (a.peers or PEERS[kind]) if kind == "infer" or p not in INFERENCE_ONLY]
-    peers = [p for p in peers if not p.endswith("_cl") or model in CONVOLUTIONAL]
+    peers = [p for p in peers if not p.endswith("_cl") or models.is_convolutional(model)]
     commands = {"gradc": gradc_command(a, model, kind, threads)}
     commands.update({p: peer_command(a, model, kind, p, threads) for p in peers})
     programs = []

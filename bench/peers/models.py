@@ -1,6 +1,7 @@
 """The benchmark models in PyTorch: float32, static shapes, fixed seeds. gradc gets them as ONNX, JAX as jax_models.py
 with the same weights; every peer's loss before the first step must agree."""
 import os
+from functools import partial
 
 import torch
 import torch.nn as nn
@@ -105,12 +106,32 @@ class LSTM(nn.Module):
         return self.fc(self.rnn(x)[0][:, -1])
 
 
-def resnet50():
+def of_torchvision(name):
+    """A network of that package. Nothing is dropped, so that all peers have one loss."""
     import torchvision
-    return torchvision.models.resnet50(weights=None)
+    if name in torchvision.models.list_models(module=torchvision.models.segmentation):
+        network = torchvision.models.segmentation.__dict__[name](weights=None, weights_backbone=None)
+        return Output(network, "out")
+    more = {"aux_logits": False, "init_weights": False} if name == "googlenet" else {}
+    network = torchvision.models.get_model(name, weights=None, **more)
+    for module in network.modules():
+        if isinstance(module, (nn.Dropout, torchvision.ops.StochasticDepth)):
+            module.p = 0.0
+    return network
 
 
-# name -> (constructor, inference input, training input, classes)
+class Output(nn.Module):
+    """One of several outputs."""
+
+    def __init__(self, network, key):
+        super().__init__()
+        self.network, self.key = network, key
+
+    def forward(self, x):
+        return self.network(x)[self.key]
+
+
+# name -> (constructor, inference input, training input, classes); other names are torchvision's
 MODELS = {
     "tiny_mlp": (tiny_mlp, (8, 32), (8, 32), 10),
     "mlp": (mlp, (128, 784), (128, 784), 10),
@@ -118,20 +139,29 @@ MODELS = {
     "deep_mlp": (deep_mlp, (256, 512), (256, 512), 10),
     "gpt_small": (GPT, (4, 256), (4, 256), 512),
     "resnet18_cifar": (ResNet18Cifar, (32, 3, 32, 32), (32, 3, 32, 32), 10),
-    "resnet50": (resnet50, (1, 3, 224, 224), (4, 3, 224, 224), 1000),
+    "resnet50": (partial(of_torchvision, "resnet50"), (1, 3, 224, 224), (4, 3, 224, 224), 1000),
     "lstm": (LSTM, (32, 64, 128), (32, 64, 128), 10),
 }
-CONVOLUTIONAL = ("lenet", "resnet18_cifar", "resnet50")
+SIZES_IN_TRAINING = {"vit_b_16": 224, "swin_t": 224, "swin_v2_t": 224, "maxvit_t": 224}  # of torchvision's; else 128
+
+
+def facts_of(name):
+    size = SIZES_IN_TRAINING.get(name, 128)
+    return MODELS.get(name) or (partial(of_torchvision, name), (1, 3, 224, 224), (8, 3, size, size), 1000)
+
+
+def is_convolutional(name):
+    return len(facts_of(name)[1]) == 4
 
 
 def build(name):
     torch.manual_seed(0)
-    return MODELS[name][0]()
+    return facts_of(name)[0]()
 
 
 def batch(name, train):
     """Input and target."""
-    _, inference_shape, training_shape, classes = MODELS[name]
+    _, inference_shape, training_shape, classes = facts_of(name)
     shape = training_shape if train else inference_shape
     numbers = torch.Generator().manual_seed(1)
     if name.startswith("gpt"):

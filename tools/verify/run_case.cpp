@@ -199,6 +199,8 @@ void explain(const UserError& error, const onnx::Model* model, CaseResult& resul
     result.reason = first_line(found->place + ": " + found->message);
   } else if (error.message().find(onnx::kMustBeKnown) != std::string::npos) {
     result.outcome = Outcome::data_dependent;
+  } else if (error.message().find(onnx::kAtLeastOne) != std::string::npos) {
+    result.outcome = Outcome::no_elements;
   }
 }
 
@@ -214,8 +216,8 @@ std::string without_folder(std::string reason, const TestCase& test) {
 
 std::string_view name_of(Outcome outcome) {
   constexpr std::string_view kNames[kOutcomeCount] = {
-      "passed",  "failed",    "unsupported op",      "unsupported type",
-      "strings", "sequences", "data-dependent shape"};
+      "passed",  "failed",    "unsupported op",       "unsupported type",
+      "strings", "sequences", "data-dependent shape", "no elements"};
   return kNames[static_cast<size_t>(outcome)];
 }
 

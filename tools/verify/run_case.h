@@ -24,9 +24,10 @@ enum class Outcome : uint8_t {
   unsupported_type,
   strings,
   sequences,
-  data_dependent  // shapes that depend on what is computed
+  data_dependent,  // shapes that depend on what is computed
+  no_elements  // inputs of size 0
 };
-inline constexpr size_t kOutcomeCount = 7;
+inline constexpr size_t kOutcomeCount = 8;
 std::string_view name_of(Outcome outcome);  // "passed", "failed", "unsupported op", ...
 inline bool is_skipped(Outcome outcome) {
   return outcome != Outcome::passed && outcome != Outcome::failed;

@@ -29,5 +29,7 @@ std::vector<Gap> find_gaps(const Model& model, const Node& node,
 
 // What errors say of a value that a node must know, so that callers can tell them.
 inline constexpr std::string_view kMustBeKnown = "must be known at compile time";
+// And of inputs without elements.
+inline constexpr std::string_view kAtLeastOne = "a size must be at least 1";
 
 }  // namespace gradc::onnx

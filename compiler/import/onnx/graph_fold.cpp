@@ -83,15 +83,20 @@ std::optional<ImportValues> GraphRun::fold(const NodeRule& rule, const Node& nod
       return std::nullopt;
   if (!small_enough(scratch.function, most_elements))
     return std::nullopt;
-  std::vector<size_t> computed;
-  for (size_t i = 0; i < results.size(); ++i)
-    if (results[i].kind == Kind::tensor && results[i].id.valid()) {
-      computed.push_back(i);
-      scratch.b.result(results[i].id);
-    }
+  std::vector<ImportValue*> computed;
+  auto add = [&](ImportValue& value) {
+    if (value.kind != Kind::tensor || !value.id.valid())
+      return;
+    computed.push_back(&value);
+    scratch.b.result(value.id);
+  };
+  for (ImportValue& result : results) {
+    add(result);
+    std::ranges::for_each(result.parts, add);
+  }
   std::vector<ConstantPtr> values = evaluate(scratch, moved);
   for (size_t i = 0; i < computed.size(); ++i)
-    results[computed[i]] = {Kind::constant, {}, values[i], ""};
+    *computed[i] = {.kind = Kind::constant, .constant = values[i]};
   return results;
 }
 

@@ -121,7 +121,7 @@ void GraphRun::make_constant(const Tensor& tensor, Scope& scope) {
   try {
     ConstantPtr constant = constant_of(tensor);
     Kind kind = kind_of(name, *constant, true, scope.weights.contains(name), import_.options);
-    scope.values[name] = {kind, {}, constant, scope.prefix + name};
+    scope.values[name] = {kind, {}, constant, scope.prefix + name, {}};
   } catch (const UserError& error) {
     UserError placed =
         error.at(fmt::format("{}: initializer `{}`", import_.model.path, readable(name)));
@@ -171,7 +171,7 @@ void GraphRun::make_unknown(const Node& node, Scope& scope) {
     if (in_model)
       type = stated_type(name);
     if (type)
-      scope.values[name] = {Kind::tensor, trace_.input(*type, ir_name(name)), nullptr, name};
+      scope.values[name] = {Kind::tensor, trace_.input(*type, ir_name(name)), nullptr, name, {}};
     else
       scope.unknown.insert(name);
   }
@@ -260,8 +260,13 @@ void GraphRun::define(const NodeRule& rule, const Node& node, const ImportValues
     bool is_new = value.name.empty();  // else handed on, under the name that it has
     if (is_new)
       value.name = scope.prefix + name;
-    if (is_new && value.kind == Kind::tensor && value.id.index >= first_new)
-      trace_.b.set_name(value.id, ir_name(value.name));
+    auto set_name = [&](const ImportValue& made, const std::string& its_name) {
+      if (made.name.empty() && made.kind == Kind::tensor && made.id.index >= first_new)
+        trace_.b.set_name(made.id, ir_name(its_name));
+    };
+    set_name(results[i], value.name);
+    for (size_t k = 0; k < value.parts.size(); ++k)
+      set_name(value.parts[k], fmt::format("{}.{}", value.name, k));
     if (is_new && value.kind == Kind::constant && rule.holds)
       value.kind = kind_of(value.name, *value.constant, false, scope.weights.contains(name),
                            import_.options);

@@ -4,6 +4,7 @@
 #include <map>
 #include <set>
 
+#include "compiler/import/onnx/coverage.h"
 #include "compiler/import/onnx/loss.h"
 #include "compiler/import/onnx/names.h"
 #include "ir/diagnostic.h"
@@ -142,7 +143,7 @@ class Sizes {
 
   void bind(const std::string& symbol, int64_t value, const std::string& flag) {
     if (value < 1)
-      bad_flag(fmt::format("{}: a size must be at least 1", flag));
+      bad_flag(fmt::format("{}: {}", flag, kAtLeastOne));
     auto& [known, by] = symbols_[symbol];
     if (known && *known != value)
       bad_flag(fmt::format("{} and {} give `{}` two sizes", by, flag, symbol));
@@ -180,7 +181,7 @@ class Sizes {
     if (!dim.value && !dim.symbol.empty())
       return bind(dim.symbol, batch->second, flag);
     if (batch->second < 1)
-      bad_flag(fmt::format("{}: a size must be at least 1", flag));
+      bad_flag(fmt::format("{}: {}", flag, kAtLeastOne));
     for (const ValueInfo* input : inputs_)
       if (has_axes(input) && input->shape->front().value == dim.value &&
           input->shape->front().symbol.empty())

@@ -101,13 +101,30 @@ const ImportValue& NodeContext::value(size_t i) const {
   return inputs_[i];
 }
 
-const Type NodeContext::type(size_t i) const {
+const ImportValue& NodeContext::tensor_value(size_t i) const {
   const ImportValue& given = value(i);
-  return given.constant ? given.constant->type : b.type(given.id);
+  if (given.kind == ImportValue::Kind::sequence)
+    fail("{} is a sequence of {} tensors, not a tensor", input_name(i), given.parts.size());
+  return given;
+}
+
+Type NodeContext::type(const ImportValue& part) const {
+  return part.constant ? part.constant->type : b.type(part.id);
+}
+
+const Type NodeContext::type(size_t i) const {
+  return type(tensor_value(i));
 }
 
 ValueId NodeContext::tensor(size_t i) {
-  return trace_.tensor(value(i));
+  return tensor(tensor_value(i));
+}
+
+const ImportValues& NodeContext::parts(size_t i) const {
+  const ImportValue& given = value(i);
+  if (given.kind != ImportValue::Kind::sequence)
+    fail("{} must be a sequence of tensors, it is {}", input_name(i), to_string(type(given)));
+  return given.parts;
 }
 
 std::vector<ValueId> NodeContext::tensors() {
@@ -122,7 +139,7 @@ const Constant* NodeContext::find_constant(size_t i) const {
 }
 
 const Constant& NodeContext::constant(size_t i) const {
-  value(i);
+  tensor_value(i);
   if (const Constant* known = find_constant(i))
     return *known;
   UserError error("", fmt::format("{} {}", input_name(i), kMustBeKnown));
@@ -287,11 +304,18 @@ void NodeContext::result(size_t i, const ImportValue& value) {
 }
 
 void NodeContext::result(size_t i, ValueId value) {
-  result(i, ImportValue{ImportValue::Kind::tensor, value, nullptr, ""});
+  result(i, ImportValue{.kind = ImportValue::Kind::tensor, .id = value});
 }
 
 void NodeContext::result(size_t i, ConstantPtr constant) {
-  result(i, ImportValue{ImportValue::Kind::constant, {}, std::move(constant), ""});
+  result(i, ImportValue{.kind = ImportValue::Kind::constant, .constant = std::move(constant)});
+}
+
+void NodeContext::result_sequence(ImportValues parts) {
+  for (const ImportValue& part : parts)
+    if (part.kind == ImportValue::Kind::sequence)
+      fail("a sequence of sequences is not supported");
+  result(0, ImportValue{.kind = ImportValue::Kind::sequence, .parts = std::move(parts)});
 }
 
 ImportValues NodeContext::finish() {

@@ -50,6 +50,10 @@ class NodeContext {
   double number(size_t i) const;
   // Input i as it was given, e.g. to hand it on as a result.
   const ImportValue& value(size_t i) const;
+  // Input i, which is a sequence, and what its parts are.
+  const ImportValues& parts(size_t i) const;
+  Type type(const ImportValue& part) const;
+  ValueId tensor(const ImportValue& part) { return trace_.tensor(part); }
 
   // --- State. Input i as a tensor that outlives the call, never trained; invalid when it is none
   // of the file's (the input of a graph, or computed).
@@ -92,6 +96,7 @@ class NodeContext {
   void result(size_t i, ValueId value);
   void result(size_t i, ConstantPtr constant);
   void result(size_t i, const ImportValue& value);  // handed on
+  void result_sequence(ImportValues parts);
   void result(ValueId value) { result(0, value); }
   void result(ConstantPtr constant) { result(0, std::move(constant)); }
   ImportValues run_graph(const Graph& graph) { return run_graph_(graph); }
@@ -102,6 +107,7 @@ class NodeContext {
 
  private:
   std::string input_name(size_t i) const;
+  const ImportValue& tensor_value(size_t i) const;
   const Attribute* find(std::string_view name);
 
   Trace& trace_;

@@ -17,22 +17,25 @@ struct InputLimit {
 };
 
 constexpr InputLimit kLimits[] = {
-    {0, "Constant"},
+    {0, "Constant SequenceEmpty"},
     {1,
-     "Abs ArgMax ArgMin AveragePool Cast Ceil Celu ConstantOfShape Cos DepthToSpace Elu Erf "
+     "Abs ArgMax ArgMin AveragePool Cast Ceil Celu ConcatFromSequence ConstantOfShape Cos "
+     "DepthToSpace Elu Erf "
      "Exp EyeLike Flatten Floor Gelu GlobalAveragePool GlobalMaxPool HardSigmoid HardSwish "
      "Identity If IsInf IsNaN LRN LeakyRelu Log LogSoftmax MaxPool Mish Neg Not Reciprocal "
-     "Relu Round Selu Shape Sigmoid Sign Sin Size Softmax Softplus Softsign SpaceToDepth "
+     "Relu Round Selu SequenceLength Shape Sigmoid Sign Sin Size Softmax Softplus Softsign "
+     "SpaceToDepth "
      "Sqrt Swish Tanh ThresholdedRelu Transpose"},
     {2,
      "Add And CastLike CumSum Div Equal Expand Gather GatherElements GatherND Greater "
      "GreaterOrEqual Less LessOrEqual MatMul Mod Mul Or PRelu Pow RMSNormalization ReduceL1 "
      "ReduceL2 ReduceLogSum ReduceLogSumExp ReduceMax ReduceMean ReduceMin ReduceProd "
-     "ReduceSum ReduceSumSquare Reshape Split Squeeze Sub TopK Trilu Unsqueeze Upsample Xor"},
+     "ReduceSum ReduceSumSquare Reshape SequenceAt SequenceErase Split SplitToSequence Squeeze Sub "
+     "TopK Trilu Unsqueeze Upsample Xor"},
     {3,
      "Clip Conv ConvTranspose Dropout Gemm GroupNormalization InstanceNormalization "
      "LayerNormalization NegativeLogLikelihoodLoss OneHot Range Scatter ScatterElements "
-     "ScatterND SoftmaxCrossEntropyLoss Tile Where"},
+     "ScatterND SequenceInsert SoftmaxCrossEntropyLoss Tile Where"},
     {4, "Pad Resize"},
     {5, "BatchNormalization Slice"},
     {6, "GRU RNN"},

@@ -30,6 +30,62 @@ void check_same_dtype(const NodeContext& c, size_t a, size_t b) {
 
 }  // namespace
 
+ImportValues split(NodeContext& c, size_t i, int64_t axis, const std::vector<int64_t>& sizes) {
+  Dims dims = c.dims(i);
+  auto a = static_cast<size_t>(axis);
+  int64_t sum = 0;
+  for (int64_t size : sizes)
+    sum += std::clamp<int64_t>(size, -1, int64_t{1} << 40);
+  bool negative = std::any_of(sizes.begin(), sizes.end(), [](int64_t size) { return size < 0; });
+  if (negative || sum != dims[a])
+    fail("axis {} of {} does not split into parts of {}", axis, to_string(c.type(i)),
+         to_string(sizes));
+  ImportValues parts;
+  Dims begin(dims.size()), end = dims, step(dims.size(), 1);
+  end[a] = 0;
+  for (int64_t size : sizes) {
+    begin[a] = end[a];
+    end[a] += size;
+    Dims part = dims;
+    part[a] = size;
+    if (element_count(part) == 0)
+      parts.push_back({.kind = ImportValue::Kind::constant,
+                       .constant = filled_constant({c.dtype(i), part}, 0)});
+    else
+      parts.push_back({.kind = ImportValue::Kind::tensor,
+                       .id = c.b.op(Opcode::slice, {c.tensor(i)},
+                                    {{"begin", begin}, {"end", end}, {"step", step}})});
+  }
+  return parts;
+}
+
+ImportValue concat(NodeContext& c, const ImportValues& parts, int64_t axis) {
+  auto a = static_cast<size_t>(axis);
+  std::vector<ValueId> tensors;
+  const ImportValue* only = nullptr;
+  Type whole = c.type(parts[0]);
+  whole.dims[a] = 0;
+  for (const ImportValue& value : parts) {
+    Type part = c.type(value), expected = whole;
+    if (part.rank() == whole.rank())
+      expected.dims[a] = part.dims[a];
+    if (part != expected)
+      fail("cannot concatenate {} and {} along axis {}: all else must be equal",
+           to_string(c.type(parts[0])), to_string(part), axis);
+    whole.dims[a] += part.dims[a];
+    if (part.elements() == 0)
+      continue;
+    tensors.push_back(c.tensor(value));
+    only = &value;
+  }
+  if (tensors.empty())
+    return {.kind = ImportValue::Kind::constant, .constant = filled_constant(whole, 0)};
+  if (tensors.size() == 1)
+    return *only;
+  return {.kind = ImportValue::Kind::tensor,
+          .id = c.b.op(Opcode::concat, tensors, {{"axis", axis}})};
+}
+
 std::vector<ValueId> broadcast_inputs(NodeContext& c) {
   Dims dims;
   for (size_t i = 0; i < c.input_count(); ++i) {

@@ -40,6 +40,11 @@ int64_t window_count(int64_t size, int64_t low, int64_t high, int64_t window, in
 // The sizes after the first two: of an image [batch, channels, spatial...].
 Dims spatial_dims(const Dims& dims);
 
+// Parts of input i, one after the other along an axis.
+ImportValues split(NodeContext& c, size_t i, int64_t axis, const std::vector<int64_t>& sizes);
+// Values joined along an axis; all else must be equal.
+ImportValue concat(NodeContext& c, const ImportValues& parts, int64_t axis);
+
 // x as `dtype`; x itself if it is.
 ValueId cast(NodeContext& c, ValueId x, DType dtype);
 // Fails unless input i has this type of elements.

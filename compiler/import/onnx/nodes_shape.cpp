@@ -217,33 +217,13 @@ void slice_10(NodeContext& c) {
 }
 
 void split_sizes(NodeContext& c, const std::vector<int64_t>& sizes) {
-  Dims dims = c.dims(0);
-  auto axis = static_cast<size_t>(normalized_axis(c.attribute("axis", int64_t{0}), c.rank(0)));
-  int64_t sum = 0;
-  for (int64_t size : sizes)
-    sum += std::clamp<int64_t>(size, -1, int64_t{1} << 40);
-  bool negative = std::any_of(sizes.begin(), sizes.end(), [](int64_t size) { return size < 0; });
-  if (negative || sum != dims[axis] || sizes.size() != c.result_count())
+  int64_t axis = normalized_axis(c.attribute("axis", int64_t{0}), c.rank(0));
+  if (sizes.size() != c.result_count())
     fail("axis {} of {} does not split into {} outputs of {}", axis, to_string(c.type(0)),
          c.result_count(), to_string(sizes));
-  int64_t at = 0;
-  for (size_t i = 0; i < sizes.size(); at += sizes[i++]) {
-    if (!c.wants(i))
-      continue;
-    Dims part = dims;
-    part[axis] = sizes[i];
-    if (element_count(part) == 0) {
-      c.result(i, filled_constant({c.dtype(0), part}, 0));
-      continue;
-    }
-    std::vector<int64_t> begin(dims.size(), 0), end = dims;
-    begin[axis] = at;
-    end[axis] = at + sizes[i];
-    c.result(
-        i,
-        c.b.op(Opcode::slice, {c.tensor(0)},
-               {{"begin", begin}, {"end", end}, {"step", std::vector<int64_t>(dims.size(), 1)}}));
-  }
+  ImportValues parts = split(c, 0, axis, sizes);
+  for (size_t i = 0; i < parts.size(); ++i)
+    c.result(i, parts[i]);
 }
 
 // Into equal parts; only the last may be smaller.
@@ -273,29 +253,10 @@ void split_node(NodeContext& c) {
 
 void concat_node(NodeContext& c) {
   int64_t axis = c.opset >= 4 ? c.required_integer("axis") : c.attribute("axis", int64_t{1});
-  axis = normalized_axis(axis, c.rank(0));
-  std::vector<ValueId> parts;
-  std::optional<size_t> only;
-  Dims dims = c.dims(0);
-  dims[static_cast<size_t>(axis)] = 0;
-  for (size_t i = 0; i < c.input_count(); ++i) {
-    Dims part = c.dims(i), expected = dims;
-    if (part.size() == dims.size())
-      expected[static_cast<size_t>(axis)] = part[static_cast<size_t>(axis)];
-    if (part != expected || c.dtype(i) != c.dtype(0))
-      fail("cannot concatenate {} and {} along axis {}: all else must be equal",
-           to_string(c.type(0)), to_string(c.type(i)), axis);
-    dims[static_cast<size_t>(axis)] += part[static_cast<size_t>(axis)];
-    if (element_count(part) == 0)
-      continue;
-    parts.push_back(c.tensor(i));
-    only = i;
-  }
-  if (parts.empty())
-    return c.result(filled_constant({c.dtype(0), dims}, 0));
-  if (parts.size() == 1)
-    return c.result(0, c.value(*only));
-  c.result(c.b.op(Opcode::concat, parts, {{"axis", axis}}));
+  ImportValues parts;
+  for (size_t i = 0; i < c.input_count(); ++i)
+    parts.push_back(c.value(i));
+  c.result(0, concat(c, parts, normalized_axis(axis, c.rank(0))));
 }
 
 constexpr Inputs kFirst = input_set({0});

@@ -95,7 +95,7 @@ NamedValues run_entry(Trace& trace, const std::vector<Input>& inputs,
       unknown.insert(input.name);
       continue;
     }
-    ImportValue value{ImportValue::Kind::constant, {}, input.bound, input.name};
+    ImportValue value{ImportValue::Kind::constant, {}, input.bound, input.name, {}};
     if (!input.bound) {
       value.kind = ImportValue::Kind::tensor;
       value.id = trace.input(input.type, input_names.unique(input.name));
@@ -110,6 +110,8 @@ NamedValues run_entry(Trace& trace, const std::vector<Input>& inputs,
     const std::string& name = trace.import.model.graph.outputs[i].name;
     if (outputs[i].kind == ImportValue::Kind::absent)
       fail("output `{}` is an optional value that is absent", readable(name));
+    if (outputs[i].kind == ImportValue::Kind::sequence)
+      fail("output `{}` is a sequence of tensors; take it apart by `SequenceAt`", readable(name));
     results.emplace_back(output_names.unique(name), trace.tensor(outputs[i]));
     if (trace.function.name == kInfer)
       check_output(trace.import, trace.import.model.graph.outputs[i],

@@ -18,7 +18,7 @@ Table make_table() {
        {elementwise_nodes(), activation_nodes(), matmul_nodes(), einsum_nodes(), conv_nodes(),
         pool_nodes(), norm_nodes(), reduce_nodes(), shape_nodes(), arrange_nodes(), resize_nodes(),
         index_nodes(), recurrent_nodes(), attention_nodes(), loss_nodes(), constant_nodes(),
-        control_nodes()})
+        sequence_nodes(), control_nodes()})
     for (const NodeRule& rule : family)
       table[rule.op].push_back(rule);
   for (auto& [op, rules] : table)

@@ -71,6 +71,7 @@ std::span<const NodeRule> recurrent_nodes();
 std::span<const NodeRule> attention_nodes();
 std::span<const NodeRule> loss_nodes();
 std::span<const NodeRule> constant_nodes();
+std::span<const NodeRule> sequence_nodes();
 std::span<const NodeRule> control_nodes();
 
 }  // namespace gradc::onnx

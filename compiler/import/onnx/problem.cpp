@@ -20,7 +20,7 @@ constexpr Cure kCures[] = {
     {"QLinear", "export the model before it is quantized"},
     {"QuantizeLinear", "export the model before it is quantized"},
     {"Scan", "fix the length, so that the exporter unrolls it"},
-    {"Sequence", "simplifying the file folds sequences whose parts are known"},
+    {"SequenceMap", "export without it: a function over the parts of a sequence"},
     {"Unique", "its shape depends on values; simplifying the file folds it where they are known"},
 };
 

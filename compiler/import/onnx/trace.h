@@ -18,7 +18,8 @@ struct ImportValue {
     absent,  // an optional input that is not there
     tensor,  // `id` of the function under construction
     constant,  // known now: folded, and only made a tensor where an op needs one
-    weight  // a float tensor of the file that may be a parameter: known, but never folded
+    weight,  // a float tensor of the file that may be a parameter: known, but never folded
+    sequence  // `parts`, which are none themselves
   };
   Kind kind = Kind::absent;
   ValueId id;
@@ -26,6 +27,7 @@ struct ImportValue {
   // whose values are known alone, for nodes that must know its value.
   ConstantPtr constant;
   std::string name;  // unique in the file: what its state is called, should it become one
+  std::vector<ImportValue> parts;
 };
 
 // What the entries of one import share.
