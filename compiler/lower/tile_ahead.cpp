@@ -37,22 +37,40 @@ NestBlock TileLowering::next_block() {
   return next;
 }
 
-void TileLowering::fetch_next_columns(loop::Tile& tile, std::vector<Scalar>& starts,
-                                      const std::vector<Scalar>& at) {
-  int64_t panels = ceil_div(block_.size[row_], s_.rows);
-  Part tiles = outer_;
+Part TileLowering::part_of_tiles(Part outer, const std::vector<Scalar>& at) {
   for (size_t l = 0; l < nest_.result_loops; ++l)
     if (is_row(l) && l != row_)
-      tiles = tiles.inner(builder_, at[l], block_.size[l]);
-  tiles = tiles.inner(builder_, row_panel_, panels);
+      outer = outer.inner(builder_, at[l], block_.size[l]);
+  return outer.inner(builder_, row_panel_, ceil_div(block_.size[row_], s_.rows));
+}
+
+void TileLowering::fetch(loop::Tile& tile, std::vector<Scalar>& starts, const OperandAccess& access,
+                         const std::vector<int64_t>& sizes, const Part& part) {
+  if (std::optional<AheadPart> ahead = part_ahead(builder_, access, sizes, part)) {
+    tile.ahead.push_back(ahead->rows);
+    starts.push_back(ahead->start);
+  }
+}
+
+void TileLowering::fetch_next_columns(loop::Tile& tile, std::vector<Scalar>& starts,
+                                      const std::vector<Scalar>& at) {
   NestBlock next = next_block();
   OperandAccess access = columns_in_place(next);
   for (size_t l = 0; l < nest_.result_loops; ++l)
     next.size[l] = l == vector_ ? next.size[l] : 1;
-  if (std::optional<AheadPart> ahead = part_ahead(builder_, access, next.size, tiles)) {
-    tile.ahead.push_back(ahead->rows);
-    starts.push_back(ahead->start);
-  }
+  fetch(tile, starts, access, next.size, part_of_tiles(outer_, at));
+}
+
+void TileLowering::fetch_next_staged(loop::Tile& tile, std::vector<Scalar>& starts,
+                                     const std::vector<Scalar>& at) {
+  if (around_ == nest_.loops.size() || s_.staged_rows > 0 || row_ == nest_.loops.size() ||
+      !pays_to_fetch(values_, nest_, a_))
+    return;
+  NestBlock next = block_;
+  next.start[around_] = builder_.add(next.start[around_], builder_.index(1));
+  next.size[vector_] = 1;
+  fetch(tile, starts, access_in_place(values_, nest_, a_, next), next.size,
+        part_of_tiles({builder_.index(0), 1}, at));
 }
 
 void TileLowering::fetch_next_rows(loop::Tile& tile, std::vector<Scalar>& starts) {
@@ -65,10 +83,7 @@ void TileLowering::fetch_next_rows(loop::Tile& tile, std::vector<Scalar>& starts
   std::vector<int64_t> sizes = block_.size;
   std::fill_n(sizes.begin(), nest_.result_loops, 1);
   sizes[row_] = tile.rows;
-  if (std::optional<AheadPart> ahead = part_ahead(builder_, next, sizes, {builder_.index(0), 1})) {
-    tile.ahead.push_back(ahead->rows);
-    starts.push_back(ahead->start);
-  }
+  fetch(tile, starts, next, sizes, {builder_.index(0), 1});
 }
 
 void TileLowering::fetch_behind(loop::Tile& tile, std::vector<Scalar>& starts,

@@ -115,12 +115,21 @@ class TileLowering {
   // Summed loops that take several passes.
   int64_t split_loops() const;
   NestBlock next_block();
+  // Of the tiles over what is staged, and of those `outer` ones around them: the open one.
+  Part part_of_tiles(Part outer, const std::vector<Scalar>& at);
+  // The part of a block of an operand, where it lies in rows.
+  void fetch(loop::Tile& tile, std::vector<Scalar>& starts, const OperandAccess& access,
+             const std::vector<int64_t>& sizes, const Part& part);
   void fetch_next_columns(loop::Tile& tile, std::vector<Scalar>& starts,
                           const std::vector<Scalar>& at);
 
   // Windows of the next rows, where they are read in place: what lies between two is not read, so
   // that nothing sees them coming.
   void fetch_next_rows(loop::Tile& tile, std::vector<Scalar>& starts);
+
+  // What will be staged of a for the next rows.
+  void fetch_next_staged(loop::Tile& tile, std::vector<Scalar>& starts,
+                         const std::vector<Scalar>& at);
 
   // What this tile's epilogue wants, while its products are summed.
   void fetch_behind(loop::Tile& tile, std::vector<Scalar>& starts, const std::vector<Scalar>& at);
@@ -137,6 +146,7 @@ class TileLowering {
   size_t vector_, row_;  // loops; row_ is the number of loops if there is none
   Scalar row_panel_;  // the number of the open panel of rows
   Part outer_;  // of the open loops over rows around what is staged of a
+  size_t around_;  // the innermost of them; the number of loops if there is none
   bool parallel_ = false;
   int64_t passes_ = 1;
   bool first_pass_ = true, last_pass_ = true;  // of the open one

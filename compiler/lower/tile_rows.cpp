@@ -22,12 +22,14 @@ void TileLowering::lower_pass() {
   NestBlock task = block_;
   sum_base_ = sums_.base;
   outer_ = {builder_.index(0), 1};
+  around_ = nest_.loops.size();
   size_t opened = 0;
   if (s_.stage_a)
     for (size_t l = 0; l < static_cast<size_t>(s_.staged_from); ++l)
       if (is_row(l) && l != row_ && block_.size[l] > 1) {
         Scalar i = builder_.begin_for(LoopKind::serial, block_.size[l])[0];
         outer_ = outer_.inner(builder_, i, block_.size[l]);
+        around_ = l;
         block_.start[l] = builder_.add(block_.start[l], i);
         block_.size[l] = 1;
         sum_base_ = builder_.add(sum_base_, builder_.scaled(i, sums_.step[l]));
@@ -245,6 +247,7 @@ void TileLowering::lower_tile(const std::vector<Scalar>& at, int64_t rows) {
   if (fetches_next_columns())
     fetch_next_columns(tile, starts, at);
   fetch_next_rows(tile, starts);
+  fetch_next_staged(tile, starts, at);
   if (!in_scratch() && row_ < nest_.loops.size())
     fetch_behind(tile, starts, at);
   auto [row, group, column, sum] = builder_.begin_tile(tile, starts);
