@@ -1,5 +1,7 @@
 #include "compiler/lower/contract_tasks.h"
 
+#include "ir/integer_math.h"
+
 namespace gradc {
 
 using loop::LoopKind;
@@ -10,6 +12,26 @@ bool pays_in_parallel(const ContractionNest& nest, int64_t lanes, int threads) {
   int64_t steps = element_count(nest.contraction.result_dims) / lanes *
                   element_count(nest.contraction.summed_dims);
   return threads > 1 && steps > kSteps;
+}
+
+std::vector<Segment> row_segments(const ContractionNest& nest, const ContractSchedule& schedule,
+                                  const Segment& columns, int threads) {
+  if (schedule.row_loop < 0)
+    return {{0, 1, 1}};
+  int64_t rows = nest.loops[static_cast<size_t>(schedule.row_loop)].extent, others = columns.count;
+  for (size_t l = 0; l < nest.result_loops; ++l)
+    if (auto loop = static_cast<int64_t>(l);
+        loop != schedule.row_loop && loop != schedule.vector_loop)
+      others *= nest.loops[l].extent / schedule.blocks[l];
+  auto time = [&](const std::vector<Segment>& parts) {
+    int64_t sum = 0;
+    for (const Segment& part : parts)
+      sum += ceil_div(part.count * others, int64_t{threads}) * part.size;
+    return sum;
+  };
+  std::vector<Segment> nearly_equal = segments(rows, schedule.row_parts);
+  std::vector<Segment> equal = blocks_of(rows, rows / schedule.row_parts);
+  return time(equal) < time(nearly_equal) ? equal : nearly_equal;
 }
 
 ContractTask begin_tasks(loop::Builder& b, const ContractionNest& nest,

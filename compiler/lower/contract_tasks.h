@@ -12,6 +12,12 @@ bool pays_in_parallel(const ContractionNest& nest, int64_t lanes, int threads);
 // On a matrix unit a fork and a join cost about what it takes to move or multiply so much.
 inline constexpr int64_t kMatrixParallelElements = 16000, kMatrixParallelProducts = 2000000;
 
+// The parts of the row loop that tasks take, where those of all other loops are `others` for each:
+// parts that differ by one row, or equal ones and a rest of a few rows, whichever `threads` end
+// sooner. Tasks of one shape are shared, and those of the next one wait for them.
+std::vector<Segment> row_segments(const ContractionNest& nest, const ContractSchedule& schedule,
+                                  const Segment& columns, int threads);
+
 // Opens the loop over the tasks of one shape: those that take one of `columns` of the vector loop,
 // one of `rows` of the row loop, if there is one, and a block of each other result loop. What such
 // a task covers: of the summed loops, as much as a pass does.

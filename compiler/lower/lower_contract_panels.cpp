@@ -42,6 +42,7 @@ class PanelLowering {
         vector_(static_cast<size_t>(s_.vector_loop)),
         row_(static_cast<size_t>(s_.row_loop)) {
     parallel_ = pays_in_parallel(nest_, lanes_, threads);
+    sharers_ = parallel_ ? threads : 1;
     summed_elements_ = 1;
     for (size_t l = nest_.result_loops; l < nest_.loops.size(); ++l)
       summed_elements_ *= s_.blocks[l];
@@ -54,7 +55,7 @@ class PanelLowering {
   loop::Kernel run() {
     int64_t vectors = s_.blocks[vector_] / lanes_;
     for (const Segment& columns : vector_panels(nest_.loops[vector_].extent, lanes_, vectors))
-      for (const Segment& rows : segments(nest_.loops[row_].extent, s_.row_parts))
+      for (const Segment& rows : row_segments(nest_, s_, columns, sharers_))
         lower_tasks(columns, rows);
     return std::move(kernel_);
   }
@@ -344,6 +345,7 @@ class PanelLowering {
   size_t a_, b_;  // the broadcast operand and the one read in vectors
   size_t vector_, row_;  // loops
   bool parallel_ = false;
+  int sharers_ = 1;  // threads that share the tasks
   int64_t summed_elements_ = 1;  // of a pass, at most
   uint32_t a_buffer_ = 0, b_buffer_ = 0;
   bool first_pass_ = true, last_pass_ = true;  // of the open one

@@ -64,7 +64,7 @@ loop::Kernel TileLowering::run() {
   if (s_.stage_a_once)
     stage_whole();
   for (const Segment& columns : column_panels())
-    for (const Segment& rows : row_parts())
+    for (const Segment& rows : row_segments(nest_, s_, columns, parallel_ ? threads_ : 1))
       lower_tasks(columns, rows);
   return std::move(kernel_);
 }
@@ -80,11 +80,6 @@ std::vector<Segment> TileLowering::column_panels() const {
   int64_t columns = nest_.loops[vector_].extent;
   return s_.packed ? blocks_of(columns, packed_.columns)
                    : vector_panels(columns, lanes_, s_.vectors, column_threads());
-}
-
-std::vector<Segment> TileLowering::row_parts() const {
-  return row_ == nest_.loops.size() ? std::vector<Segment>{{0, 1, 1}}
-                                    : segments(nest_.loops[row_].extent, s_.row_parts);
 }
 
 void TileLowering::stage_whole() {

@@ -73,8 +73,7 @@ class TopKLowering {
     Scalar to = ravel(b_, std::array{outer_, rank, inner_}, {split_.outer, k_, split_.inner});
     const std::vector<Result>& results = values_.function().results;
     for (size_t r = 0; r < results.size(); ++r)  // one that nobody reads is no result of the kernel
-      b_.store(values_.result_buffer(r), to,
-               results[r].value == op_.results[0] ? value : index);
+      b_.store(values_.result_buffer(r), to, results[r].value == op_.results[0] ? value : index);
   }
 
   Scalar both(Scalar x, Scalar y) { return b_.binary(Code::bit_and, x, y); }

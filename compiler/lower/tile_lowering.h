@@ -52,7 +52,6 @@ class TileLowering {
   // Threads that share the panels of columns; 1 where there are other tasks to share.
   int64_t column_threads() const;
   std::vector<Segment> column_panels() const;
-  std::vector<Segment> row_parts() const;
   void stage_whole();
   void lower_tasks(const Segment& columns, const Segment& rows);
   uint32_t scratch(const std::string& name, int64_t elements);

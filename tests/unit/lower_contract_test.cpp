@@ -385,3 +385,15 @@ TEST_CASE("loops with little scratch compute what eval does", "[contract]") {
   check_all(test::dot_cases(), test::Fused::both, limits);
   check_all(test::convolution_cases(), test::Fused::epilogue, limits);
 }
+
+// 729 rows are no two tasks of one shape: 365 rows and then 364 would leave one thread idle.
+TEST_CASE("threads share rows whose number they do not divide", "[contract]") {
+  for (int rows : {728, 729}) {
+    Function kernel = test::contract_kernel(fmt::format(
+        "dot(f32[{},64], f32[64,64]) {{batch_a=[], batch_b=[], sum_a=[1], sum_b=[0]}}", rows));
+    set_attributes(kernel, choose_contract_schedule(kernel, kWide, 2));
+    std::string loops = print(lower(kernel, kWide, 2));
+    CAPTURE(loops);
+    CHECK(loops.find("parallel %task in 0..2 {") != std::string::npos);
+  }
+}
