@@ -2,7 +2,8 @@
 // depthwise convolutions, products with a vector, few columns. Operands are read where they lie.
 //
 // direct: parallel task over the outer result loops {
-//           vector along the last one { serial summed loops { sum = fma(x, y, sum) } store } }
+//           vector along the last one { serial summed loops { sum = fma(x, y, sum) } store } },
+//         for some rows and columns of other loops at once
 // lanes:  parallel task { serial outer summed loops {
 //           vector along the innermost summed loop { sums = fma(x, y, sums) } folded over lanes }
 //           },
@@ -40,10 +41,20 @@ class DirectLowering {
 
   loop::Kernel run_direct() {
     size_t last = last_longer_loop(0, nest_.result_loops);
+    rows_ = loop_like(last, false);
+    columns_ = loop_like(last, true);
+    choose_block();
     open_tasks(last);
-    if (last < nest_.result_loops)
-      loops_[last] = b_.begin_for(LoopKind::vector, nest_.loops[last].extent)[0];
-    store_results(values_, nest_, result_loops(), sum_over(nest_.result_loops, zero()));
+    for_indices(rows_, most_rows_, [&](const std::vector<Scalar>& rows) {
+      for_indices(columns_, most_columns_, [&](const std::vector<Scalar>& columns) {
+        if (last < nest_.result_loops)
+          loops_[last] = b_.begin_for(LoopKind::vector, nest_.loops[last].extent)[0];
+        Places places = places_of(rows, columns);
+        store(places, sums_over(nest_.result_loops, places, zeros(places)));
+        if (last < nest_.result_loops)
+          b_.end_for();
+      });
+    });
     close_all();
     return std::move(kernel_);
   }
@@ -53,16 +64,18 @@ class DirectLowering {
     rows_ = row_loop();
     choose_block();
     open_tasks(std::min(rows_, columns_));
-    for_indices(rows_, most_rows_, [&](std::vector<Scalar> rows) {
-      for_indices(columns_, most_columns_,
-                  [&](const std::vector<Scalar>& columns) { store_sums(rows, columns); });
+    for_indices(rows_, most_rows_, [&](const std::vector<Scalar>& rows) {
+      for_indices(columns_, most_columns_, [&](const std::vector<Scalar>& columns) {
+        Places places = places_of(rows, columns);
+        store(places, sums_in_lanes(nest_.result_loops, places, zeros(places)));
+      });
     });
     close_all();
     return std::move(kernel_);
   }
 
  private:
-  Scalar zero() { return b_.constant(nest_.sum_dtype(), 0); }
+  using Places = std::vector<std::pair<Scalar, Scalar>>;  // row, column
 
   std::vector<Scalar> result_loops() const {
     return {loops_.begin(), loops_.begin() + static_cast<std::ptrdiff_t>(nest_.result_loops)};
@@ -76,22 +89,38 @@ class DirectLowering {
     return end;
   }
 
-  // The result loops before `end`: the outer ones are tasks, the others serial.
+  // The innermost loop before `last` that moves what that one moves and nothing else, or the other
+  // operand and nothing else; none: result_loops.
+  size_t loop_like(size_t last, bool same) const {
+    for (size_t l = std::min(last, nest_.result_loops); l-- > 0;) {
+      const auto &moves = nest_.loops[l].moves, &its = nest_.loops[last].moves;
+      if (nest_.loops[l].extent > 1 && moves[0] != moves[1] && its[0] != its[1] &&
+          (moves == its) == same)
+        return l;
+    }
+    return nest_.result_loops;
+  }
+
+  // The result loops before `end`, but for rows and columns: the outer ones are tasks, the others
+  // serial.
   void open_tasks(size_t end) {
-    end = std::min(end, nest_.result_loops);
+    std::vector<size_t> loops;
+    for (size_t l = 0; l < std::min(end, nest_.result_loops); ++l)
+      if (nest_.loops[l].extent > 1 && l != rows_ && l != columns_)
+        loops.push_back(l);
     Dims task_dims;
-    size_t l = 0;
-    while (parallel_ && l < end && element_count(task_dims) < kTasks)
-      task_dims.push_back(nest_.loops[l++].extent);
-    if (element_count(task_dims) > 1) {
+    size_t tasks = 0;
+    while (parallel_ && tasks < loops.size() && element_count(task_dims) < kTasks)
+      task_dims.push_back(nest_.loops[loops[tasks++]].extent);
+    if (tasks > 0) {
       std::vector<Scalar> indices =
           unravel(b_, b_.begin_for(LoopKind::parallel, element_count(task_dims), {}, {}, "task")[0],
                   task_dims);
-      std::copy(indices.begin(), indices.end(), loops_.begin());
+      for (size_t i = 0; i < tasks; ++i)
+        loops_[loops[i]] = indices[i];
     }
-    for (; l < end; ++l)
-      if (nest_.loops[l].extent > 1)
-        loops_[l] = b_.begin_for(LoopKind::serial, nest_.loops[l].extent)[0];
+    for (; tasks < loops.size(); ++tasks)
+      loops_[loops[tasks]] = b_.begin_for(LoopKind::serial, nest_.loops[loops[tasks]].extent)[0];
   }
 
   void close_all() {
@@ -127,20 +156,24 @@ class DirectLowering {
     return operand_element(values_, nest_, side, std::move(position), nest_.sum_dtype());
   }
 
-  Scalar multiply_add(Scalar x, Scalar y, Scalar sum) {
-    return is_float(sum.dtype) ? b_.fma(x, y, sum) : b_.add(b_.mul(x, y), sum);
+  std::vector<Scalar> multiply_add(const Places& places, std::vector<Scalar> sums) {
+    for (size_t i = 0; i < sums.size(); ++i) {
+      select(places[i]);
+      Scalar x = operand(0, loops_), y = operand(1, loops_);
+      sums[i] = is_float(sums[i].dtype) ? b_.fma(x, y, sums[i]) : b_.add(b_.mul(x, y), sums[i]);
+    }
+    return sums;
   }
 
-  Scalar sum_over(size_t l, Scalar sum) {
+  // One fma after the other at each place.
+  std::vector<Scalar> sums_over(size_t l, const Places& places, std::vector<Scalar> sums) {
     if (l == nest_.loops.size())
-      return multiply_add(operand(0, loops_), operand(1, loops_), sum);
+      return multiply_add(places, std::move(sums));
     if (nest_.loops[l].extent == 1)
-      return sum_over(l + 1, sum);
-    std::vector<Scalar> inside =
-        b_.begin_for(LoopKind::serial, nest_.loops[l].extent, std::span(&sum, 1));
+      return sums_over(l + 1, places, std::move(sums));
+    std::vector<Scalar> inside = b_.begin_for(LoopKind::serial, nest_.loops[l].extent, sums);
     loops_[l] = inside[0];
-    Scalar next = sum_over(l + 1, inside[1]);
-    return b_.end_for(std::span(&next, 1))[0];
+    return b_.end_for(sums_over(l + 1, places, {inside.begin() + 1, inside.end()}));
   }
 
   // Innermost summed loops that walk over neighbours in both operands are one.
@@ -203,15 +236,19 @@ class DirectLowering {
     }
   }
 
-  using Places = std::vector<std::pair<Scalar, Scalar>>;  // row, column
-
-  void store_sums(const std::vector<Scalar>& rows, const std::vector<Scalar>& columns) {
+  Places places_of(const std::vector<Scalar>& rows, const std::vector<Scalar>& columns) const {
     Places places;
     for (Scalar row : rows)
       for (Scalar column : columns)
         places.emplace_back(row, column);
-    std::vector<Scalar> sums(places.size(), zero());
-    sums = sums_over(nest_.result_loops, places, std::move(sums));
+    return places;
+  }
+
+  std::vector<Scalar> zeros(const Places& places) {
+    return std::vector<Scalar>(places.size(), b_.constant(nest_.sum_dtype(), 0));
+  }
+
+  void store(const Places& places, const std::vector<Scalar>& sums) {
     for (size_t i = 0; i < places.size(); ++i) {
       select(places[i]);
       store_results(values_, nest_, result_loops(), sums[i]);
@@ -225,34 +262,29 @@ class DirectLowering {
       loops_[columns_] = place.second;
   }
 
-  std::vector<Scalar> sums_over(size_t l, const Places& places, std::vector<Scalar> sums) {
+  // By lanes along the innermost summed loops.
+  std::vector<Scalar> sums_in_lanes(size_t l, const Places& places, std::vector<Scalar> sums) {
     auto [first, run] = vector_run();
     if (l == first)
       return sums_of_lanes(first, run, places, std::move(sums));
     if (nest_.loops[l].extent == 1)
-      return sums_over(l + 1, places, std::move(sums));
+      return sums_in_lanes(l + 1, places, std::move(sums));
     std::vector<Scalar> inside = b_.begin_for(LoopKind::serial, nest_.loops[l].extent, sums);
     loops_[l] = inside[0];
-    std::vector<Scalar> next = sums_over(l + 1, places, {inside.begin() + 1, inside.end()});
-    return b_.end_for(next);
+    return b_.end_for(sums_in_lanes(l + 1, places, {inside.begin() + 1, inside.end()}));
   }
 
   std::vector<Scalar> sums_of_lanes(size_t first, int64_t run, const Places& places,
                                     std::vector<Scalar> sums) {
-    std::vector<Scalar> zeros(sums.size(), zero());
-    std::vector<Scalar> inside = b_.begin_for(LoopKind::vector, run, zeros,
+    std::vector<Scalar> inside = b_.begin_for(LoopKind::vector, run, zeros(places),
                                               std::vector<Code>(sums.size(), Code::add), "i", 1);
     Dims dims;
     for (size_t l = first; l < nest_.loops.size(); ++l)
       dims.push_back(nest_.loops[l].extent);
     std::vector<Scalar> indices = unravel(b_, inside[0], dims);
     std::copy(indices.begin(), indices.end(), loops_.begin() + static_cast<std::ptrdiff_t>(first));
-    std::vector<Scalar> next;
-    for (size_t i = 0; i < sums.size(); ++i) {
-      select(places[i]);
-      next.push_back(multiply_add(operand(0, loops_), operand(1, loops_), inside[i + 1]));
-    }
-    std::vector<Scalar> folded = b_.end_for(next);
+    std::vector<Scalar> folded =
+        b_.end_for(multiply_add(places, {inside.begin() + 1, inside.end()}));
     for (size_t i = 0; i < sums.size(); ++i)
       sums[i] = b_.add(sums[i], folded[i]);
     return sums;

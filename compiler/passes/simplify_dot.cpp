@@ -95,7 +95,23 @@ std::optional<ValueId> transposed_result(Site& s) {
   return std::nullopt;
 }
 
+// Each pixel of the image meets one tap of the one pixel that there is: the first layer of a
+// generator. The conv that it is the gradient of is a product of neighbouring axes as it is.
+std::optional<ValueId> gradient_of_one_pixel(Site& s) {
+  const Attrs& attrs = s.attrs();
+  Dims x = s.type(s.x()).dims, w = s.type(s.x(1)).dims, pixel(x.begin() + 2, x.end());
+  bool is_whole = all_are(pixel, 1) && all_are(attrs.integers("low"), 0) &&
+                  all_are(attrs.integers("dilation"), 1) &&
+                  attrs.integers("size") == Dims(w.begin() + 2, w.end());
+  if (!is_whole || attrs.flag("channels_last") || attrs.integer("groups") != 1)
+    return std::nullopt;
+  return s.emit(Opcode::dot, {s.reshape(s.x(), {x[0], x[1]}), s.x(1)},
+                dot_attrs({{}, {1}}, {{}, {0}}));
+}
+
 constexpr SimplifyRule kRules[] = {
+    {Opcode::conv_data_gradient, "conv_data_gradient(x, w) = dot(x, w), of one pixel",
+     gradient_of_one_pixel},
     {Opcode::dot, "dot(transpose(x), y) = dot(x, y), its axes renamed", transposed_operand},
     {Opcode::transpose, "transpose(dot(x, y)) = dot(y, x) or dot(x, y), its axes renamed",
      transposed_result},

@@ -16,9 +16,9 @@ struct ConvolutionAxis {
   }
 };
 
-// An entry that returns a `conv` of 2 channels by a weight of 3 outputs, or the data gradient of
-// one.
+// An entry that returns a `conv` of so many channels by a weight of 3 outputs, or the data gradient
+// of one.
 std::string convolution_text(Opcode code, const std::vector<ConvolutionAxis>& axes,
-                             bool channels_last, int64_t images = 1);
+                             bool channels_last, int64_t images = 1, int64_t channels = 2);
 
 }  // namespace gradc::test

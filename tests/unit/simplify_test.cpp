@@ -171,6 +171,19 @@ TEST_CASE("simplify: no product waits for a transposed copy", "[simplify]") {
         "  return r=%s\n");
 }
 
+TEST_CASE("simplify: a data gradient of one pixel is a product", "[simplify]") {
+  const std::string pixel =
+      "  %a = broadcast(%x) {axes=[0,1], shape=[2,3,1,1]}\n"
+      "  %w = broadcast(%y) {axes=[0,1], shape=[3,4,5,6]}\n"
+      "  %r = conv_data_gradient(%a, %w) {dilation=[1,1], groups=1, ";
+  auto has_dot = [&](const std::string& rest) {
+    return simplified(pixel + rest, "%r").find("dot(") != std::string::npos;
+  };
+  CHECK(has_dot("high=[0,0], low=[0,0], size=[5,6], stride=[2,1]}\n"));
+  CHECK_FALSE(has_dot("high=[0,1], low=[0,0], size=[5,5], stride=[2,1]}\n"));
+  CHECK_FALSE(has_dot("high=[0,0], low=[1,0], size=[4,6], stride=[2,1]}\n"));
+}
+
 TEST_CASE("simplify: an image is enlarged in the order of axes in which it lies", "[simplify]") {
   // [batch, channels, rows, columns] from and to channels last.
   const std::string image =

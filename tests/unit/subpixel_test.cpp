@@ -14,8 +14,9 @@ namespace {
 
 using Axis = ConvolutionAxis;
 
-std::string data_gradient(const std::vector<Axis>& axes, bool channels_last, int64_t images = 1) {
-  return convolution_text(Opcode::conv_data_gradient, axes, channels_last, images);
+std::string data_gradient(const std::vector<Axis>& axes, bool channels_last, int64_t images = 1,
+                          int64_t channels = 2) {
+  return convolution_text(Opcode::conv_data_gradient, axes, channels_last, images, channels);
 }
 
 size_t count(const Module& module, Opcode code) {
@@ -62,6 +63,7 @@ TEST_CASE("data gradients stay as they are where nothing is gained", "[subpixel]
     return print(subpixel(parsed(text), {})) == print(parsed(text));
   };
   CHECK(unchanged(data_gradient({even, even}, true)));
-  CHECK(unchanged(data_gradient({axis, axis}, true, 4)));  // images enough for tiles
+  CHECK(unchanged(data_gradient({axis, axis}, true, 4, 8)));  // images enough for tiles
+  CHECK_FALSE(unchanged(data_gradient({axis, axis}, true, 4, 7)));  // channels are too few
   CHECK(unchanged(data_gradient({wide}, true)));  // dilated taps
 }
