@@ -11,8 +11,10 @@
 #include "compiler/lower/contract_results.h"
 #include "compiler/lower/contract_schedule.h"
 #include "compiler/lower/lower_contract.h"
+#include "compiler/lower/present_taps.h"
 #include "compiler/lower/segments.h"
 #include "ir/diagnostic.h"
+#include "ir/integer_math.h"
 
 namespace gradc {
 namespace {
@@ -33,7 +35,10 @@ class DirectLowering {
         values_(function, b_),
         nest_(with_joined_loops(contraction_nest(function))),
         loops_(nest_.loops.size(), b_.index(0)),
+        lanes_(target.lanes_f32()),
         most_sums_(target.vector_registers >= 32 ? 20 : 10) {
+    for (int64_t extent : nest_.extents())
+      ranges_.push_back({0, extent});
     int64_t products =
         element_count(nest_.contraction.result_dims) * element_count(nest_.contraction.summed_dims);
     parallel_ = threads > 1 && products / (target.vector_bytes / 4) > kParallelProducts;
@@ -46,13 +51,10 @@ class DirectLowering {
     choose_block();
     open_tasks(last);
     for_indices(rows_, most_rows_, [&](const std::vector<Scalar>& rows) {
-      for_indices(columns_, most_columns_, [&](const std::vector<Scalar>& columns) {
-        if (last < nest_.result_loops)
-          loops_[last] = b_.begin_for(LoopKind::vector, nest_.loops[last].extent)[0];
-        Places places = places_of(rows, columns);
-        store(places, sums_over(nest_.result_loops, places, zeros(places)));
-        if (last < nest_.result_loops)
-          b_.end_for();
+      in_parts(columns_, 1, [&] {
+        for_indices(columns_, most_columns_, [&](const std::vector<Scalar>& columns) {
+          in_parts(last, lanes_, [&] { sum_along(last, places_of(rows, columns)); });
+        });
       });
     });
     close_all();
@@ -87,6 +89,47 @@ class DirectLowering {
       if (nest_.loops[l].extent > 1)
         return l;
     return end;
+  }
+
+  // Vectors along result loop l, if there is one.
+  void sum_along(size_t l, const Places& places) {
+    bool is_loop = l < nest_.result_loops;
+    if (is_loop)
+      loops_[l] =
+          b_.add(b_.index(ranges_[l].begin), b_.begin_for(LoopKind::vector, ranges_[l].size())[0]);
+    store(places, sums_over(nest_.result_loops, places, zeros(places)));
+    if (is_loop)
+      b_.end_for();
+  }
+
+  // Calls f for a range of result loop l after the other: where windows lie inside of the image,
+  // none of its elements is asked for. Edges are rounded up to a multiple of `step`.
+  void in_parts(size_t l, int64_t step, const std::function<void()>& f) {
+    Range inner = inner_range(l), all{0, extent(l)};
+    inner.begin = round_up(inner.begin, step);
+    inner.end = all.end - round_up(all.end - inner.end, step);
+    if (inner.size() <= 0)
+      inner = all;
+    for (Range part : {Range{0, inner.begin}, inner, Range{inner.end, all.end}})
+      if (part.size() > 0) {
+        if (l < nest_.result_loops)
+          ranges_[l] = part;
+        f();
+      }
+    if (l < nest_.result_loops)
+      ranges_[l] = all;
+  }
+
+  Range inner_range(size_t l) const {
+    for (size_t side : {0, 1}) {
+      if (l == nest_.result_loops || !nest_.has_padding(side))
+        continue;
+      for (const TapAxis& axis : tap_axes(nest_, side).value_or(std::vector<TapAxis>{}))
+        if (axis.result_loop == l &&
+            nest_.contraction.operand_indices[side][axis.axis].divisor == 1)
+          return inner_positions(nest_, side, axis);
+    }
+    return {0, extent(l)};
   }
 
   // The innermost loop before `last` that moves what that one moves and nothing else, or the other
@@ -128,6 +171,18 @@ class DirectLowering {
       b_.end_for();
   }
 
+  // What a divisor divides, in the ranges of the loops.
+  Range numerators(const AffineIndex& index) const {
+    Range range{index.offset, index.offset + 1};
+    for (auto [l, coefficient] : index.terms) {
+      const Range& loop = ranges_[static_cast<size_t>(l)];
+      int64_t first = coefficient * loop.begin, last = coefficient * (loop.end - 1);
+      range.begin += std::min(first, last);
+      range.end += std::max(first, last);
+    }
+    return range;
+  }
+
   // An element of an operand at `loops`; zero where the index has none.
   Scalar operand(size_t side, const std::vector<Scalar>& loops) {
     Position position;
@@ -145,7 +200,7 @@ class DirectLowering {
         require(b_.compare(Code::equal, b_.rem(index, divisor), b_.index(0)));
         index = b_.div(index, divisor);
       }
-      Range range = nest_.numerators(side, axis, nest_.extents());
+      Range range = numerators(indices[axis]);
       int64_t size = nest_.types[side].dims[axis];
       if (range.begin < 0)
         require(b_.compare(Code::less_equal, b_.index(0), index));
@@ -218,11 +273,13 @@ class DirectLowering {
       }
   }
 
-  // Runs f on the indices of each part of loop l, of `most` at once; parts are tasks if no loop is
-  // open.
+  // Runs f on the indices of each part of loop l's range, of `most` at once; parts are tasks if no
+  // loop is open.
   template <typename F>
   void for_indices(size_t l, int64_t most, F f) {
-    for (const Segment& part : segments(extent(l), (extent(l) + most - 1) / most)) {
+    Range range = l < nest_.result_loops ? ranges_[l] : Range{0, 1};
+    for (Segment part : segments(range.size(), ceil_div(range.size(), most))) {
+      part.start += range.begin;
       bool is_task = parallel_ && b_.depth() == 0;
       for_parts(
           b_, part,
@@ -295,6 +352,8 @@ class DirectLowering {
   KernelValues values_;
   ContractionNest nest_;
   std::vector<Scalar> loops_;  // the current index of each loop of the nest
+  std::vector<Range> ranges_;  // in which it is
+  int64_t lanes_;
   bool parallel_ = false;
   int64_t most_sums_;  // at once: they stay in registers
   size_t rows_ = 0, columns_ = 0;  // the loops whose neighbours are summed at once

@@ -291,6 +291,13 @@ std::vector<std::string> convolution_cases() {
   cases.insert(
       cases.end(),
       {
+          // Few channels of wide images: the middle of a row meets no padding.
+          "conv(f32[2,4,13,70], f32[3,4,3,5]) {dilation=[1,1], groups=1, high=[1,2], low=[1,2], "
+          "stride=[1,1]}",
+          "conv(f32[1,2,9,120], f32[5,2,3,3]) {dilation=[1,2], groups=1, high=[1,0], low=[2,3], "
+          "stride=[2,2]}",
+          "conv_data_gradient(f32[2,3,13,70], f32[3,4,3,5]) {dilation=[1,1], groups=1, "
+          "high=[1,2], low=[1,2], size=[13,70], stride=[1,1]}",
           "conv(f32[3,9,20], f32[20,1,3]) {channels_last=true, dilation=[1], groups=20, high=[1], "
           "low=[1], stride=[2]}",
           "conv_data_gradient(f32[3,5,20], f32[20,1,3]) {channels_last=true, dilation=[1], "
