@@ -87,6 +87,11 @@ class Builder {
   Kernel& kernel() { return kernel_; }
   Scalar new_register(DType dtype, std::string hint);  // defined by an appended instruction
   std::optional<int64_t> constant_of(Scalar x) const;  // of an i64
+  // The least and the greatest that an i64 can be, where that is known.
+  struct Range {
+    int64_t least, most;
+  };
+  std::optional<Range> range_of(Scalar x) const;
   size_t depth() const { return blocks_.size() - 1; }  // how many loops are open
   DType dtype(uint32_t reg) const { return kernel_.regs[reg]; }
   const Linear& linear(Scalar x) const { return definitions_[x.reg].linear; }  // of an i64

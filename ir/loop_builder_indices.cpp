@@ -48,6 +48,17 @@ std::optional<int64_t> Builder::constant_of(Scalar x) const {
   return definition.linear.constant;
 }
 
+std::optional<Builder::Range> Builder::range_of(Scalar x) const {
+  const Linear& linear = definitions_[x.reg].linear;
+  Range range{linear.constant, linear.constant};
+  for (auto [reg, coefficient] : linear.terms) {
+    if (definitions_[reg].limit == 0)
+      return std::nullopt;
+    (coefficient > 0 ? range.most : range.least) += coefficient * (definitions_[reg].limit - 1);
+  }
+  return range;
+}
+
 Scalar Builder::index(int64_t value) {
   Scalar result = place({.code = Code::constant, .integer = value}, DType::i64, "c");
   definitions_[result.reg].linear = {value, {}};

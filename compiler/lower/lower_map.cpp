@@ -3,11 +3,13 @@
 //
 //   parallel p in 0..tasks { serial r in 0..rows_of_a_task { vector j in 0..row { ... } } }
 //
-// Where there are few rows, a row is cut into pieces, and threads share the pieces.
+// Where there are few rows, a row is cut into pieces, and threads share the pieces. Where vectors
+// would ask which operand to read, there is a vector loop for each part of a row (row_parts.h).
 #include <algorithm>
 
 #include "compiler/lower/iteration_space.h"
 #include "compiler/lower/lower.h"
+#include "compiler/lower/row_parts.h"
 #include "compiler/lower/split.h"
 #include "ir/diagnostic.h"
 
@@ -29,6 +31,7 @@ class MapLowering {
 
   loop::Kernel run() {
     int64_t row = groups_.back().extent(), piece = row;
+    parts_ = row_parts(values_.function(), groups_, lanes_);
     if (parallel_ && rows() < kTasks) {
       int64_t pieces = kTasks / rows();
       int64_t step = 16 * lanes_;  // pieces start at vectors, unrolled ones too
@@ -78,10 +81,17 @@ class MapLowering {
     Scalar start = b_.index(begin);
     if (pieces > 1)
       start = b_.add(start, b_.scaled(task_indices.back(), piece));
-    numbers.back() = start;
-    if (piece > 1)
-      numbers.back() = b_.add(start, b_.begin_for(LoopKind::vector, piece, {}, {}, "j")[0]);
-    lower_point(values_, axis_indices(b_, groups_, numbers));
+    const std::vector<Segment> parts =
+        piece == groups_.back().extent() ? parts_ : std::vector<Segment>{{0, piece, 1}};
+    for (const Segment& part : parts) {
+      numbers.back() = b_.add(start, b_.index(part.start));
+      if (part.size > 1)
+        numbers.back() =
+            b_.add(numbers.back(), b_.begin_for(LoopKind::vector, part.size, {}, {}, "j")[0]);
+      lower_point(values_, axis_indices(b_, groups_, numbers));
+      if (part.size > 1)
+        b_.end_for();
+    }
     while (b_.depth() > 0)
       b_.end_for();
   }
@@ -90,6 +100,7 @@ class MapLowering {
   loop::Builder b_;
   KernelValues values_;
   std::vector<AxisGroup> groups_;
+  std::vector<Segment> parts_;  // of a row
   bool parallel_ = false;
   int64_t lanes_ = 1;
 };

@@ -1,6 +1,7 @@
 #include "compiler/passes/layout.h"
 
 #include <algorithm>
+#include <span>
 
 #include "compiler/passes/layout_rules.h"
 #include "ir/op_def.h"
@@ -14,7 +15,11 @@ namespace {
 class LayoutRewrite {
  public:
   explicit LayoutRewrite(const Function& from)
-      : from_(from), rewrite_(from), last_(from.values.size()), made_last_(from.values.size()) {}
+      : from_(from),
+        definitions_(defining_ops(from)),
+        rewrite_(from),
+        last_(from.values.size()),
+        made_last_(from.values.size()) {}
 
   Function run() {
     for (const Op& op : from_.ops) {
@@ -22,7 +27,7 @@ class LayoutRewrite {
       if (image_op(op) && !op.attrs.flag("channels_last") && wants_channels_last(from_, op))
         convolve(op);
       else if (std::optional<Attrs> attrs = follows(op))
-        emit(op, *attrs, op.operands.size(), gives_image(op));
+        emit(op, *attrs, images_of(op), gives_image(op));
       else
         copy(op);
     }
@@ -56,10 +61,29 @@ class LayoutRewrite {
 
   // The attributes of an op that does as well on images that are channels last.
   std::optional<Attrs> follows(const Op& op) const {
-    if (std::none_of(op.operands.begin(), op.operands.end(),
-                     [&](ValueId operand) { return made_last_[operand.index]; }))
+    auto images = std::span(op.operands).first(images_of(op));
+    if (std::ranges::none_of(images, [&](ValueId operand) { return made_last_[operand.index]; }) &&
+        !(op.code == Opcode::gather && is_list_of_pixels(op.operand(0))))
       return std::nullopt;
     return channels_last_attrs(from_, op);
+  }
+
+  // Whether a value is an image whose pixels lie one after the other in what it is made of, as a
+  // product leaves them: its other form is that list.
+  bool is_list_of_pixels(ValueId value) const {
+    const Op* image = producer(value, Opcode::reshape);
+    const Op* moved = image ? producer(image->operand(0), Opcode::transpose) : nullptr;
+    if (!moved)
+      return false;
+    const Dims &from = from_.type(moved->result()).dims, &to = from_.type(value).dims;
+    return moved->attrs.integers("permutation") ==
+               channels_first_order(static_cast<int64_t>(from.size())) &&
+           from.size() > 2 && to.size() > 2 && from[0] == to[0] && from[1] == to[1];
+  }
+
+  const Op* producer(ValueId value, Opcode code) const {
+    std::optional<OpId> op = definitions_[value.index];
+    return op && from_.ops[op->index].code == code ? &from_.ops[op->index] : nullptr;
   }
 
   // On channels-last forms of the first `images` operands.
@@ -90,6 +114,7 @@ class LayoutRewrite {
   }
 
   const Function& from_;
+  std::vector<std::optional<OpId>> definitions_;
   Rewrite rewrite_;
   // By old value: its channels-last form, and whether that is the form it is computed in.
   std::vector<ValueId> last_;

@@ -5,10 +5,11 @@
 //
 // Each value has the form that the ops around it want: a convolution makes its result channels
 // last, and an op that reads such a value follows, where it can move axes (layout_rules.h): what
-// works element by element, reductions, windows, concatenations. A transpose stands only where a
-// value in one form meets an op that needs the other: at the inputs of a network, before it is
-// flattened. What simplify can move out of the way (transposes of constants and broadcasts) is left
-// to it.
+// works element by element, reductions, windows, concatenations, resizes. A resize of an image that
+// was a list of pixels, as products leave them, begins there: that list is channels last. A
+// transpose stands only where a value in one form meets an op that needs the other: at the inputs
+// of a network, before it is flattened. What simplify can move out of the way (transposes of
+// constants and broadcasts) is left to it.
 //
 // A convolution whose vectors would be nearly empty, of 3 channels say, stays as it is.
 //

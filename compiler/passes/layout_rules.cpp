@@ -86,10 +86,11 @@ struct RuleOf {
 };
 
 constexpr RuleOf kRules[] = {
-    {Opcode::concat, named_axis},          {Opcode::pad, lists_by_axis},
-    {Opcode::reverse, named_axes},         {Opcode::slice, lists_by_axis},
-    {Opcode::window_max, windows},         {Opcode::window_max_gather, windows},
-    {Opcode::window_max_scatter, windows}, {Opcode::window_sum, windows},
+    {Opcode::concat, named_axis},         {Opcode::gather, named_axis},
+    {Opcode::pad, lists_by_axis},         {Opcode::reverse, named_axes},
+    {Opcode::slice, lists_by_axis},       {Opcode::window_max, windows},
+    {Opcode::window_max_gather, windows}, {Opcode::window_max_scatter, windows},
+    {Opcode::window_sum, windows},
 };
 
 struct ImageOpOf {
@@ -141,8 +142,8 @@ std::optional<Attrs> channels_last_attrs(const Function& function, const Op& op)
   if (op.results.size() != 1 || op.operands.empty())
     return std::nullopt;
   int64_t rank = function.type(op.operand(0)).rank();
-  for (ValueId operand : op.operands)
-    if (function.type(operand).rank() != rank)
+  for (size_t i = 0; i < op.operands.size(); ++i)
+    if (function.type(op.operand(i)).rank() != (i < images_of(op) ? rank : 1))
       return std::nullopt;
   std::vector<int64_t> order = channels_last_order(rank);
   if (def(op).kernel == KernelClass::reduce)
@@ -151,6 +152,10 @@ std::optional<Attrs> channels_last_attrs(const Function& function, const Op& op)
     if (entry.code == op.code)
       return entry.rule(op.attrs, order);
   return is_elementwise(function, op) ? std::optional(op.attrs) : std::nullopt;
+}
+
+size_t images_of(const Op& op) {
+  return op.code == Opcode::gather ? 1 : op.operands.size();
 }
 
 bool gives_image(const Op& op) {

@@ -17,6 +17,10 @@ std::vector<int64_t> channels_first_order(int64_t rank);
 // cannot.
 std::optional<Attrs> channels_last_attrs(const Function& function, const Op& op);
 
+// How many operands of such an op, from the first on, are images: of `gather` the others are
+// numbers along one axis.
+size_t images_of(const Op& op);
+
 // Whether the result of such an op is in channels-last order too.
 bool gives_image(const Op& op);
 

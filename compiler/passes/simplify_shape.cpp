@@ -49,6 +49,51 @@ std::optional<ValueId> transpose_of_transpose(Site& s) {
   return s.transpose(x, order);
 }
 
+// The steps of `to` in what `from` walks with `steps`; nothing where an axis would have no one
+// step. Axes of size 1 have any.
+std::optional<Dims> steps_of(const Dims& from, const Dims& steps, const Dims& to) {
+  if (element_count(from) == 0)
+    return std::nullopt;
+  Dims result(to.size(), 0);
+  size_t axis = from.size(), at = to.size();
+  while (axis > 0) {
+    --axis;
+    int64_t step = steps[axis], whole = from[axis];
+    while (axis > 0 && (from[axis - 1] == 1 || whole == 1 || steps[axis - 1] == step * whole)) {
+      --axis;
+      step = whole == 1 ? steps[axis] : step;
+      whole *= from[axis];
+    }
+    int64_t inside = 1;
+    while (at > 0 && whole % (inside * to[at - 1]) == 0 && (inside < whole || to[at - 1] == 1)) {
+      result[--at] = step * inside;
+      inside *= to[at];
+    }
+    if (inside != whole)
+      return std::nullopt;
+  }
+  return result;
+}
+
+// Images that become lists of their pixels, and those images again: the axes are back in order.
+std::optional<ValueId> transpose_back(Site& s) {
+  const Op* merge = s.producer(s.x(), Opcode::reshape);
+  const Op* moved = merge ? s.producer(merge->operand(0), Opcode::transpose) : nullptr;
+  if (!moved)
+    return std::nullopt;
+  ValueId x = moved->operand(0);
+  Dims steps = reordered(row_major_strides(s.type(x).dims), moved->attrs.integers("permutation"));
+  std::optional<Dims> merged = steps_of(s.type(merge->operand(0)).dims, steps, s.type(s.x()).dims);
+  if (!merged)
+    return std::nullopt;
+  Dims dims = s.result_type().dims, found = reordered(*merged, s.attrs().integers("permutation"));
+  Dims wanted = row_major_strides(dims);
+  for (size_t axis = 0; axis < dims.size(); ++axis)
+    if (dims[axis] != 1 && found[axis] != wanted[axis])
+      return std::nullopt;
+  return s.reshape(x, dims);
+}
+
 // Axis j of x lies at result axis `at` where permutation[at] = axes[j]; the operand is transposed
 // so that these rise.
 std::optional<ValueId> transpose_of_broadcast(Site& s) {
@@ -206,6 +251,9 @@ constexpr SimplifyRule kRules[] = {
     {Opcode::transpose, "transpose(x) = reshape(x), when only axes of size 1 move",
      transpose_of_ones},
     {Opcode::transpose, "transpose(transpose(x)) = transpose(x)", transpose_of_transpose},
+    {Opcode::transpose,
+     "transpose(reshape(transpose(x))) = reshape(x), where the axes are in order again",
+     transpose_back},
     {Opcode::transpose, "transpose(broadcast(x)) = broadcast(transpose(x))",
      transpose_of_broadcast},
     {Opcode::transpose,

@@ -49,10 +49,16 @@ void Guard::require(loop::Scalar condition) {
 void Guard::require(const Guard& other) {
   if (other.condition_)
     require(*other.condition_);
+  never_ |= other.never_;
 }
 
 void Guard::require_range(loop::Scalar index, int64_t low, int64_t high, int64_t least,
                           int64_t most) {
+  if (std::optional<loop::Builder::Range> range = c_.b.range_of(index)) {
+    least = std::max(least, range->least);
+    most = std::min(most, range->most);
+  }
+  never_ |= most < low || least >= high;
   if (least < low)
     require(c_.b.compare(loop::Code::less_equal, c_.b.index(low), index));
   if (most >= high)
@@ -60,6 +66,8 @@ void Guard::require_range(loop::Scalar index, int64_t low, int64_t high, int64_t
 }
 
 loop::Scalar Guard::read(size_t i, std::span<const loop::Scalar> indices, loop::Scalar otherwise) {
+  if (never_)
+    return otherwise;
   return condition_ ? c_.at_if(*condition_, i, indices, otherwise) : c_.at(i, indices);
 }
 

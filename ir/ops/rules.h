@@ -57,8 +57,8 @@ class Guard {
   explicit Guard(loop::ElementContext& context) : c_(context) {}
   void require(loop::Scalar condition);
   void require(const Guard& other);
-  // Requires low <= index < high of an index that is known to lie in [least, most]; what is known
-  // is not tested.
+  // Requires low <= index < high of an index that is known to lie in [least, most], or closer by
+  // what its loops run over; what is known is not tested.
   void require_range(loop::Scalar index, int64_t low, int64_t high, int64_t least, int64_t most);
   // Operand i at the indices where all conditions hold, `otherwise` elsewhere.
   loop::Scalar read(size_t i, std::span<const loop::Scalar> indices, loop::Scalar otherwise);
@@ -66,6 +66,7 @@ class Guard {
  private:
   loop::ElementContext& c_;
   std::optional<loop::Scalar> condition_;
+  bool never_ = false;  // one of them is known not to hold
 };
 
 // `value` as an element of `dtype`: whole numbers toward zero and to the nearest that fits, NaN 0;

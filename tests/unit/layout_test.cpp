@@ -155,6 +155,41 @@ TEST_CASE("pools and concatenations follow, what is flattened is transposed", "[
   CHECK(convolutions(after, true) == convolutions(after, false));
 }
 
+TEST_CASE("resizes of images follow, with the gradient", "[layout]") {
+  Network net;
+  ValueId x = net.builder().parameter({DType::f32, {2, 1, 4, 5}}, "image");
+  x = net.relu(net.conv(x, 8, 3, 1));
+  for (int64_t axis : {2, 3})
+    x = net.builder().op(Opcode::resize, {x},
+                         {{"axis", axis}, {"size", int64_t{9}}, {"filter", "linear"}});
+  x = net.conv(x, 8, 3, 1);
+  Module after = laid_out(net.trained(x));
+  CHECK(count(after, Opcode::transpose) == 1);  // of the result
+  CHECK(convolutions(after, true) == convolutions(after, false));
+}
+
+// The decoder of a transformer of images: what it resizes is lists of pixels.
+TEST_CASE("a resized list of pixels stays channels last", "[layout]") {
+  Module module = parse_module(R"(module @m
+entry @f(%a: f32[2,6,8], %b: f32[2,24,8], %w: f32[8,16,1,1]) {
+forward:
+  %p: f32[2,8,6] = transpose(%a) {permutation=[0,2,1]}
+  %i: f32[2,8,3,2] = reshape(%p) {shape=[2,8,3,2]}
+  %r: f32[2,8,6,2] = resize(%i) {axis=2, filter="linear", size=6}
+  %s: f32[2,8,6,4] = resize(%r) {axis=3, filter="linear", size=4}
+  %q: f32[2,8,24] = transpose(%b) {permutation=[0,2,1]}
+  %j: f32[2,8,6,4] = reshape(%q) {shape=[2,8,6,4]}
+  %c: f32[2,16,6,4] = concat(%s, %j) {axis=1}
+  %y: f32[2,8,6,4] = conv(%c, %w) {dilation=[1,1], groups=1, high=[0,0], low=[0,0], stride=[1,1]}
+  %z: f32[2,8] = reduce_max(%y) {axes=[2,3]}
+  return z=%z
+}
+)",
+                               "pixels.ir");
+  Module after = laid_out(simplify(expand(module, Options{}), Options{}));
+  CHECK(count(after, Opcode::transpose) == 0);
+}
+
 TEST_CASE("depthwise convolutions are channels last, groups of few channels are not", "[layout]") {
   for (int64_t groups : {16, 4}) {
     Network net;

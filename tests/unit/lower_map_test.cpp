@@ -71,6 +71,43 @@ TEST_CASE("much work is cut into pieces for threads, with a shorter last one", "
   CHECK(text.find("vector %j.1 in 0..800 {") != std::string::npos);
 }
 
+TEST_CASE("a concatenation along rows has a loop for each operand", "[lower]") {
+  CHECK(loops_of(R"(kernel @k(%x: f32[8,32], %y: f32[8,16]) with {class="map"} {
+  %c: f32[8,48] = concat(%x, %y) {axis=1}
+  %z: f32[8,48] = relu(%c)
+  return %z
+})") == R"(loops @k(operand %x: f32[256], operand %y: f32[128], result %z: f32[384]) {
+  serial %i in 0..8 {
+    %t: i64 = mul(%i, 32)
+    %t.1: i64 = mul(%i, 48)
+    vector %j in 0..32 {
+      %t.2: i64 = add(%t, %j)
+      %x.1: f32 = load %x[%t.2]
+      %max: f32 = max(%x.1, 0.0:f32)
+      %t.3: i64 = add(%t.1, %j)
+      store %z[%t.3] = %max
+    }
+    %t.4: i64 = mul(%i, 16)
+    vector %j.1 in 0..16 {
+      %t.5: i64 = add(%t.4, %j.1)
+      %y.1: f32 = load %y[%t.5]
+      %max.1: f32 = max(%y.1, 0.0:f32)
+      %t.6: i64 = add(%t.1, %j.1)
+      %t.7: i64 = add(%t.6, 32)
+      store %z[%t.7] = %max.1
+    }
+  }
+}
+)");
+  // Padding chooses less than its short parts cost.
+  std::string padded = loops_of(R"(kernel @k(%x: f32[8,64]) with {class="map"} {
+  %p: f32[8,66] = pad(%x) {high=[0,1], low=[0,1], value=0.0}
+  %z: f32[8,66] = relu(%p)
+  return %z
+})");
+  CHECK(padded.find("vector") == padded.rfind("vector"));
+}
+
 TEST_CASE("a transpose moves squares, and only what is read across", "[lower]") {
   std::string moved = loops_of(R"(kernel @k(%x: f32[40,64,9]) with {class="map"} {
   %t: f32[40,9,64] = transpose(%x) {permutation=[0,2,1]}

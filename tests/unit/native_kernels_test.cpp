@@ -389,6 +389,20 @@ TEST_CASE("slices, transposes and windows inside of chains", "[native]") {
 })");
 }
 
+TEST_CASE("concatenations along rows, in parts of any size", "[native]") {
+  for (int64_t rows : {1, 3, 40})
+    check_native(fmt::format(R"(entry @f(%a: f32[{0},7], %b: f32[{0},64], %c: f32[{0},1],
+      %d: f32[{0},33], %e: f32[105]) {{
+  %s: f32[{0},40] = pad(%d) {{high=[0,5], low=[0,2], value=3.0}}
+  %x: f32[{0},112] = concat(%a, %b, %c, %s) {{axis=1}}
+  %t: f32[{0},105] = slice(%x) {{begin=[0,4], end=[{0},109], step=[1,1]}}
+  %f: f32[{0},105] = broadcast(%e) {{axes=[1], shape=[{0},105]}}
+  %y: f32[{0},105] = mul(%t, %f)
+  return %y
+}})",
+                             rows));
+}
+
 TEST_CASE("indices choose rows, and gradients go back to them", "[native]") {
   check_native(R"(entry @f(%x: f32[5,40], %i: i32[33], %u: f32[33,40]) {
   %g: f32[33,40] = gather(%x, %i) {axis=0}

@@ -220,6 +220,40 @@ TEST_CASE("simplify: an image is enlarged in the order of axes in which it lies"
             .find("transpose(%a)") != std::string::npos);
 }
 
+TEST_CASE("simplify: an image that was a list of pixels is that list again", "[simplify]") {
+  auto is_list = [&](const std::string& ops) {
+    std::string text = simplified(
+        "  %w = broadcast(%x) {axes=[0,1], shape=[2,3,2]}\n  %v = reshape(%w) {shape=[2,6]}\n"
+        "  %b = broadcast(%v) {axes=[0,1], shape=[2,6,5]}\n  %p = tanh(%b)\n"
+        "  %t = transpose(%p) {permutation=[0,2,1]}\n" +
+            ops,
+        "%u");
+    return text.find("transpose") == std::string::npos;
+  };
+  CHECK(
+      is_list("  %i = reshape(%t) {shape=[2,5,2,3]}\n"
+              "  %u = transpose(%i) {permutation=[0,2,3,1]}\n"));
+  CHECK(
+      is_list("  %i = reshape(%t) {shape=[1,2,5,6,1]}\n"
+              "  %u = transpose(%i) {permutation=[1,4,3,0,2]}\n"));
+  // There and back again; then in another order, and cut across pixels.
+  CHECK(
+      is_list("  %i = reshape(%t) {shape=[2,5,3,2]}\n"
+              "  %m = transpose(%i) {permutation=[0,2,3,1]}\n"
+              "  %h = tanh(%m)\n"
+              "  %k = transpose(%h) {permutation=[0,3,1,2]}\n  %o = reshape(%k) {shape=[2,5,6]}\n"
+              "  %u = transpose(%o) {permutation=[0,2,1]}\n"));
+  CHECK_FALSE(
+      is_list("  %i = reshape(%t) {shape=[2,5,2,3]}\n"
+              "  %u = transpose(%i) {permutation=[0,3,2,1]}\n"));
+  CHECK_FALSE(
+      is_list("  %i = reshape(%t) {shape=[2,6,5]}\n"
+              "  %u = transpose(%i) {permutation=[0,2,1]}\n"));
+  CHECK_FALSE(
+      is_list("  %i = reshape(%t) {shape=[5,12]}\n"
+              "  %u = transpose(%i) {permutation=[1,0]}\n"));
+}
+
 TEST_CASE("simplify: a transposed product that is also read as it is stays", "[simplify]") {
   std::string text = simplified(
       "  %q = dot(%y, %x) {batch_a=[], batch_b=[], sum_a=[0], sum_b=[1]}\n"
