@@ -1,4 +1,6 @@
 // Instructions of the loop IR on one element, or on one vector of elements.
+#include <llvm/IR/InlineAsm.h>
+
 #include <algorithm>
 
 #include "compiler/codegen/arithmetic.h"
@@ -160,6 +162,18 @@ void KernelEmitter::emit_scalar(const Instr& instr) {
   }
 }
 
+// LLVM's scheduler would interleave all functions of a tile's sums or of some pixels, whose values
+// do not fit the registers: it must believe that a function needs the one before, by an empty
+// instruction. The CPU, which does not know, still computes several at once.
+Value* KernelEmitter::after_earlier_function(Value* x) {
+  auto* earlier = llvm::dyn_cast_or_null<llvm::Instruction>(function_);
+  if (!earlier || earlier->getParent() != b_.GetInsertBlock())
+    return x;
+  auto* type = llvm::FunctionType::get(x->getType(), {x->getType(), x->getType()}, false);
+  auto* nothing = llvm::InlineAsm::get(type, "", "=v,0,v", false);
+  return b_.CreateCall(nothing, {x, earlier});
+}
+
 void KernelEmitter::emit_vector(const Instr& instr, size_t u) {
   if (instr.code == Code::store)
     return store_vector(instr, u);
@@ -177,7 +191,13 @@ void KernelEmitter::emit_vector(const Instr& instr, size_t u) {
   std::vector<Value*> x;
   for (uint32_t operand : instr.operands)
     x.push_back(narrow ? vector(operand, u) : wide_vector(operand, u));
+  bool paced = block_.vectors == 1 && target_.vector_bytes == 64 && is_math(instr.code) &&
+               instr.dtype == DType::f32;
+  if (paced)
+    x[0] = after_earlier_function(x[0]);
   Value* y = arithmetic(instr, x, narrow);
+  if (paced)
+    function_ = y;
   define_vector(reg, u,
                 is_narrow(reg) && !narrow ? b_.CreateTrunc(y, vector_type(b_.getInt32Ty())) : y);
 }

@@ -58,20 +58,24 @@ class ExpMath : LaneMath {
     return copy_sign(b.CreateFDiv(e, add(e, real(2))), x);
   }
 
-  // 1 / (1 + e^-x), where 1 + e^-x = (1 + 2^n) + 2^n (e^r - 1) is rounded once and below 2^126.
-  // Results below the normal numbers are whole multiples of 2^-149, as those of exp are.
+  // 1 / (1 + e^-x), where 1 + e^-x = (1 + p) + p (e^r - 1) with p = 2^n is rounded once and below
+  // 2^126. Results below the normal numbers are whole multiples of 2^-149, as those of exp are.
   Value* sigmoid(Value* x) {
     x = clamp(x, -104, 30);
     Value* is_tiny = less(x, real(kLogOfLeastNormal));
-    Reduced reduced = reduce(negate(x));
-    Value* bits = b.CreateBitCast(power_of_two(reduced), integer_);
+    Reduced reduced = reduce(negate(x), is_avx512() ? kLanes : 1);
+    Value* power = is_avx512() ? power_of_two_by_table(reduced) : power_of_two(reduced);
+    Value* bits = b.CreateBitCast(power, integer_);
     bits = b.CreateSelect(is_tiny, b.CreateSub(bits, integer(149 << 23)), bits);
-    Value* power = b.CreateBitCast(bits, real_);
+    power = b.CreateBitCast(bits, real_);
     Value* is_normal = b.CreateFCmpUGE(x, real(kLogOfLeastNormal));
     Value* whole = b.CreateSelect(is_normal, add(power, real(1)), power);
-    Value* y = b.CreateFDiv(real(1), fma(power, expm1_of(reduced.r), whole));
+    Value* sum = is_avx512() ? plus_expm1_of_part(whole, power, reduced.r)
+                             : fma(power, expm1_of(reduced.r), whole);
+    Value* y = b.CreateFDiv(real(1), sum);
     Value* y_bits = b.CreateBitCast(y, integer_);
-    Value* multiples = b.CreateFPToSI(add(y, real(0.5)), integer_);
+    Value* multiples =
+        is_avx512() ? rounded_to_integer(y) : b.CreateFPToSI(add(y, real(0.5)), integer_);
     return b.CreateBitCast(b.CreateSelect(is_tiny, multiples, y_bits), real_);
   }
 
@@ -114,6 +118,7 @@ class ExpMath : LaneMath {
 
  private:
   static constexpr double kLogOfLeastNormal = -87.33654;
+  static constexpr uint32_t kCurrentRounding = 4;  // of instructions of AVX-512
   // ln 2 in two parts; the first has few enough bits that n * kLn2High is exact for |n| < 2^9.
   static constexpr double kLn2High = 0.693145751953125, kLn2Low = 1.42860682030941723212e-6;
 
@@ -187,6 +192,17 @@ class ExpMath : LaneMath {
     return fma(x, fma(mul(r, r), polynomial(kExpOfPart, r), r), x);
   }
 
+  // y + x (e^r - 1) for |r| <= ln 2 / 32
+  Value* plus_expm1_of_part(Value* y, Value* x, Value* r) {
+    return fma(mul(x, r), fma(r, polynomial(kExpOfPart, r), real(1)), y);
+  }
+
+  Value* rounded_to_integer(Value* x) {
+    return b.CreateIntrinsic(llvm::Intrinsic::x86_avx512_mask_cvtps2dq_512, {},
+                             {x, llvm::Constant::getNullValue(integer_), b.getInt16(0xffff),
+                              b.getInt32(kCurrentRounding)});
+  }
+
   bool is_avx512() { return has_avx512(b); }
 
   // A function that is a polynomial in each of 16 pieces of |x|, whose coefficients a shuffle
@@ -224,7 +240,6 @@ class ExpMath : LaneMath {
   // x * 2^n for whole n in [-150, 150], rounded once. By two factors, unless the CPU can.
   Value* scale(Value* x, Value* n) {
     if (is_avx512()) {
-      constexpr uint32_t kCurrentRounding = 4;
       return b.CreateIntrinsic(llvm::Intrinsic::x86_avx512_mask_scalef_ps_512, {},
                                {x, n, llvm::Constant::getNullValue(real_), b.getInt16(0xffff),
                                 b.getInt32(kCurrentRounding)});

@@ -86,6 +86,7 @@ class KernelEmitter {
   // emit_element.cpp: instructions on one element or one vector of them
   void emit_scalar(const loop::Instr& instr);
   void emit_vector(const loop::Instr& instr, size_t vector);
+  llvm::Value* after_earlier_function(llvm::Value* x);
   llvm::Value* load_vector(const loop::Instr& instr, size_t vector);
   void fetch(const loop::Instr& instr, size_t vector);
   int64_t fetched_bytes(const loop::Instr& instr) const;
@@ -152,6 +153,7 @@ class KernelEmitter {
   std::vector<llvm::Value*> pointers_;  // of the kernel: operands, results, memory
   llvm::Value* context_ = nullptr;
   VectorBlock block_;
+  llvm::Value* function_ = nullptr;  // the last one's result
   uint64_t vector_blocks_ = 0;
   std::vector<uint32_t> splats_;  // registers whose splat is set
 };

@@ -85,7 +85,7 @@ constexpr Function kFunctions[] = {
     {Code::sin, "sin", by<&SineMath::sin>},
     {Code::cos, "cos", by<&SineMath::cos>},
     {Code::tanh, "tanh", by<&ExpMath::tanh>, true},
-    {Code::sigmoid, "", by<&ExpMath::sigmoid>},
+    {Code::sigmoid, "", by<&ExpMath::sigmoid>, true},
     {Code::erf, "erf", by<&ExpMath::erf>, true},
     {Code::expm1, "expm1", by<&ExpMath::expm1>},
     {Code::log1p, "log1p", by<&LogMath::log1p>},

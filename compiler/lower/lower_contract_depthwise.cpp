@@ -3,7 +3,7 @@
 // convolution, data gradient:
 //   serial: the weight as [taps][channels] in the workspace
 //   parallel task over rows of the result {
-//     serial pixels of the row { vector channels { sum over the taps, unrolled } }
+//     serial blocks of its pixels { vector channels { a sum over the taps for each, unrolled } }
 //   }
 // weight gradient:
 //   parallel task over some images {
@@ -11,7 +11,7 @@
 //   } -> sums in the workspace
 //   serial: the sums of all tasks -> result
 //
-// Pixels next to an edge, some of whose taps meet padding, have code of their own. A data gradient
+// Blocks next to an edge, some of whose taps meet padding, have code of their own. A data gradient
 // with a stride s has a phase for each of the s pixels between two of the gradient's, along each
 // axis, which meet different taps: what lies between is never multiplied.
 #include <algorithm>
@@ -19,6 +19,7 @@
 #include "compiler/lower/contract_results.h"
 #include "compiler/lower/contract_schedule.h"
 #include "compiler/lower/contract_tasks.h"
+#include "compiler/lower/depthwise_axes.h"
 #include "compiler/lower/lower_contract.h"
 #include "compiler/lower/stage_operand.h"
 #include "ir/diagnostic.h"
@@ -32,64 +33,8 @@ using loop::LoopKind;
 using loop::Scalar;
 
 constexpr int64_t kMostParts = 16;  // of the images, whose sums of a weight gradient are apart
+constexpr int64_t kMostPixels = 4;  // of a row at once: they share loads of taps and pixels
 constexpr int64_t kMostSums = 14;  // of a weight gradient's row at once: two vectors of each
-
-// A tap and the pixel that it meets: step * j + offset.
-struct MetTap {
-  int64_t tap = 0, step = 1, offset = 0;
-};
-
-// Pixels first + step * j, j < count, along an axis, which meet the same taps.
-struct Phase {
-  int64_t first = 0, step = 1, count = 0;
-  std::vector<MetTap> taps;
-};
-
-// What an axis of the walk is over: the result's pixels, or those of a weight gradient's dy.
-struct WalkedAxis {
-  std::vector<Phase> phases;
-  int64_t source = 0;  // pixels of what the taps meet
-};
-
-WalkedAxis walked_axis(const Op& op, size_t axis, int64_t target, int64_t source, int64_t taps) {
-  int64_t stride = op.attrs.integers("stride")[axis], low = op.attrs.integers("low")[axis];
-  int64_t dilation = op.attrs.integers("dilation")[axis];
-  WalkedAxis walked{.source = source};
-  if (op.code != Opcode::conv_data_gradient) {
-    Phase phase{0, 1, target, {}};
-    for (int64_t k = 0; k < taps; ++k)
-      phase.taps.push_back({k, stride, k * dilation - low});
-    walked.phases.push_back(std::move(phase));
-    return walked;
-  }
-  for (int64_t first = 0; first < std::min(stride, target); ++first) {
-    Phase phase{first, stride, ceil_div(target - first, stride), {}};
-    for (int64_t k = 0; k < taps; ++k)
-      if (int64_t numerator = first + low - k * dilation;
-          numerator - floor_div(numerator, stride) * stride == 0)
-        phase.taps.push_back({k, 1, floor_div(numerator, stride)});
-    walked.phases.push_back(std::move(phase));
-  }
-  return walked;
-}
-
-// The pixels of a phase of which all taps are inside, between those of which some are not.
-std::vector<std::pair<Segment, bool>> parts_of(const Phase& phase, int64_t source) {
-  int64_t begin = 0, end = phase.count;
-  for (const MetTap& met : phase.taps) {
-    begin = std::max(begin, ceil_div(-met.offset, met.step));
-    end = std::min(end, floor_div(source - 1 - met.offset, met.step) + 1);
-  }
-  if (begin >= end)
-    return {{{0, 1, phase.count}, false}};
-  std::vector<std::pair<Segment, bool>> parts;
-  if (begin > 0)
-    parts.push_back({{0, 1, begin}, false});
-  parts.push_back({{begin, 1, end - begin}, true});
-  if (end < phase.count)
-    parts.push_back({{end, 1, phase.count - end}, false});
-  return parts;
-}
 
 class DepthwiseLowering {
  public:
@@ -119,7 +64,7 @@ class DepthwiseLowering {
       return std::move(kernel_);
     }
     stage_weight();
-    for_outer_phases([&](const std::vector<const Phase*>& outer) { convolve_rows(outer); });
+    for_outer_phases([&](const std::vector<const PixelPhase*>& outer) { convolve_rows(outer); });
     return std::move(kernel_);
   }
 
@@ -134,11 +79,11 @@ class DepthwiseLowering {
   // Of all axes but the last, in all combinations.
   template <typename F>
   void for_outer_phases(F f) {
-    std::vector<const Phase*> chosen;
+    std::vector<const PixelPhase*> chosen;
     auto choose = [&](auto& self, size_t axis) -> void {
       if (axis + 1 == axes_.size())
         return f(chosen);
-      for (const Phase& phase : axes_[axis].phases) {
+      for (const PixelPhase& phase : axes_[axis].phases) {
         chosen.push_back(&phase);
         self(self, axis + 1);
         chosen.pop_back();
@@ -149,6 +94,17 @@ class DepthwiseLowering {
 
   void stage_weight() {
     weight_ = b_.add_buffer({"taps", loop::Space::workspace, dtype_, taps_ * channels_});
+    std::optional<uint32_t> given = values_.buffer_of(nest_.operands[1]);
+    if (given && nest_.types[1].dtype == dtype_ && dtype_ == DType::f32) {
+      b_.transpose({.rows = channels_,
+                    .columns = taps_,
+                    .from_buffer = *given,
+                    .to_buffer = weight_,
+                    .from_step = taps_,
+                    .to_step = channels_},
+                   b_.index(0), b_.index(0));
+      return;
+    }
     for (int64_t tap = 0; tap < taps_; ++tap) {
       Scalar channel = b_.begin_for(LoopKind::vector, channels_)[0];
       Position at{{channel, b_.index(0)}, std::nullopt};
@@ -169,7 +125,7 @@ class DepthwiseLowering {
   // Where what is walked over and what one tap meets are.
   struct Row {
     Scalar image;
-    std::vector<const Phase*> phases;  // of the axes but the last
+    std::vector<const PixelPhase*> phases;  // of the axes but the last
     std::vector<Scalar> j;
   };
 
@@ -186,7 +142,7 @@ class DepthwiseLowering {
   }
 
   // That a tap of a phase at j is inside; none where it always is.
-  std::optional<Scalar> is_inside(const Phase& phase, const MetTap& met, int64_t source,
+  std::optional<Scalar> is_inside(const PixelPhase& phase, const MetTap& met, int64_t source,
                                   Scalar pixel) {
     std::optional<Scalar> condition;
     if (met.offset < 0)
@@ -219,8 +175,8 @@ class DepthwiseLowering {
   }
 
   // What a tap meets, of the first operand.
-  Scalar met_element(const Row& row, const OuterTap& outer, const Phase& phase, const MetTap& met,
-                     bool is_interior, Scalar j, Scalar channel) {
+  Scalar met_element(const Row& row, const OuterTap& outer, const PixelPhase& phase,
+                     const MetTap& met, bool is_interior, Scalar j, Scalar channel) {
     Position at{{row.image}, outer.condition};
     at.indices.insert(at.indices.end(), outer.pixels.begin(), outer.pixels.end());
     Scalar pixel = b_.add(b_.scaled(j, met.step), b_.index(met.offset));
@@ -232,7 +188,8 @@ class DepthwiseLowering {
   }
 
   // The pixels of what is walked over, as indices of its axes.
-  std::vector<Scalar> walked_indices(const Row& row, const Phase& phase, Scalar j, Scalar channel) {
+  std::vector<Scalar> walked_indices(const Row& row, const PixelPhase& phase, Scalar j,
+                                     Scalar channel) {
     std::vector<Scalar> indices = {row.image};
     for (size_t axis = 0; axis < row.phases.size(); ++axis)
       indices.push_back(pixel_of(*row.phases[axis], row.j[axis]));
@@ -240,13 +197,13 @@ class DepthwiseLowering {
     indices.push_back(channel);
     return indices;
   }
-  Scalar pixel_of(const Phase& phase, Scalar j) {
+  Scalar pixel_of(const PixelPhase& phase, Scalar j) {
     return b_.add(b_.scaled(j, phase.step), b_.index(phase.first));
   }
 
-  void convolve_rows(const std::vector<const Phase*>& outer) {
+  void convolve_rows(const std::vector<const PixelPhase*>& outer) {
     Dims dims = {images_};
-    for (const Phase* phase : outer)
+    for (const PixelPhase* phase : outer)
       dims.push_back(phase->count);
     LoopKind kind = parallel_ ? LoopKind::parallel : LoopKind::serial;
     int64_t rows = element_count(dims);
@@ -254,25 +211,47 @@ class DepthwiseLowering {
     std::vector<Scalar> at = unravel(b_, number, dims);
     Row row{at[0], outer, {at.begin() + 1, at.end()}};
     std::vector<OuterTap> taps = outer_taps(row);
-    for (const Phase& phase : axes_.back().phases)
-      for (const auto& [part, is_interior] : parts_of(phase, axes_.back().source)) {
-        for_parts(b_, part, [&](Scalar j, Scalar) {
-          Scalar channel = b_.begin_for(LoopKind::vector, channels_)[0];
-          Scalar sum = b_.constant(dtype_, 0);
-          for (const OuterTap& tap : taps)
-            for (const MetTap& met : phase.taps) {
-              Scalar w =
-                  b_.load(weight_, b_.add(b_.index(tap_number(tap, met) * channels_), channel));
-              sum = b_.fma(met_element(row, tap, phase, met, is_interior, j, channel), w, sum);
-            }
-          std::vector<Scalar> loops = walked_indices(row, phase, j, channel);
-          loops.push_back(b_.index(0));  // the one channel of a group
-          store_results(values_, nest_, loops, sum);
-          b_.end_for();
-        });
-      }
+    for (const PixelPhase& phase : axes_.back().phases) {
+      Range inner = inner_pixels(phase, axes_.back().source);
+      for (const Segment& part :
+           with_ends_apart(segments(phase.count, ceil_div(phase.count, kMostPixels)),
+                           inner.begin > 0, inner.end < phase.count))
+        for_parts(b_, part, [&](Scalar j, Scalar) { convolve_pixels(row, taps, phase, part, j); });
+    }
     if (rows > 1)
       b_.end_for();
+  }
+
+  // Of a row, part.size pixels from j on.
+  void convolve_pixels(const Row& row, const std::vector<OuterTap>& taps, const PixelPhase& phase,
+                       const Segment& part, Scalar j) {
+    Range inner = inner_pixels(phase, axes_.back().source);
+    bool meets_all = part.count == 1 || (inner.begin <= part.start &&
+                                         part.start + part.size * part.count <= inner.end);
+    Scalar channel = b_.begin_for(LoopKind::vector, channels_)[0];
+    std::vector<Scalar> sums(static_cast<size_t>(part.size), b_.constant(dtype_, 0));
+    for (const OuterTap& tap : taps)
+      for (const MetTap& met : phase.taps) {
+        Scalar w = b_.load(weight_, b_.add(b_.index(tap_number(tap, met) * channels_), channel));
+        for (int64_t p = 0; p < part.size; ++p)
+          if (part.count > 1 || meets(met, part.start + p)) {
+            Scalar& sum = sums[static_cast<size_t>(p)];
+            Scalar x =
+                met_element(row, tap, phase, met, meets_all, b_.add(j, b_.index(p)), channel);
+            sum = b_.fma(x, w, sum);
+          }
+      }
+    for (int64_t p = 0; p < part.size; ++p) {
+      std::vector<Scalar> loops = walked_indices(row, phase, b_.add(j, b_.index(p)), channel);
+      loops.push_back(b_.index(0));  // the one channel of a group
+      store_results(values_, nest_, loops, sums[static_cast<size_t>(p)]);
+    }
+    b_.end_for();
+  }
+
+  bool meets(const MetTap& met, int64_t j) const {
+    int64_t pixel = met.step * j + met.offset;
+    return 0 <= pixel && pixel < axes_.back().source;
   }
 
   void sum_taps() {
@@ -325,7 +304,7 @@ class DepthwiseLowering {
 
   void sum_row(const Row& row, const std::vector<std::pair<const OuterTap*, const MetTap*>>& taps,
                Scalar base) {
-    const Phase& phase = axes_.back().phases[0];
+    const PixelPhase& phase = axes_.back().phases[0];
     Scalar channel = b_.begin_for(LoopKind::vector, channels_)[0];
     std::vector<Scalar> sums(taps.size(), b_.constant(dtype_, 0));
     for (const auto& [part, is_interior] : parts_of(phase, axes_.back().source)) {
