@@ -98,6 +98,9 @@ TEST_CASE("parts of a weight are trained, parts of a constant are known", "[onnx
 TEST_CASE("sequences that cannot be", "[onnx]") {
   CHECK(error(of_x({split({"x", "two"}, 1), node("Relu", {"parts"}, {"y"})})) ==
         "error: input 0 (`parts`) is a sequence of 3 tensors, not a tensor");
+  CHECK(error(of_x({split({"x", "two"}, 1),
+                    node("Concat", {"x", "parts"}, {"y"}, {attribute("axis", int64_t{0})})})) ==
+        "error: input 1 (`parts`) is a sequence of 3 tensors, not a tensor");
   CHECK(error(of_x({split({"x", "two"}, 1), node("SequenceAt", {"parts", "far"}, {"y"})})) ==
         "error: position 7 is not one of a sequence of 3");
   CHECK(error(of_x({node("SequenceAt", {"x", "first"}, {"y"})})) ==

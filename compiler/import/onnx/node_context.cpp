@@ -127,10 +127,10 @@ const ImportValues& NodeContext::parts(size_t i) const {
   return given.parts;
 }
 
-std::vector<ValueId> NodeContext::tensors() {
-  std::vector<ValueId> all;
+ImportValues NodeContext::tensor_values() const {
+  ImportValues all;
   for (size_t i = 0; i < inputs_.size(); ++i)
-    all.push_back(tensor(i));
+    all.push_back(tensor_value(i));
   return all;
 }
 
@@ -180,7 +180,7 @@ double NodeContext::number(size_t i) const {
 }
 
 ValueId NodeContext::buffer(size_t i) {
-  const ImportValue& given = value(i);
+  const ImportValue& given = tensor_value(i);
   return given.kind == ImportValue::Kind::tensor ? ValueId{} : trace_.state(given, Role::buffer);
 }
 

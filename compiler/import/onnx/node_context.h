@@ -39,7 +39,7 @@ class NodeContext {
   DType dtype(size_t i) const { return type(i).dtype; }
   // Input i as a tensor of the function.
   ValueId tensor(size_t i);
-  std::vector<ValueId> tensors();  // all of them; fails when one is absent
+  ImportValues tensor_values() const;  // all inputs as given; fails when one is none, or a sequence
   // Input i when its value is known at compile time; else null.
   const Constant* find_constant(size_t i) const;
   // The same; else fails, saying how to bind it.

@@ -253,10 +253,7 @@ void split_node(NodeContext& c) {
 
 void concat_node(NodeContext& c) {
   int64_t axis = c.opset >= 4 ? c.required_integer("axis") : c.attribute("axis", int64_t{1});
-  ImportValues parts;
-  for (size_t i = 0; i < c.input_count(); ++i)
-    parts.push_back(c.value(i));
-  c.result(0, concat(c, parts, normalized_axis(axis, c.rank(0))));
+  c.result(0, concat(c, c.tensor_values(), normalized_axis(axis, c.rank(0))));
 }
 
 constexpr Inputs kFirst = input_set({0});
