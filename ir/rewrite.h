@@ -41,6 +41,15 @@ class Rewrite {
   std::vector<ValueId> map_;  // indexed by old id
 };
 
+// The module with rewritten(entry) in the place of each entry.
+template <typename F>
+Module with_entries(Module module, F rewritten) {
+  for (Function& function : module.functions)
+    if (function.kind == FunctionKind::entry)
+      function = rewritten(function);
+  return module;
+}
+
 // Keeps only what the results need.
 Function without_dead_ops(const Function& function);
 

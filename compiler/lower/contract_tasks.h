@@ -12,9 +12,9 @@ bool pays_in_parallel(const ContractionNest& nest, int64_t lanes, int threads);
 // On a matrix unit a fork and a join cost about what it takes to move or multiply so much.
 inline constexpr int64_t kMatrixParallelElements = 16000, kMatrixParallelProducts = 2000000;
 
-// The parts of the row loop that tasks take, where those of all other loops are `others` for each:
-// parts that differ by one row, or equal ones and a rest of a few rows, whichever `threads` end
-// sooner. Tasks of one shape are shared, and those of the next one wait for them.
+// The parts of the row loop that tasks take: parts that differ by one row, or equal ones and a rest
+// of a few rows, whichever `threads` are done with sooner. They share the tasks of one shape, one
+// of `columns` and of the blocks of the other loops each; those of the next shape wait for them.
 std::vector<Segment> row_segments(const ContractionNest& nest, const ContractSchedule& schedule,
                                   const Segment& columns, int threads);
 

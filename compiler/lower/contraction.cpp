@@ -213,16 +213,23 @@ ContractionNest with_channel_parts(ContractionNest nest) {
   return nest;
 }
 
-Range ContractionNest::numerators(size_t operand, size_t axis,
-                                  const std::vector<int64_t>& extent) const {
-  const AffineIndex& index = contraction.operand_indices[operand][axis];
+Range numerators_of(const AffineIndex& index, std::span<const Range> ranges) {
   Range range{index.offset, index.offset + 1};
   for (auto [l, coefficient] : index.terms) {
-    int64_t last = coefficient * (extent[static_cast<size_t>(l)] - 1);
-    range.begin += std::min<int64_t>(last, 0);
-    range.end += std::max<int64_t>(last, 0);
+    const Range& loop = ranges[static_cast<size_t>(l)];
+    int64_t first = coefficient * loop.begin, last = coefficient * (loop.end - 1);
+    range.begin += std::min(first, last);
+    range.end += std::max(first, last);
   }
   return range;
+}
+
+Range ContractionNest::numerators(size_t operand, size_t axis,
+                                  const std::vector<int64_t>& extents) const {
+  std::vector<Range> ranges;
+  for (int64_t extent : extents)
+    ranges.push_back({0, extent});
+  return numerators_of(contraction.operand_indices[operand][axis], ranges);
 }
 
 std::vector<int64_t> ContractionNest::extents() const {

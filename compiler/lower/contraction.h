@@ -4,6 +4,7 @@
 //   result[sum of result_step * i] += operand 0[sum of step * i] * operand 1[...]
 #include <array>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "ir/loop.h"
@@ -26,6 +27,9 @@ struct Range {
   int64_t begin = 0, end = 0;
   int64_t size() const { return end - begin; }
 };
+
+// Where an index goes, before the division, when loop l runs over ranges[l].
+Range numerators_of(const AffineIndex& index, std::span<const Range> ranges);
 
 struct ContractionNest {
   Op op;

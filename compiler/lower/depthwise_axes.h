@@ -30,7 +30,7 @@ WalkedAxis walked_axis(const Op& op, size_t axis, int64_t target, int64_t source
 // The pixels of a phase of which all taps are inside.
 Range inner_pixels(const PixelPhase& phase, int64_t source);
 
-// Those between the ones of which some are not.
+// All pixels of a phase: the inner ones (true), and those before and behind them.
 std::vector<std::pair<Segment, bool>> parts_of(const PixelPhase& phase, int64_t source);
 
 }  // namespace gradc

@@ -102,8 +102,9 @@ class DirectLowering {
       b_.end_for();
   }
 
-  // Calls f for a range of result loop l after the other: where windows lie inside of the image,
-  // none of its elements is asked for. Edges are rounded up to a multiple of `step`.
+  // Calls f with ranges_[l] set to one part of result loop l after the other: its edges, which are
+  // rounded up to a multiple of `step`, and what lies between them, where no window leaves the
+  // image and no load asks whether it does.
   void in_parts(size_t l, int64_t step, const std::function<void()>& f) {
     Range inner = inner_range(l), all{0, extent(l)};
     inner.begin = round_up(inner.begin, step);
@@ -171,18 +172,6 @@ class DirectLowering {
       b_.end_for();
   }
 
-  // What a divisor divides, in the ranges of the loops.
-  Range numerators(const AffineIndex& index) const {
-    Range range{index.offset, index.offset + 1};
-    for (auto [l, coefficient] : index.terms) {
-      const Range& loop = ranges_[static_cast<size_t>(l)];
-      int64_t first = coefficient * loop.begin, last = coefficient * (loop.end - 1);
-      range.begin += std::min(first, last);
-      range.end += std::max(first, last);
-    }
-    return range;
-  }
-
   // An element of an operand at `loops`; zero where the index has none.
   Scalar operand(size_t side, const std::vector<Scalar>& loops) {
     Position position;
@@ -200,7 +189,7 @@ class DirectLowering {
         require(b_.compare(Code::equal, b_.rem(index, divisor), b_.index(0)));
         index = b_.div(index, divisor);
       }
-      Range range = numerators(indices[axis]);
+      Range range = numerators_of(indices[axis], ranges_);
       int64_t size = nest_.types[side].dims[axis];
       if (range.begin < 0)
         require(b_.compare(Code::less_equal, b_.index(0), index));

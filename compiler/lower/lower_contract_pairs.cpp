@@ -34,8 +34,7 @@ class PairLowering {
         column_(static_cast<size_t>(s_.vector_loop)),
         row_(static_cast<size_t>(s_.row_loop)),
         summed_(nest_.loops.size() - 1) {
-    parallel_ = pays_in_parallel(nest_, lanes_, threads);
-    sharers_ = parallel_ ? threads : 1;
+    sharers_ = pays_in_parallel(nest_, lanes_, threads) ? threads : 1;
     columns_ = nest_.loops[column_].extent;
     step_elements_ = round_up(columns_ * half_, lanes_);
     b_buffer_ = scratch("b", nest_.loops[summed_].extent / half_ * step_elements_);
@@ -44,7 +43,7 @@ class PairLowering {
   loop::Kernel run() {
     Segment columns{0, columns_, 1};
     for (const Segment& rows : row_segments(nest_, s_, columns, sharers_)) {
-      ContractTask task = begin_tasks(builder_, nest_, s_, columns, rows, parallel_);
+      ContractTask task = begin_tasks(builder_, nest_, s_, columns, rows, sharers_ > 1);
       block_ = task.block;
       stage_b();
       lower_rows();
@@ -146,7 +145,6 @@ class PairLowering {
   int64_t lanes_, half_;
   size_t a_, b_;  // the broadcast operand and the one read in vectors
   size_t column_, row_, summed_;  // loops
-  bool parallel_ = false;
   int sharers_ = 1;  // threads that share the tasks
   int64_t columns_ = 1;
   int64_t step_elements_ = 1;  // of b, for `half_` neighbours along the summed loop

@@ -41,8 +41,7 @@ class PanelLowering {
         b_(static_cast<size_t>(s_.vector_operand)),
         vector_(static_cast<size_t>(s_.vector_loop)),
         row_(static_cast<size_t>(s_.row_loop)) {
-    parallel_ = pays_in_parallel(nest_, lanes_, threads);
-    sharers_ = parallel_ ? threads : 1;
+    sharers_ = pays_in_parallel(nest_, lanes_, threads) ? threads : 1;
     summed_elements_ = 1;
     for (size_t l = nest_.result_loops; l < nest_.loops.size(); ++l)
       summed_elements_ *= s_.blocks[l];
@@ -66,7 +65,7 @@ class PanelLowering {
   }
 
   void lower_tasks(const Segment& columns, const Segment& rows) {
-    ContractTask task = begin_tasks(builder_, nest_, s_, columns, rows, parallel_);
+    ContractTask task = begin_tasks(builder_, nest_, s_, columns, rows, sharers_ > 1);
     block_ = task.block;
     lower_passes();
     end_tasks(builder_, task);
@@ -344,7 +343,6 @@ class PanelLowering {
   int64_t lanes_;
   size_t a_, b_;  // the broadcast operand and the one read in vectors
   size_t vector_, row_;  // loops
-  bool parallel_ = false;
   int sharers_ = 1;  // threads that share the tasks
   int64_t summed_elements_ = 1;  // of a pass, at most
   uint32_t a_buffer_ = 0, b_buffer_ = 0;

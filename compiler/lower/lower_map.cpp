@@ -31,7 +31,6 @@ class MapLowering {
 
   loop::Kernel run() {
     int64_t row = groups_.back().extent(), piece = row;
-    parts_ = row_parts(values_.function(), groups_, lanes_);
     if (parallel_ && rows() < kTasks) {
       int64_t pieces = kTasks / rows();
       int64_t step = 16 * lanes_;  // pieces start at vectors, unrolled ones too
@@ -81,8 +80,9 @@ class MapLowering {
     Scalar start = b_.index(begin);
     if (pieces > 1)
       start = b_.add(start, b_.scaled(task_indices.back(), piece));
-    const std::vector<Segment> parts =
-        piece == groups_.back().extent() ? parts_ : std::vector<Segment>{{0, piece, 1}};
+    std::vector<Segment> parts = {{0, piece, 1}};
+    if (piece == groups_.back().extent())
+      parts = row_parts(values_.function(), groups_, lanes_);
     for (const Segment& part : parts) {
       numbers.back() = b_.add(start, b_.index(part.start));
       if (part.size > 1)
@@ -100,7 +100,6 @@ class MapLowering {
   loop::Builder b_;
   KernelValues values_;
   std::vector<AxisGroup> groups_;
-  std::vector<Segment> parts_;  // of a row
   bool parallel_ = false;
   int64_t lanes_ = 1;
 };

@@ -175,11 +175,7 @@ Function split(const Function& function) {
 }  // namespace
 
 Module far_taps(const Module& module, const Options&) {
-  Module result = module;
-  for (Function& function : result.functions)
-    if (function.kind == FunctionKind::entry)
-      function = split(function);
-  return result;
+  return with_entries(module, split);
 }
 
 }  // namespace gradc

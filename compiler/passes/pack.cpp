@@ -148,11 +148,7 @@ class Packing {
 }  // namespace
 
 Module pack(const Module& module, const Options&) {
-  Module result = module;
-  for (Function& function : result.functions)
-    if (function.kind == FunctionKind::entry)
-      function = Packing(function).run();
-  return result;
+  return with_entries(module, [](const Function& entry) { return Packing(entry).run(); });
 }
 
 }  // namespace gradc

@@ -89,11 +89,8 @@ class Narrowing {
 Module precision(const Module& module, const Options& options) {
   if (!options.narrows())
     return module;
-  Module result = module;
-  for (Function& function : result.functions)
-    if (function.kind == FunctionKind::entry)
-      function = Narrowing(function, options.precision).run();
-  return result;
+  return with_entries(
+      module, [&](const Function& entry) { return Narrowing(entry, options.precision).run(); });
 }
 
 }  // namespace gradc

@@ -21,11 +21,10 @@ bool pays(const Function& function, const Op& op) {
   if (op.code != Opcode::conv_data_gradient)
     return false;
   const Type& gradient = function.type(op.operand(0));
-  bool has_tiles = gradient.dims[0] >= kFewestSharedRows &&
-                   function.type(op.operand(1)).dims[1] >= kFewChannels;
-  return gradient.dtype == DType::f32 && !has_tiles &&
-         op.attrs.integer("groups") == 1 && all_are(op.attrs.integers("dilation"), 1) &&
-         !all_are(op.attrs.integers("stride"), 1);
+  bool has_tiles =
+      gradient.dims[0] >= kFewestSharedRows && function.type(op.operand(1)).dims[1] >= kFewChannels;
+  return gradient.dtype == DType::f32 && !has_tiles && op.attrs.integer("groups") == 1 &&
+         all_are(op.attrs.integers("dilation"), 1) && !all_are(op.attrs.integers("stride"), 1);
 }
 
 class Splitting {
@@ -176,11 +175,7 @@ Function split(const Function& function) {
 }  // namespace
 
 Module subpixel(const Module& module, const Options&) {
-  Module result = module;
-  for (Function& function : result.functions)
-    if (function.kind == FunctionKind::entry)
-      function = split(function);
-  return result;
+  return with_entries(module, split);
 }
 
 }  // namespace gradc
