@@ -75,8 +75,7 @@ void TileLowering::fetch_next_staged(loop::Tile& tile, std::vector<Scalar>& star
 
 void TileLowering::fetch_next_rows(loop::Tile& tile, std::vector<Scalar>& starts) {
   bool in_place = !s_.stage_a && !s_.stage_a_once && !s_.skip_padding;
-  if (!in_place || row_ == nest_.loops.size() || !nest_.has_windows(a_) ||
-      !pays_to_fetch(values_, nest_, a_))
+  if (!in_place || row_ == nest_.loops.size() || !pays_to_fetch(values_, nest_, a_))
     return;
   OperandAccess next = access_[a_];
   next.base = builder_.add(starts[0], builder_.index(tile.rows * tile.a_row_step));

@@ -122,8 +122,8 @@ class TileLowering {
   void fetch_next_columns(loop::Tile& tile, std::vector<Scalar>& starts,
                           const std::vector<Scalar>& at);
 
-  // Windows of the next rows, where they are read in place: what lies between two is not read, so
-  // that nothing sees them coming.
+  // The next rows, where they are read in place: each is too short a stream, or windows leave out
+  // what lies between them, so that nothing sees them coming.
   void fetch_next_rows(loop::Tile& tile, std::vector<Scalar>& starts);
 
   // What will be staged of a for the next rows.
