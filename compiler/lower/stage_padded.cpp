@@ -73,14 +73,11 @@ class PaddedCopy {
   }
 
   void emit() {
-    bool has_gaps = std::any_of(axes_.begin(), axes_.end(),
-                                [](const StagedAxis& axis) { return axis.can_leave; });
-    if (has_gaps) {
-      int64_t elements = 1;
-      for (const StagedAxis& axis : axes_)
-        elements *= axis.extent;
-      clear_elements(b_, dtype_, elements, buffer_, to_);
-    }
+    bool has_gaps = std::ranges::any_of(
+        axes_, [](const StagedAxis& axis) { return axis.known_base && axis.divisor != 1; });
+    if (has_gaps)
+      clear(to_, axes_.front().extent * axes_.front().stride);
+    clears_ends_ = !has_gaps;
     visit(0, {{}, to_});
   }
 
@@ -104,11 +101,22 @@ class PaddedCopy {
     return b_.begin_for(axis == innermost_ ? LoopKind::vector : LoopKind::serial, extent)[0];
   }
 
-  // Only the positions that have an element.
+  void clear(Scalar from, int64_t elements) {
+    if (elements > 0)
+      clear_elements(b_, dtype_, elements, buffer_, from);
+  }
+
+  // Only the positions that have an element, and zeros before and behind them.
   void visit_present(size_t axis, Cursor at) {
     const StagedAxis& a = axes_[axis];
     int64_t first = std::max<int64_t>(0, ceil_div(*a.known_base, a.divisor));
     int64_t last = std::min(a.size - 1, floor_div(*a.known_base + a.extent - 1, a.divisor));
+    if (clears_ends_) {
+      int64_t begin = std::min(a.extent, first - *a.known_base);
+      int64_t end = std::max(begin, last + 1 - *a.known_base);
+      clear(at.to, begin * a.stride);
+      clear(b_.add(at.to, b_.index(end * a.stride)), (a.extent - end) * a.stride);
+    }
     if (first > last)
       return;
     size_t opened = opened_;
@@ -160,6 +168,7 @@ class PaddedCopy {
   DType dtype_;
   size_t innermost_ = SIZE_MAX;
   size_t opened_ = 0;
+  bool clears_ends_ = false;  // else all was cleared
 };
 
 // To a copy that has all positions of these axes.
