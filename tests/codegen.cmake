@@ -1,4 +1,4 @@
-add_library(gradc_native_test_support STATIC support/native.cpp)
+add_library(gradc_native_test_support STATIC support/native.cpp support/native_check.cpp)
 target_link_libraries(gradc_native_test_support
   PUBLIC gradc_codegen gradc_passes gradc_runtime gradc_test_support Catch2::Catch2
   PRIVATE gradc_warnings)
@@ -13,6 +13,7 @@ gradc_test(codegen_test LIBS gradc_native_test_support gradc_contract_cases grad
   unit/native_contract_test.cpp
   unit/native_index_test.cpp
   unit/native_kernels_test.cpp
+  unit/native_moves_test.cpp
   unit/native_ops_test.cpp
   unit/native_types_test.cpp
   unit/native_winograd_test.cpp

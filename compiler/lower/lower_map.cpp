@@ -4,11 +4,13 @@
 //   parallel p in 0..tasks { serial r in 0..rows_of_a_task { vector j in 0..row { ... } } }
 //
 // Where there are few rows, a row is cut into pieces, and threads share the pieces. Where vectors
-// would ask which operand to read, there is a vector loop for each part of a row (row_parts.h).
+// would ask which operand to read, there is a vector loop for each part of a row (row_parts.h);
+// where rows would, these loops are there once for each operand (map_pieces.h).
 #include <algorithm>
 
 #include "compiler/lower/iteration_space.h"
 #include "compiler/lower/lower.h"
+#include "compiler/lower/map_pieces.h"
 #include "compiler/lower/row_parts.h"
 #include "compiler/lower/split.h"
 #include "ir/diagnostic.h"
@@ -21,15 +23,18 @@ using loop::Scalar;
 
 class MapLowering {
  public:
-  MapLowering(const Function& function, IterationSpace space, const Target& target, int threads)
-      : kernel_{.name = function.name}, b_(kernel_), values_(function, b_) {
-    groups_ = std::move(space.groups);
-    join_short_rows(target.lanes_f32());
-    parallel_ = threads > 1 && space.nanoseconds >= kParallelNanoseconds;
-    lanes_ = target.lanes_f32();
+  MapLowering(KernelValues& values, IterationSpace space, PointBody body, const Target& target,
+              int threads)
+      : b_(values.builder()),
+        values_(values),
+        body_(std::move(body)),
+        groups_(std::move(space.groups)),
+        parallel_(threads > 1 && space.nanoseconds >= kParallelNanoseconds),
+        lanes_(target.lanes_f32()) {
+    join_short_rows(lanes_);
   }
 
-  loop::Kernel run() {
+  void run() {
     int64_t row = groups_.back().extent(), piece = row;
     if (parallel_ && rows() < kTasks) {
       int64_t pieces = kTasks / rows();
@@ -40,7 +45,6 @@ class MapLowering {
     lower_pieces(0, whole, piece);
     if (row % piece)
       lower_pieces(whole * piece, 1, row % piece);
-    return std::move(kernel_);
   }
 
  private:
@@ -82,13 +86,13 @@ class MapLowering {
       start = b_.add(start, b_.scaled(task_indices.back(), piece));
     std::vector<Segment> parts = {{0, piece, 1}};
     if (piece == groups_.back().extent())
-      parts = row_parts(values_.function(), groups_, lanes_);
+      parts = row_parts(values_.function(), groups_, body_, lanes_);
     for (const Segment& part : parts) {
       numbers.back() = b_.add(start, b_.index(part.start));
       if (part.size > 1)
         numbers.back() =
             b_.add(numbers.back(), b_.begin_for(LoopKind::vector, part.size, {}, {}, "j")[0]);
-      lower_point(values_, axis_indices(b_, groups_, numbers));
+      body_(values_, axis_indices(b_, groups_, numbers));
       if (part.size > 1)
         b_.end_for();
     }
@@ -96,12 +100,12 @@ class MapLowering {
       b_.end_for();
   }
 
-  loop::Kernel kernel_;
-  loop::Builder b_;
-  KernelValues values_;
+  loop::Builder& b_;
+  KernelValues& values_;
+  PointBody body_;
   std::vector<AxisGroup> groups_;
-  bool parallel_ = false;
-  int64_t lanes_ = 1;
+  bool parallel_;
+  int64_t lanes_;
 };
 
 }  // namespace
@@ -109,11 +113,18 @@ class MapLowering {
 loop::Kernel lower_map(const Function& function, const Target& target, int threads) {
   if (std::optional<loop::Kernel> move = lower_move(function, threads))
     return std::move(*move);
-  IterationSpace space =
+  IterationSpace whole =
       analyse(function, function.type(function.results.at(0).value).dims, lower_point);
-  if (std::optional<loop::Kernel> across = lower_map_across(function, space, target, threads))
+  if (std::optional<loop::Kernel> across = lower_map_across(function, whole, target, threads))
     return std::move(*across);
-  return MapLowering(function, std::move(space), target, threads).run();
+  loop::Kernel kernel{.name = function.name};
+  loop::Builder builder(kernel);
+  KernelValues values(function, builder);
+  for (const MapPiece& piece : map_pieces(function)) {
+    IterationSpace space = analyse(function, piece.dims, piece.body);
+    MapLowering(values, std::move(space), piece.body, target, threads).run();
+  }
+  return kernel;
 }
 
 }  // namespace gradc

@@ -21,8 +21,8 @@ struct Trial {
   std::set<int64_t> cuts;  // places in the row before which and from which on choices differ
 };
 
-Trial trial_of(const Function& kernel, const std::vector<AxisGroup>& groups, const Segment& part,
-               int64_t lanes) {
+Trial trial_of(const Function& kernel, const std::vector<AxisGroup>& groups, const PointBody& body,
+               const Segment& part, int64_t lanes) {
   loop::Kernel trial_kernel;
   loop::Builder b(trial_kernel);
   KernelValues values(kernel, b);
@@ -31,16 +31,16 @@ Trial trial_of(const Function& kernel, const std::vector<AxisGroup>& groups, con
     numbers.push_back(b.begin_for(LoopKind::serial, groups[i].extent())[0]);
   Scalar j = b.begin_for(LoopKind::vector, part.size)[0];
   numbers.push_back(b.add(b.index(part.start), j));
-  lower_point(values, axis_indices(b, groups, numbers));
+  body(values, axis_indices(b, groups, numbers));
   while (b.depth() > 0)
     b.end_for();
   remove_unused(trial_kernel);
-  const std::vector<Instr>* body = &trial_kernel.body;
-  while (!body->empty() && body->back().code == Code::loop)
-    body = &body->back().body;
+  const std::vector<Instr>* inner = &trial_kernel.body;
+  while (!inner->empty() && inner->back().code == Code::loop)
+    inner = &inner->back().body;
   Trial trial;
-  trial.nanoseconds = static_cast<double>(ceil_div(part.size, lanes)) * nanoseconds_of(*body);
-  for (const Instr& instr : *body) {
+  trial.nanoseconds = static_cast<double>(ceil_div(part.size, lanes)) * nanoseconds_of(*inner);
+  for (const Instr& instr : *inner) {
     if (instr.code != Code::less && instr.code != Code::less_equal)
       continue;
     size_t at = instr.code == Code::less ? 0 : 1;  // place < bound, bound <= place
@@ -58,9 +58,9 @@ Trial trial_of(const Function& kernel, const std::vector<AxisGroup>& groups, con
 }  // namespace
 
 std::vector<Segment> row_parts(const Function& kernel, const std::vector<AxisGroup>& groups,
-                               int64_t lanes) {
+                               const PointBody& body, int64_t lanes) {
   Segment row{0, groups.back().extent(), 1};
-  Trial whole = trial_of(kernel, groups, row, lanes);
+  Trial whole = trial_of(kernel, groups, body, row, lanes);
   if (whole.cuts.empty() || whole.cuts.size() > kMostCuts)
     return {row};
   std::vector<Segment> parts;
@@ -71,7 +71,7 @@ std::vector<Segment> row_parts(const Function& kernel, const std::vector<AxisGro
     if (end <= start || end > row.size)
       continue;
     parts.push_back({start, end - start, 1});
-    nanoseconds += trial_of(kernel, groups, parts.back(), lanes).nanoseconds;
+    nanoseconds += trial_of(kernel, groups, body, parts.back(), lanes).nanoseconds;
     start = end;
   }
   return nanoseconds < whole.nanoseconds ? parts : std::vector{row};

@@ -9,8 +9,9 @@
 namespace gradc {
 
 // The parts of the last group's rows, in order: those between the numbers that a place is compared
-// with, where vectors do less work in them than in whole rows; else the whole row.
+// with, where vectors do less work in them than in whole rows; else the whole row. `body` is what
+// is done at each point.
 std::vector<Segment> row_parts(const Function& kernel, const std::vector<AxisGroup>& groups,
-                               int64_t lanes);
+                               const PointBody& body, int64_t lanes);
 
 }  // namespace gradc

@@ -108,6 +108,31 @@ TEST_CASE("a concatenation along rows has a loop for each operand", "[lower]") {
   CHECK(padded.find("vector") == padded.rfind("vector"));
 }
 
+TEST_CASE("a concatenation along an outer axis has loops for each operand", "[lower]") {
+  CHECK(
+      loops_of(R"(kernel @k(%x: f32[1,32], %y: f32[3,32], %s: f32[4,32]) with {class="map"} {
+  %c: f32[4,32] = concat(%x, %y) {axis=0}
+  %z: f32[4,32] = mul(%c, %s)
+  return %z
+})") ==
+      R"(loops @k(operand %x: f32[32], operand %y: f32[96], operand %s: f32[128], result %z: f32[128]) {
+  vector %j in 0..32 {
+    %x.1: f32 = load %x[%j]
+    %s.1: f32 = load %s[%j]
+    %mul: f32 = mul(%x.1, %s.1)
+    store %z[%j] = %mul
+  }
+  vector %j.1 in 0..96 {
+    %y.1: f32 = load %y[%j.1]
+    %t: i64 = add(%j.1, 32)
+    %s.2: f32 = load %s[%t]
+    %mul.1: f32 = mul(%y.1, %s.2)
+    store %z[%t] = %mul.1
+  }
+}
+)");
+}
+
 TEST_CASE("a transpose moves squares, and only what is read across", "[lower]") {
   std::string moved = loops_of(R"(kernel @k(%x: f32[40,64,9]) with {class="map"} {
   %t: f32[40,9,64] = transpose(%x) {permutation=[0,2,1]}

@@ -6,63 +6,13 @@
 #include <catch2/catch.hpp>
 #include <cmath>
 
-#include "ir/builder.h"
-#include "ir/eval.h"
-#include "ir/parse.h"
 #include "tests/support/native.h"
+#include "tests/support/native_check.h"
 
 using namespace gradc;
 using namespace gradc::test;
 
 namespace {
-
-Function parse_function(const std::string& text) {
-  return parse_module("module @m\n" + text, "kernel.ir").functions.at(0);
-}
-
-// Multiples of 1/1024 in [-2, 2); indices of gathers are in range.
-std::vector<Tensor> arguments_for(const Function& function) {
-  uint64_t state = 11;
-  std::vector<Tensor> arguments;
-  for (const Parameter& parameter : function.parameters) {
-    const Type& type = function.type(parameter.value);
-    Tensor tensor{type, std::vector<double>(static_cast<size_t>(type.elements()))};
-    for (double& x : tensor.data) {
-      state = state * 6364136223846793005 + 1442695040888963407;
-      auto number = static_cast<int64_t>(state >> 52);
-      x = is_float(type.dtype) ? static_cast<double>(number - 2048) / 1024
-                               : static_cast<double>(number % 5);
-    }
-    arguments.push_back(std::move(tensor));
-  }
-  return arguments;
-}
-
-void check_close(const std::vector<Tensor>& results, const std::vector<Tensor>& expected) {
-  REQUIRE(results.size() == expected.size());
-  for (size_t i = 0; i < results.size(); ++i) {
-    double largest = 1, worst = 0;
-    for (double value : expected[i].data)
-      largest = std::max(largest, std::abs(value));
-    for (size_t k = 0; k < expected[i].data.size(); ++k)
-      worst = std::max(worst, std::abs(results[i].data[k] - expected[i].data[k]));
-    INFO("result " << i << ": off by " << worst << " of " << largest);
-    CHECK(worst <= 4e-6 * largest);
-  }
-}
-
-// Native code gives what eval gives, and the same bits with one and two threads.
-void check_native(const std::string& text) {
-  INFO(text);
-  Function function = parse_function(text);
-  std::vector<Tensor> arguments = arguments_for(function);
-  std::vector<Tensor> results = run_native(function, arguments);
-  check_close(results, eval_closed(Module{}, function, arguments));
-  check_close(run_native(function, arguments, "x86-64-v3"), results);
-  std::vector<Tensor> threaded = run_native(function, arguments, "native", 2);
-  for (size_t i = 0; i < results.size(); ++i)
-    CHECK(threaded[i].data == results[i].data);
-}
 
 const int64_t kSizes[] = {1, 7, 15, 16, 17, 100};
 
@@ -354,6 +304,7 @@ TEST_CASE("a row has the same bits alone and among others", "[native]") {
   };
   for (int64_t columns : {1, 5, 16, 17, 40, 64, 100, 128, 300}) {
     CAPTURE(columns);
+    const Type one_row{DType::f32, {1, columns}};
     Function all = kernel(kRows, columns);
     std::vector<Tensor> arguments = arguments_for(all);
     std::vector<Tensor> together = run_native(all, arguments);
@@ -365,95 +316,12 @@ TEST_CASE("a row has the same bits alone and among others", "[native]") {
       };
       std::vector<Tensor> of_row;
       for (const Tensor& argument : arguments)
-        of_row.push_back({{DType::f32, {1, columns}}, part(argument)});
+        of_row.push_back({one_row, part(argument)});
       std::vector<Tensor> alone = run_native(kernel(1, columns), of_row);
       for (size_t i = 0; i < alone.size(); ++i)
         CHECK(alone[i].data == part(together[i]));
     }
   }
-}
-
-TEST_CASE("slices, transposes and windows inside of chains", "[native]") {
-  check_native(R"(entry @f(%x: f32[6,10,8]) {
-  %t: f32[10,6,8] = transpose(%x) {permutation=[1,0,2]}
-  %r: f32[60,8] = reshape(%t) {shape=[60,8]}
-  %s: f32[29,4] = slice(%r) {begin=[1,1], end=[59,8], step=[2,2]}
-  %e: f32[29,4] = exp(%s)
-  %u: f32[4,29] = transpose(%e) {permutation=[1,0]}
-  return %u
-})");
-  check_native(R"(entry @f(%x: f32[2,3,9,9]) {
-  %p: f32[2,3,4,4] = window_max(%x) {high=[0,0], low=[0,0], stride=[2,2], window=[2,2]}
-  %y: f32[2,3,4,4] = tanh(%p)
-  return %y
-})");
-}
-
-TEST_CASE("concatenations along rows, in parts of any size", "[native]") {
-  for (int64_t rows : {1, 3, 40})
-    check_native(fmt::format(R"(entry @f(%a: f32[{0},7], %b: f32[{0},64], %c: f32[{0},1],
-      %d: f32[{0},33], %e: f32[105]) {{
-  %s: f32[{0},40] = pad(%d) {{high=[0,5], low=[0,2], value=3.0}}
-  %x: f32[{0},112] = concat(%a, %b, %c, %s) {{axis=1}}
-  %t: f32[{0},105] = slice(%x) {{begin=[0,4], end=[{0},109], step=[1,1]}}
-  %f: f32[{0},105] = broadcast(%e) {{axes=[1], shape=[{0},105]}}
-  %y: f32[{0},105] = mul(%t, %f)
-  return %y
-}})",
-                             rows));
-}
-
-TEST_CASE("indices choose rows, and gradients go back to them", "[native]") {
-  check_native(R"(entry @f(%x: f32[5,40], %i: i32[33], %u: f32[33,40]) {
-  %g: f32[33,40] = gather(%x, %i) {axis=0}
-  %y: f32[33,40] = mul(%g, %u)
-  %d: f32[5,40] = scatter_add(%i, %u) {axis=0, size=5}
-  return %y, %d
-})");
-}
-
-TEST_CASE("what is read across is transposed in blocks", "[native]") {
-  // Sizes of whole vectors and not, more and fewer rows than columns.
-  for (auto [rows, columns] : {std::pair{64, 64}, {100, 257}, {3, 1000}, {1000, 3}, {17, 33}})
-    for (const char* dtype : {"f32", "i32", "f64", "i64", "f16", "u8"}) {
-      check_native(
-          fmt::format("entry @f(%x: {2}[{0},{1}]) {{\n  %t: {2}[{1},{0}] = transpose(%x) "
-                      "{{permutation=[1,0]}}\n  return %t\n}}",
-                      rows, columns, dtype));
-      if (dtype == std::string("f16") || dtype == std::string("u8"))
-        continue;  // sums are rounded, or wrap around
-      // With work around it, an operand that lies as the result does, and one number for each row.
-      check_native(
-          fmt::format("entry @f(%x: {2}[{0},{1}], %y: {2}[{1},{0}], %b: {2}[{1}]) {{\n"
-                      "  %t: {2}[{1},{0}] = transpose(%x) {{permutation=[1,0]}}\n"
-                      "  %s: {2}[{1},{0}] = add(%t, %y)\n"
-                      "  %c: {2}[{1},{0}] = broadcast(%b) {{axes=[0], shape=[{1},{0}]}}\n"
-                      "  %z: {2}[{1},{0}] = mul(%s, %c)\n  return %z, %t\n}}",
-                      rows, columns, dtype));
-    }
-  for (std::vector<size_t> permutation :
-       {std::vector<size_t>{0, 2, 3, 1}, {0, 3, 1, 2}, {3, 1, 2, 0}, {2, 0, 3, 1}, {1, 0, 2, 3}}) {
-    std::vector<int64_t> dims = {2, 5, 18, 40}, moved;
-    for (size_t axis : permutation)
-      moved.push_back(dims[axis]);
-    check_native(fmt::format(
-        "entry @f(%x: f32[4,5,20,40]) {{\n"
-        "  %s: f32[2,5,18,40] = slice(%x) {{begin=[1,0,2,0], end=[3,5,20,40], step=[1,1,1,1]}}\n"
-        "  %t: f32[{0}] = transpose(%s) {{permutation=[{1}]}}\n"
-        "  %r: f32[3600,2] = reshape(%t) {{shape=[3600,2]}}\n"
-        "  %u: f32[2,3600] = transpose(%r) {{permutation=[1,0]}}\n  return %t, %u\n}}",
-        fmt::join(moved, ","), fmt::join(permutation, ",")));
-  }
-  // Two operands that lie across, and one that is also read elsewhere than at the point.
-  check_native(R"(entry @f(%x: f32[70,90], %y: f32[70,90]) {
-  %a: f32[90,70] = transpose(%x) {permutation=[1,0]}
-  %b: f32[90,70] = transpose(%y) {permutation=[1,0]}
-  %c: f32[90,70] = sub(%a, %b)
-  %later: f32[89,70] = slice(%a) {begin=[1,0], end=[90,70], step=[1,1]}
-  %shifted: f32[90,70] = pad(%later) {high=[1,0], low=[0,0], value=0.0}
-  %d: f32[90,70] = mul(%c, %shifted)
-  return %d
-})");
 }
 
 TEST_CASE("running sums along rows", "[native]") {
