@@ -37,7 +37,7 @@ TileLowering::TileLowering(const Function& function, const Target& target, int t
     passes_ *= ceil_div(nest_.loops[l].extent, s_.blocks[l]);
   if (s_.skip_padding)
     tap_axes_ = *tap_axes(nest_, a_);
-  else if (s_.stage_a_once)
+  else if (s_.stage_a_once || (s_.stage_a && s_.staged_rows == 0))
     find_edges();
   if (s_.packed) {
     packed_ = *packed_order(function, nest_, b_, vector_, s_.vectors * lanes_);
@@ -55,9 +55,22 @@ void TileLowering::find_edges() {
     int64_t extent = nest_.loops[l].extent;
     Range inner = inner_positions(nest_, a_, axis);
     int64_t outer = extent - inner.size();
-    if (s_.blocks[l] == extent && inner.size() > 0 && outer > 0 && outer <= kMostEdges)
+    bool is_whole =
+        s_.blocks[l] == extent && (s_.stage_a_once || l >= static_cast<size_t>(s_.staged_from));
+    if (outer > 0 && outer <= kMostEdges && is_whole)
       edges_.push_back({axis, inner});
+    else if (outer > 0 && pays_to_count(axis, outer))
+      edges_.push_back({.axis = axis, .counted = true});
   }
+}
+
+bool TileLowering::pays_to_count(const TapAxis& axis, int64_t edges) const {
+  constexpr int64_t kFewestSteps = 32, kOneOf = 20;
+  int64_t steps = 1;
+  for (size_t l = axis.summed_loop + 1; l < nest_.loops.size(); ++l)
+    steps *= s_.blocks[l];
+  int64_t taps = nest_.loops[axis.summed_loop].extent;
+  return steps >= kFewestSteps && kOneOf * edges >= nest_.loops[*axis.result_loop].extent * taps;
 }
 
 loop::Kernel TileLowering::run() {

@@ -25,10 +25,11 @@ class TileLowering {
   using Scalar = loop::Scalar;
 
   // Of axes that have padding in a's copy, the positions that meet all taps, and whether we are at
-  // one of the others.
+  // one of the others; or, where a task has some positions only, that taps are counted at each.
   struct Edge {
     TapAxis axis;
     Range inner;
+    bool counted = false;
     bool open = false;
 
     size_t result_loop() const { return *axis.result_loop; }
@@ -48,6 +49,8 @@ class TileLowering {
   // Of axes whose padding is in the copy of a: all rows of a tile are at one position there, and
   // at the edges some taps need not be multiplied.
   void find_edges();
+  // Whether skipping taps is worth a loop that is counted when it runs.
+  bool pays_to_count(const TapAxis& axis, int64_t edges) const;
 
   // Threads that share the panels of columns; 1 where there are other tasks to share.
   int64_t column_threads() const;
@@ -85,7 +88,7 @@ class TileLowering {
   void lower_between_edges(Edge& edge, std::vector<Scalar> at);
   // Walks over the taps that an edge meets; false: this loop has no edge here.
   bool append_edge_taps(size_t l, const std::vector<Scalar>& at, loop::Tile& tile,
-                        std::vector<Scalar>& starts);
+                        std::vector<Scalar>& starts, std::vector<Scalar>& counts);
 
   // All rows of what is staged, tile by tile.
   void lower_rows();
@@ -152,7 +155,7 @@ class TileLowering {
 
   NestBlock block_;
   std::vector<TapAxis> tap_axes_;  // of a, where its padding is skipped
-  std::vector<Edge> edges_;  // of a, where it is staged once
+  std::vector<Edge> edges_;  // of a, where all that a tile meets of its padding is staged
   std::vector<StagedInside::Axis> staged_axes_;  // their copies, where a is staged all the same
   OperandAccess whole_a_;  // where a is staged once for all tasks
   PackedOrder packed_;  // of b, where it is

@@ -105,7 +105,8 @@ void TileLowering::lower_rows(size_t l, std::vector<Scalar> at) {
     ++l;
   if (l == nest_.result_loops) {
     lower_row_panels(std::move(at));
-  } else if (auto edge = std::ranges::find(edges_, l, &Edge::result_loop); edge != edges_.end()) {
+  } else if (auto edge = std::ranges::find(edges_, l, &Edge::result_loop);
+             edge != edges_.end() && !edge->counted) {
     lower_between_edges(*edge, at);
   } else if (fixes_taps(l)) {
     for (int64_t i = 0; i < block_.size[l]; ++i) {
@@ -130,10 +131,12 @@ void TileLowering::lower_between_edges(Edge& edge, std::vector<Scalar> at) {
     edge.open = false;
   };
   lower_edge(0, edge.inner.begin);
-  Scalar i = builder_.begin_for(LoopKind::serial, edge.inner.size())[0];
-  at[l] = builder_.add(builder_.index(edge.inner.begin), i);
-  lower_rows(l + 1, at);
-  builder_.end_for();
+  if (edge.inner.size() > 0) {
+    Scalar i = builder_.begin_for(LoopKind::serial, edge.inner.size())[0];
+    at[l] = builder_.add(builder_.index(edge.inner.begin), i);
+    lower_rows(l + 1, at);
+    builder_.end_for();
+  }
   lower_edge(edge.inner.end, block_.size[l]);
 }
 
@@ -203,19 +206,23 @@ bool TileLowering::append_present_taps(size_t l, const std::vector<Scalar>& at, 
 }
 
 bool TileLowering::append_edge_taps(size_t l, const std::vector<Scalar>& at, loop::Tile& tile,
-                                    std::vector<Scalar>& starts) {
+                                    std::vector<Scalar>& starts, std::vector<Scalar>& counts) {
   auto edge = std::ranges::find(edges_, l, &Edge::summed_loop);
-  if (edge == edges_.end() || !edge->open)
+  if (edge == edges_.end() || (!edge->open && !edge->counted))
     return false;
-  PresentTaps taps = present_taps(builder_, nest_, a_, edge->axis, at[edge->result_loop()],
-                                  block_.start[l], block_.size[l]);
+  size_t result_loop = edge->result_loop();
+  Scalar position = builder_.add(block_.start[result_loop], at[result_loop]);
+  PresentTaps taps =
+      present_taps(builder_, nest_, a_, edge->axis, position, block_.start[l], block_.size[l]);
   std::optional<int64_t> count = builder_.constant_of(taps.count);
-  if (!count || *count == 0)
+  if (edge->open && (!count || *count == 0))
     return false;
   int64_t a_step = access_[a_].step[l], b_step = access_[b_].step[l];
   starts[0] = builder_.add(starts[0], builder_.scaled(taps.first, a_step));
   starts[1] = builder_.add(starts[1], builder_.scaled(taps.first, b_step));
-  tile.loops.push_back({*count, a_step, b_step});
+  tile.loops.push_back({count.value_or(block_.size[l]), a_step, b_step, !count});
+  if (!count)
+    counts.push_back(taps.count);
   return true;
 }
 
@@ -232,7 +239,8 @@ void TileLowering::lower_tile(const std::vector<Scalar>& at, int64_t rows) {
     tile.a_row_step = a.step[row_];
   std::vector<Scalar> starts = {address(a.base, a.step, at), b.base}, counts;
   for (size_t l = nest_.result_loops; l < nest_.loops.size(); ++l)
-    if (!append_present_taps(l, at, tile, starts, counts) && !append_edge_taps(l, at, tile, starts))
+    if (!append_present_taps(l, at, tile, starts, counts) &&
+        !append_edge_taps(l, at, tile, starts, counts))
       tile.loops.push_back({block_.size[l], a.step[l], b.step[l]});
   join_loops(tile.loops);
   Scalar sums_start = address(sum_base_, sums_.step, at);

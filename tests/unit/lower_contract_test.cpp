@@ -298,6 +298,21 @@ TEST_CASE("rows at the edges of few images multiply no padding above or below", 
   }
 }
 
+TEST_CASE("planes at the edges of a clip multiply no padding before or behind", "[contract]") {
+  const char* example =
+      "conv(f32[1,2,5,6,32], f32[20,32,3,3,3]) {channels_last=true, dilation=[1,1,1], groups=1, "
+      "high=[1,1,1], low=[1,1,1], stride=[1,1,1]}";
+  check_all({example}, test::Fused::both);
+  // Where tasks are planes, the taps between planes are counted when a task runs.
+  Function kernel = test::contract_kernel(example, test::Fused::nothing);
+  ContractSchedule schedule = choose_contract_schedule(kernel, kWide, 1);
+  REQUIRE(schedule.blocks[1] == 2);
+  schedule.blocks[1] = 1;
+  set_attributes(kernel, schedule);
+  std::string text = print(lower(kernel, kWide, 1));
+  CHECK(text.find(" of 3 a_step") != std::string::npos);
+}
+
 TEST_CASE("loops over vectors of two columns compute what eval does", "[contract]") {
   std::vector<std::string> cases = {
       "dot(f32[37,136], f32[136,10]) {batch_a=[], batch_b=[], sum_a=[1], sum_b=[0]}",

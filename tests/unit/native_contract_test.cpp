@@ -106,6 +106,10 @@ constexpr const char* kConvLast =
 constexpr const char* kFewImages =
     "conv(f32[2,9,9,64], f32[130,64,3,3]) {channels_last=true, dilation=[1,1], groups=1, "
     "high=[1,1], low=[1,1], stride=[1,1]}";
+// The same of few planes, whose first and last have taps that meet nothing.
+constexpr const char* kFewPlanes =
+    "conv(f32[1,3,6,7,32], f32[40,32,3,3,3]) {channels_last=true, dilation=[1,1,1], groups=1, "
+    "high=[1,1,1], low=[1,1,1], stride=[1,1,1]}";
 // Channels of the weight are read with their taps, in parts.
 constexpr const char* kFewPixelsDataGradient =
     "conv_data_gradient(f32[4,5,5,128], f32[128,20,3,3]) {channels_last=true, dilation=[1,1], "
@@ -335,6 +339,29 @@ TEST_CASE("padding that is skipped adds what padding in memory adds", "[native][
     };
     CHECK(run_with(entry, arguments, 1, in_memory) ==
           run_with(entry, arguments, 1, [](ContractSchedule&) {}));
+  }
+}
+
+TEST_CASE("taps of the planes at the edges are left out, in tasks too", "[native][contract]") {
+  // Whole clips in a task; one plane, whose taps are counted when it runs; two rows of a plane.
+  for (const char* example : {kFewPlanes, kFewImages}) {
+    CAPTURE(example);
+    Function entry = contract_entry(example, Fused::epilogue);
+    std::vector<Tensor> arguments = rough_arguments(entry);
+    std::vector<double> bits = run_with(entry, arguments, 1, [](ContractSchedule& s) {
+      s.stage_a_once = false;
+      s.stage_a = true;
+      s.staged_from = static_cast<int64_t>(s.blocks.size());  // row by row
+    });
+    for (int threads : {1, 2})
+      for (bool once : {false, true})
+        for (size_t loops : {1, 2, 3})
+          CHECK(run_with(entry, arguments, threads, [&](ContractSchedule& s) {
+                  s.stage_a_once = once;
+                  s.stage_a = !once;
+                  s.staged_from = 0;
+                  std::fill_n(s.blocks.begin(), loops, 1);
+                }) == bits);
   }
 }
 
