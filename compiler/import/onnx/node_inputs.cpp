@@ -28,7 +28,8 @@ constexpr InputLimit kLimits[] = {
      "Sqrt Swish Tanh ThresholdedRelu Transpose"},
     {2,
      "Add And CastLike CumSum Div Equal Expand Gather GatherElements GatherND Greater "
-     "GreaterOrEqual Less LessOrEqual MatMul Mod Mul Or PRelu Pow RMSNormalization ReduceL1 "
+     "GreaterOrEqual GridSample Less LessOrEqual MatMul Mod Mul Or PRelu Pow RMSNormalization "
+     "ReduceL1 "
      "ReduceL2 ReduceLogSum ReduceLogSumExp ReduceMax ReduceMean ReduceMin ReduceProd "
      "ReduceSum ReduceSumSquare Reshape SequenceAt SequenceErase Split SplitToSequence Squeeze Sub "
      "TopK Trilu Unsqueeze Upsample Xor"},

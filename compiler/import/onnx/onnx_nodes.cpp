@@ -17,8 +17,8 @@ Table make_table() {
   for (std::span<const NodeRule> family :
        {elementwise_nodes(), activation_nodes(), matmul_nodes(), einsum_nodes(), conv_nodes(),
         pool_nodes(), norm_nodes(), reduce_nodes(), shape_nodes(), arrange_nodes(), resize_nodes(),
-        index_nodes(), recurrent_nodes(), attention_nodes(), loss_nodes(), constant_nodes(),
-        sequence_nodes(), control_nodes()})
+        sample_nodes(), index_nodes(), recurrent_nodes(), attention_nodes(), loss_nodes(),
+        constant_nodes(), sequence_nodes(), control_nodes()})
     for (const NodeRule& rule : family)
       table[rule.op].push_back(rule);
   for (auto& [op, rules] : table)

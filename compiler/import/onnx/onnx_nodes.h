@@ -66,6 +66,7 @@ std::span<const NodeRule> reduce_nodes();
 std::span<const NodeRule> shape_nodes();
 std::span<const NodeRule> arrange_nodes();
 std::span<const NodeRule> resize_nodes();
+std::span<const NodeRule> sample_nodes();
 std::span<const NodeRule> index_nodes();
 std::span<const NodeRule> recurrent_nodes();
 std::span<const NodeRule> attention_nodes();
