@@ -52,12 +52,14 @@ void TileLowering::find_edges() {
     if (!axis.result_loop || *axis.result_loop == row_ || has_gaps)
       continue;
     size_t l = *axis.result_loop;
-    int64_t extent = nest_.loops[l].extent;
+    int64_t extent = nest_.loops[l].extent, block = s_.blocks[l];
     Range inner = inner_positions(nest_, a_, axis);
     int64_t outer = extent - inner.size();
-    bool is_whole =
-        s_.blocks[l] == extent && (s_.stage_a_once || l >= static_cast<size_t>(s_.staged_from));
-    if (outer > 0 && outer <= kMostEdges && is_whole)
+    // Of a block that is a part of the positions, the same at both ends, for it may be any part.
+    if (block < extent)
+      inner.end = std::max(inner.begin, block - (extent - inner.end));
+    bool is_staged = s_.stage_a_once || l >= static_cast<size_t>(s_.staged_from);
+    if (is_staged && outer > 0 && outer <= kMostEdges && (block == extent || block > outer))
       edges_.push_back({axis, inner});
     else if (outer > 0 && pays_to_count(axis, outer))
       edges_.push_back({.axis = axis, .counted = true});

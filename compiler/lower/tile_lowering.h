@@ -24,8 +24,8 @@ class TileLowering {
  private:
   using Scalar = loop::Scalar;
 
-  // Of axes that have padding in a's copy, the positions that meet all taps, and whether we are at
-  // one of the others; or, where a task has some positions only, that taps are counted at each.
+  // Of axes that have padding in a's copy, the positions of a block that meet all taps, and whether
+  // we are at one of the others; or, where a block has few positions, that taps are counted at each.
   struct Edge {
     TapAxis axis;
     Range inner;

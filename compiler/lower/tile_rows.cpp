@@ -215,7 +215,7 @@ bool TileLowering::append_edge_taps(size_t l, const std::vector<Scalar>& at, loo
   PresentTaps taps =
       present_taps(builder_, nest_, a_, edge->axis, position, block_.start[l], block_.size[l]);
   std::optional<int64_t> count = builder_.constant_of(taps.count);
-  if (edge->open && (!count || *count == 0))
+  if (edge->open && count == 0)
     return false;
   int64_t a_step = access_[a_].step[l], b_step = access_[b_].step[l];
   starts[0] = builder_.add(starts[0], builder_.scaled(taps.first, a_step));
