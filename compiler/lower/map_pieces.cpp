@@ -58,8 +58,8 @@ std::vector<MapPiece> map_pieces(const Function& kernel) {
       pieces.push_back({piece, body});
     begin += piece[axis];
   }
-  if (pieces.size() > 1)
-    analyse(kernel, pieces.back().dims, pieces.back().body);
+  for (const MapPiece& piece : pieces)
+    analyse(kernel, piece.dims, piece.body);
   return pieces.size() > 1 && !*strayed ? pieces : whole;
 }
 

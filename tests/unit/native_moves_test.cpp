@@ -54,6 +54,14 @@ TEST_CASE("concatenations along outer axes, read at the point and elsewhere", "[
   %y: f32[3,42,5,7] = add(%c, %d)
   return %y
 })");
+  check_native(R"(entry @f(%a: f32[30,17], %b: f32[1,17]) {
+  %c: f32[31,17] = concat(%a, %b) {axis=0}
+  %l: f32[1,17] = slice(%c) {begin=[30,0], end=[31,17], step=[1,1]}
+  %r: f32[17] = reshape(%l) {shape=[17]}
+  %s: f32[31,17] = broadcast(%r) {axes=[1], shape=[31,17]}
+  %y: f32[31,17] = mul(%c, %s)
+  return %y
+})");
   check_native(R"(entry @f(%a: f32[30,17], %b: f32[34,17]) {
   %c: f32[64,17] = concat(%a, %b) {axis=0}
   %r: f32[64,17] = reverse(%c) {axes=[0]}
