@@ -82,6 +82,7 @@ void set_attributes(Function& kernel, const ContractSchedule& s) {
     kernel.attrs.set("packed", true);
   kernel.attrs.set("skip_padding", s.skip_padding);
   kernel.attrs.set("staged_from", s.staged_from);
+  kernel.attrs.set("staged_together", s.staged_together);
   kernel.attrs.set("staged_rows", s.staged_rows);
   kernel.attrs.set("direct_store", s.direct_store);
   kernel.attrs.set("sums_in", s.sums_in);
@@ -125,6 +126,7 @@ ContractSchedule contract_schedule_of(const Function& kernel) {
   s.packed = attrs.flag("packed");
   s.skip_padding = attrs.flag("skip_padding");
   s.staged_from = attrs.integer("staged_from");
+  s.staged_together = attrs.integer("staged_together");
   s.staged_rows = attrs.integer("staged_rows");
   s.direct_store = attrs.flag("direct_store");
   s.sums_in = attrs.integer("sums_in");

@@ -267,9 +267,11 @@ int64_t TileChooser::rows_of_task() const {
   return rows;
 }
 
-int64_t TileChooser::staged_bytes(size_t first) const {
+int64_t TileChooser::staged_bytes(size_t first, int64_t together) const {
   std::vector<int64_t> extents = s_.blocks;
   std::fill_n(extents.begin(), first, 1);
+  if (first > 0)
+    extents[first - 1] = together;
   int64_t elements = 1;
   for (size_t axis = 0; axis < nest_.types[a()].dims.size(); ++axis)
     elements *= nest_.numerators(a(), axis, extents).size();
@@ -288,6 +290,23 @@ void TileChooser::choose_staging() {
   while (first < last && staged_bytes(first) > kStageBytes)
     ++first;
   s_.staged_from = static_cast<int64_t>(first);
+  if (first > 0 && is_row(first - 1))
+    s_.staged_together = most_together(first);
+}
+
+int64_t TileChooser::most_together(size_t first) const {
+  constexpr int64_t kTogetherBytes = 96 << 10;
+  auto moves_along = [&](const TapAxis& axis) {
+    return axis.result_loop && static_cast<int64_t>(*axis.result_loop) != s_.row_loop;
+  };
+  if (std::ranges::count_if(tap_axes(nest_, a()).value_or(std::vector<TapAxis>{}), moves_along) <
+          2 ||
+      limits_.rows < INT64_MAX)
+    return 1;
+  int64_t all = s_.blocks[first - 1], together = all;
+  while (together > 1 && (all % together != 0 || staged_bytes(first, together) > kTogetherBytes))
+    --together;
+  return together;
 }
 
 ContractSchedule choose_contract_schedule(const Function& kernel, const Target& target, int threads,

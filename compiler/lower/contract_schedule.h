@@ -61,6 +61,9 @@ struct ContractSchedule {
   // The last loops of the result that a task covers while a is staged once; those before are
   // staged one after the other.
   int64_t staged_from = 0;
+  // Iterations of the last of those before that are staged together, such as rows of an image,
+  // whose windows overlap. They divide the task's evenly.
+  int64_t staged_together = 1;
   bool direct_store = false;  // sums go from registers through the epilogue to the results
   int64_t row_group = 0;  // method panels: panels of rows whose part of a is staged at once
   // The result of the kernel in which sums wait for the next pass; -1: in scratch, or direct_store.

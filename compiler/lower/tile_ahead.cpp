@@ -67,7 +67,7 @@ void TileLowering::fetch_next_staged(loop::Tile& tile, std::vector<Scalar>& star
       !pays_to_fetch(values_, nest_, a_))
     return;
   NestBlock next = block_;
-  next.start[around_] = builder_.add(next.start[around_], builder_.index(1));
+  next.start[around_] = builder_.add(next.start[around_], builder_.index(next.size[around_]));
   next.size[vector_] = 1;
   fetch(tile, starts, access_in_place(values_, nest_, a_, next), next.size,
         part_of_tiles({builder_.index(0), 1}, at));

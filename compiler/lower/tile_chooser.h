@@ -58,8 +58,12 @@ class TileChooser : MethodChooser {
   void choose_tasks();
 
   int64_t rows_of_task() const;
-  // Bytes of a that one pass reads for the result loops from `first` on.
-  int64_t staged_bytes(size_t first) const;
+  // Bytes of a that one pass reads for the result loops from `first` on, and for `together`
+  // iterations of the one before.
+  int64_t staged_bytes(size_t first, int64_t together = 1) const;
+  // Windows that overlap along two loops or more, as those of a clip do, are copied for some
+  // iterations at once: else each element would be copied nine times.
+  int64_t most_together(size_t first) const;
   void choose_staging();
 
   // ---- Method panels.

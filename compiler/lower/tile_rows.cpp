@@ -27,12 +27,15 @@ void TileLowering::lower_pass() {
   if (s_.stage_a)
     for (size_t l = 0; l < static_cast<size_t>(s_.staged_from); ++l)
       if (is_row(l) && l != row_ && block_.size[l] > 1) {
-        Scalar i = builder_.begin_for(LoopKind::serial, block_.size[l])[0];
-        outer_ = outer_.inner(builder_, i, block_.size[l]);
+        bool is_last = static_cast<int64_t>(l) + 1 == s_.staged_from;
+        int64_t together = is_last ? s_.staged_together : 1, parts = block_.size[l] / together;
+        Scalar i = builder_.begin_for(LoopKind::serial, parts)[0],
+               first = builder_.scaled(i, together);
+        outer_ = outer_.inner(builder_, i, parts);
         around_ = l;
-        block_.start[l] = builder_.add(block_.start[l], i);
-        block_.size[l] = 1;
-        sum_base_ = builder_.add(sum_base_, builder_.scaled(i, sums_.step[l]));
+        block_.start[l] = builder_.add(block_.start[l], first);
+        block_.size[l] = together;
+        sum_base_ = builder_.add(sum_base_, builder_.scaled(first, sums_.step[l]));
         ++opened;
       }
   if (s_.staged_rows > 0)

@@ -369,6 +369,21 @@ TEST_CASE("taps at the edges of an image are left out, in tasks too", "[native][
   }
 }
 
+TEST_CASE("rows that are copied together have the bits of those alone", "[native][contract]") {
+  Function entry = contract_entry(kFewPlanes, Fused::epilogue);
+  std::vector<Tensor> arguments = rough_arguments(entry);
+  auto together = [&](int64_t rows) {
+    return run_with(entry, arguments, 1, [&](ContractSchedule& s) {
+      s.stage_a_once = false;
+      s.stage_a = true;
+      s.staged_from = 3;  // images, planes and rows
+      s.staged_together = rows;
+    });
+  };
+  for (int64_t rows : {2, 3, 6})
+    CHECK(together(rows) == together(1));
+}
+
 TEST_CASE("what limits scratch never changes a bit", "[native][contract]") {
   for (const char* example :
        {kProduct, kManyColumns, kConv, kDataGradient, kWeightGradient, kConvLast,
