@@ -18,6 +18,7 @@ gradc_test(import_test LIBS gradc_import SOURCES
   unit/nodes_recurrent_test.cpp
   unit/nodes_reduce_test.cpp
   unit/nodes_resize_test.cpp
+  unit/nodes_rotary_test.cpp
   unit/nodes_sample_test.cpp
   unit/onnx_check_test.cpp
   unit/onnx_file_test.cpp

@@ -37,6 +37,21 @@ TEST_CASE("rectifiers of ONNX", "[onnx]") {
         {swish(-2, 0.5), swish(-0.5, 0.5), swish(0.5, 0.5), swish(2, 0.5)});
 }
 
+TEST_CASE("Shrink, SwiGLU and Hardmax", "[onnx]") {
+  check(activate("Shrink", {attribute("lambd", 1.0), attribute("bias", 0.25)}, 9),
+        {-1.75, 0, 0, 1.75});
+  Tensor value{{DType::f32, {2, 2}}, {1, 2, 3, 4}};
+  Values gate = activate("Swish", {}, 24);
+  check(activate("SwiGLU", {}, 28, {value}), {gate[0], 2 * gate[1], 3 * gate[2], 4 * gate[3]});
+  CHECK_THROWS_WITH(activate("SwiGLU", {}, 28, {{{DType::f32, {2}}, {1, 2}}}),
+                    Catch::Matchers::Contains("they must be of one shape"));
+  // The first of equal ones; before opset 13 axis 0 is all.
+  Tensor x = floats({2, 3}, {1, 4, 4, 0, -1, -1});
+  CHECK(run_node(node("Hardmax", {}, {"y"}), 13, {x})[0].data == Values{0, 1, 0, 1, 0, 0});
+  CHECK(run_node(node("Hardmax", {}, {"y"}, {attribute("axis", int64_t{0})}), 11, {x})[0].data ==
+        Values{0, 1, 0, 0, 0, 0});
+}
+
 TEST_CASE("PRelu broadcasts its slope", "[onnx]") {
   CHECK(activate("PRelu", {}, 16, {{{DType::f32, {2}}, {0.25, 3}}}) == Values{-0.5, -1.5, 0.5, 2});
   CHECK(activate("PRelu", {}, 16, {{{DType::f32, {1}}, {2}}}) == Values{-4, -1, 0.5, 2});

@@ -148,3 +148,20 @@ TEST_CASE("LRN", "[onnx]") {
             13, {x})[0],
         {0.421258, 0.500963, 1.21608, 1.25241, -0.266417, 0, 1.33181, 1.11992});
 }
+
+TEST_CASE("LpNormalization leaves zeros", "[onnx]") {
+  Tensor x = floats({2, 2}, {3, -4, 0, 0});
+  check(run_node(node("LpNormalization", {}, {"y"}), 22, {x})[0], {0.6, -0.8, 0, 0});
+  onnx::Attribute one = attribute("p", int64_t{1});
+  check(run_node(node("LpNormalization", {}, {"y"}, {one}), 1, {x})[0], {3. / 7, -4. / 7, 0, 0});
+  CHECK_THROWS_WITH(
+      run_node(node("LpNormalization", {}, {"y"}, {attribute("p", int64_t{3})}), 22, {x}),
+      Catch::Matchers::Contains("attribute `p` is 3; it must be 1 or 2"));
+}
+
+TEST_CASE("MeanVarianceNormalization over given axes", "[onnx]") {
+  onnx::Attribute axes = attribute("axes", std::vector<int64_t>{-1});
+  check(run_node(node("MeanVarianceNormalization", {}, {"y"}, {axes}), 13,
+                 {floats({2, 2}, {1, 3, 5, 5})})[0],
+        {-1, 1, 0, 0});
+}

@@ -21,9 +21,10 @@ constexpr InputLimit kLimits[] = {
     {1,
      "Abs ArgMax ArgMin AveragePool Cast Ceil Celu ConcatFromSequence ConstantOfShape Cos "
      "DepthToSpace Elu Erf "
-     "Exp EyeLike Flatten Floor Gelu GlobalAveragePool GlobalMaxPool HardSigmoid HardSwish "
-     "Identity If IsInf IsNaN LRN LeakyRelu Log LogSoftmax MaxPool Mish Neg Not Reciprocal "
-     "Relu Round Selu SequenceLength Shape Sigmoid Sign Sin Size Softmax Softplus Softsign "
+     "Exp EyeLike Flatten Floor Gelu GlobalAveragePool GlobalMaxPool HardSigmoid HardSwish Hardmax "
+     "Identity If IsInf IsNaN LRN LeakyRelu Log LogSoftmax LpNormalization MaxPool "
+     "MeanVarianceNormalization Mish Neg Not Reciprocal "
+     "Relu Round Selu SequenceLength Shape Shrink Sigmoid Sign Sin Size Softmax Softplus Softsign "
      "SpaceToDepth "
      "Sqrt Swish Tanh ThresholdedRelu Transpose"},
     {2,
@@ -32,12 +33,13 @@ constexpr InputLimit kLimits[] = {
      "ReduceL1 "
      "ReduceL2 ReduceLogSum ReduceLogSumExp ReduceMax ReduceMean ReduceMin ReduceProd "
      "ReduceSum ReduceSumSquare Reshape SequenceAt SequenceErase Split SplitToSequence Squeeze Sub "
+     "SwiGLU "
      "TopK Trilu Unsqueeze Upsample Xor"},
     {3,
      "Clip Conv ConvTranspose Dropout Gemm GroupNormalization InstanceNormalization "
      "LayerNormalization NegativeLogLikelihoodLoss OneHot Range Scatter ScatterElements "
      "ScatterND SequenceInsert SoftmaxCrossEntropyLoss Tile Where"},
-    {4, "Pad Resize"},
+    {4, "Pad Resize RotaryEmbedding"},
     {5, "BatchNormalization Slice"},
     {6, "GRU RNN"},
     {7, "Attention"},

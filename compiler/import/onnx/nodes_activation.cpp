@@ -59,13 +59,33 @@ void prelu_node(NodeContext& c) {
   c.result(c.b.op(Opcode::prelu, {c.tensor(0), slope}));
 }
 
-// x * sigmoid(alpha * x)
-void swish_node(NodeContext& c) {
-  double alpha = c.real("alpha", 1);
+// x + bias below -lambd, x - bias above lambd, 0 between.
+void shrink_node(NodeContext& c) {
+  double bias = c.real("bias", 0), lambd = c.real("lambd", 0.5);
   ValueId x = c.tensor(0);
+  auto less = [&](ValueId a, ValueId b) { return c.b.op(Opcode::less, {a, b}); };
+  ValueId low = less(x, number_like(c, x, -lambd)), high = less(number_like(c, x, lambd), x);
+  ValueId above = c.b.select(high, c.b.sub(x, number_like(c, x, bias)), number_like(c, x, 0));
+  c.result(c.b.select(low, c.b.add(x, number_like(c, x, bias)), above));
+}
+
+// x * sigmoid(alpha * x)
+ValueId swish(NodeContext& c, ValueId x) {
+  double alpha = c.real("alpha", 1);
   if (alpha == 1)
-    return c.result(c.b.op(Opcode::silu, {x}));
-  c.result(c.b.mul(x, c.b.op(Opcode::sigmoid, {c.b.scale(x, alpha)})));
+    return c.b.op(Opcode::silu, {x});
+  return c.b.mul(x, c.b.op(Opcode::sigmoid, {c.b.scale(x, alpha)}));
+}
+
+void swish_node(NodeContext& c) {
+  c.result(swish(c, c.tensor(0)));
+}
+
+void swiglu_node(NodeContext& c) {
+  if (c.dims(0) != c.dims(1))
+    fail("the gate is {}, what it is of {}: they must be of one shape", to_string(c.type(0)),
+         to_string(c.type(1)));
+  c.result(c.b.mul(swish(c, c.tensor(0)), c.tensor(1)));
 }
 
 void gelu_node(NodeContext& c) {
@@ -117,24 +137,43 @@ void dropout_12(NodeContext& c) {
   dropout(c, rate, c.trains(c.has(2) && c.integer(2) != 0), DType::boolean);
 }
 
-// Before opset 13 the axes from `axis` on count as one.
+// --- Softmax and the like.
+
+using AlongAxis = ValueId (*)(NodeContext& c, ValueId x, int64_t axis);
+
 template <Opcode code>
-void softmax_1(NodeContext& c) {
+ValueId op_along(NodeContext& c, ValueId x, int64_t axis) {
+  return c.b.op(code, {x}, {{"axis", axis}});
+}
+
+// 1 at the first of the largest, 0 elsewhere.
+ValueId hardmax(NodeContext& c, ValueId x, int64_t axis) {
+  Type type = c.b.type(x);
+  auto a = static_cast<size_t>(axis);
+  ValueId first = c.b.broadcast_over(op_along<Opcode::arg_max>(c, x, axis), {axis}, type.dims);
+  ValueId place = c.b.op(
+      Opcode::iota, {},
+      {{"axis", int64_t{0}}, {"dtype", c.b.type(first).dtype}, {"shape", Dims{type.dims[a]}}});
+  ValueId is_first = c.b.op(Opcode::equal, {c.b.broadcast(place, {axis}, type.dims), first});
+  return cast(c, is_first, type.dtype);
+}
+
+// Before opset 13 the axes from `axis` on count as one.
+template <AlongAxis along>
+void along_axes_1(NodeContext& c) {
   Dims dims = c.dims(0);
   int64_t axis = normalized_axis(c.attribute("axis", 1), c.rank(0));
   Dims rows{1, 1};
   for (int64_t i = 0; i < c.rank(0); ++i)
     rows[i < axis ? 0 : 1] *= dims[static_cast<size_t>(i)];
   if (axis == c.rank(0) - 1)
-    return c.result(c.b.op(code, {c.tensor(0)}, {{"axis", axis}}));
-  ValueId flat = c.b.reshape(c.tensor(0), rows);
-  c.result(c.b.reshape(c.b.op(code, {flat}, {{"axis", int64_t{1}}}), dims));
+    return c.result(along(c, c.tensor(0), axis));
+  c.result(c.b.reshape(along(c, c.b.reshape(c.tensor(0), rows), 1), dims));
 }
 
-template <Opcode code>
-void softmax_13(NodeContext& c) {
-  int64_t axis = normalized_axis(c.attribute("axis", -1), c.rank(0));
-  c.result(c.b.op(code, {c.tensor(0)}, {{"axis", axis}}));
+template <AlongAxis along>
+void along_axis_13(NodeContext& c) {
+  c.result(along(c, c.tensor(0), normalized_axis(c.attribute("axis", -1), c.rank(0))));
 }
 
 constexpr NodeRule kRules[] = {
@@ -145,18 +184,22 @@ constexpr NodeRule kRules[] = {
     {"Gelu", 20, gelu_node},
     {"HardSigmoid", 1, hard_sigmoid_node},
     {"HardSwish", 14, activation_node<Opcode::hard_swish>},
+    {"Hardmax", 1, along_axes_1<hardmax>},
+    {"Hardmax", 13, along_axis_13<hardmax>},
     {"LeakyRelu", 1, leaky_relu_node},
-    {"LogSoftmax", 1, softmax_1<Opcode::log_softmax>},
-    {"LogSoftmax", 13, softmax_13<Opcode::log_softmax>},
+    {"LogSoftmax", 1, along_axes_1<op_along<Opcode::log_softmax>>},
+    {"LogSoftmax", 13, along_axis_13<op_along<Opcode::log_softmax>>},
     {"Mish", 18, activation_node<Opcode::mish>},
     {"PRelu", 1, prelu_node, input_set({1})},
     {"Relu", 1, activation_node<Opcode::relu>},
     {"Selu", 1, selu_node},
+    {"Shrink", 9, shrink_node},
     {"Sigmoid", 1, activation_node<Opcode::sigmoid>},
-    {"Softmax", 1, softmax_1<Opcode::softmax>},
-    {"Softmax", 13, softmax_13<Opcode::softmax>},
+    {"Softmax", 1, along_axes_1<op_along<Opcode::softmax>>},
+    {"Softmax", 13, along_axis_13<op_along<Opcode::softmax>>},
     {"Softplus", 1, activation_node<Opcode::softplus>},
     {"Softsign", 1, activation_node<Opcode::softsign>},
+    {"SwiGLU", 28, swiglu_node},
     {"Swish", 24, swish_node},
     {"Tanh", 1, activation_node<Opcode::tanh>},
     {"ThresholdedRelu", 10, thresholded_relu_node},

@@ -217,6 +217,34 @@ void lrn_node(NodeContext& c) {
                    {"size", c.required_integer("size")}}));
 }
 
+// --- Of an axis or of images, without a scale.
+
+// x / |x|, 0 where all is 0
+void lp_norm_node(NodeContext& c) {
+  require_float(c, 0);
+  int64_t p = c.attribute("p", 2), axis = normalized_axis(c.attribute("axis", -1), c.rank(0));
+  if (p != 1 && p != 2)
+    fail("attribute `p` is {}; it must be 1 or 2", p);
+  ValueId x = c.tensor(0);
+  ValueId length = p == 2 ? c.b.op(Opcode::reduce_l2, {x}, {{"axes", std::vector{axis}}})
+                          : c.b.reduce_sum(c.b.op(Opcode::abs, {x}), {axis});
+  ValueId is_zero = c.b.op(Opcode::equal, {length, number_like(c, length, 0)});
+  length = c.b.select(is_zero, number_like(c, length, 1), length);
+  c.result(c.b.div(x, c.b.broadcast_over(length, {axis}, c.dims(0))));
+}
+
+// (x - mean) / (standard deviation + 1e-9)
+void mean_variance_node(NodeContext& c) {
+  require_float(c, 0);
+  std::vector<int64_t> axes =
+      normalized_axes(c.attribute("axes", std::vector<int64_t>{0, 2, 3}), c.rank(0));
+  ValueId x = c.tensor(0);
+  Moments m = moments(c, x, axes);
+  ValueId deviation = c.b.shift(c.b.op(Opcode::sqrt, {m.variance}), 1e-9);
+  ValueId centered = c.b.sub(x, c.b.broadcast_over(m.mean, axes, c.dims(0)));
+  c.result(c.b.div(centered, c.b.broadcast_over(deviation, axes, c.dims(0))));
+}
+
 constexpr NodeRule kRules[] = {
     {.op = "BatchNormalization",
      .since = 1,
@@ -238,6 +266,8 @@ constexpr NodeRule kRules[] = {
     {"InstanceNormalization", 1, instance_norm_node, input_set({1, 2})},
     {"LRN", 1, lrn_node},
     {"LayerNormalization", 17, layer_norm_node, input_set({1, 2})},
+    {"LpNormalization", 1, lp_norm_node},
+    {"MeanVarianceNormalization", 9, mean_variance_node},
     {"RMSNormalization", 23, rms_norm_node, input_set({1})},
 };
 

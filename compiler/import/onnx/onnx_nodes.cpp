@@ -15,10 +15,11 @@ using Table = std::map<std::string_view, std::vector<NodeRule>>;  // rows by ver
 Table make_table() {
   Table table;
   for (std::span<const NodeRule> family :
-       {elementwise_nodes(), activation_nodes(), matmul_nodes(), einsum_nodes(), conv_nodes(),
-        pool_nodes(), norm_nodes(), reduce_nodes(), shape_nodes(), arrange_nodes(), resize_nodes(),
-        sample_nodes(), index_nodes(), recurrent_nodes(), attention_nodes(), loss_nodes(),
-        constant_nodes(), sequence_nodes(), control_nodes()})
+       {elementwise_nodes(), activation_nodes(), matmul_nodes(),    einsum_nodes(),
+        conv_nodes(),        pool_nodes(),       norm_nodes(),      reduce_nodes(),
+        shape_nodes(),       arrange_nodes(),    resize_nodes(),    sample_nodes(),
+        index_nodes(),       recurrent_nodes(),  attention_nodes(), rotary_nodes(),
+        loss_nodes(),        constant_nodes(),   sequence_nodes(),  control_nodes()})
     for (const NodeRule& rule : family)
       table[rule.op].push_back(rule);
   for (auto& [op, rules] : table)

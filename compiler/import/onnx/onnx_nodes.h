@@ -70,6 +70,7 @@ std::span<const NodeRule> sample_nodes();
 std::span<const NodeRule> index_nodes();
 std::span<const NodeRule> recurrent_nodes();
 std::span<const NodeRule> attention_nodes();
+std::span<const NodeRule> rotary_nodes();
 std::span<const NodeRule> loss_nodes();
 std::span<const NodeRule> constant_nodes();
 std::span<const NodeRule> sequence_nodes();
