@@ -360,6 +360,22 @@ TEST_CASE("graphs that cannot be", "[onnx]") {
   CHECK(error(again) ==
         "t.onnx: node \"n1\" (#1, Relu): error: makes `w2`, which is an input or an initializer "
         "already");
+  again.nodes[1].inputs[0] = "w2";
+  CHECK(error(again) ==
+        "t.onnx: node \"n1\" (#1, Relu): error: makes `w2`, which is an input or an initializer "
+        "already");
+  onnx::Graph branch;
+  branch.nodes = {node("Exp", {"z"}, {"z"})};
+  branch.outputs.emplace_back();
+  branch.outputs[0].name = "z";
+  ModelParts around = dense();
+  around.initializers.push_back(tensor("c", DType::boolean, {}, {1}));
+  around.nodes[1] = node("If", {"c"}, {"y"},
+                         {attribute("then_branch", branch), attribute("else_branch", branch)});
+  around.outputs.push_back("z");
+  CHECK(error(around) ==
+        "t.onnx: node #0 (Exp) in a branch of node \"n1\": error: makes `z`, which is an input or "
+        "a value of a graph around it already");
   ModelParts unknown = dense();
   unknown.nodes[0].inputs[1] = "nothing";
   CHECK(error(unknown) ==
@@ -375,6 +391,9 @@ TEST_CASE("graphs that cannot be", "[onnx]") {
   op.nodes[1].op_type = "Relo";
   CHECK(error(op) ==
         "t.onnx: node \"n1\" (#1, Relo): error: op `Relo` is not supported; did you mean `Relu`?");
+  op.nodes[1].op_type = "Loop";  // not `Log`
+  CHECK(error(op).starts_with(
+      "t.onnx: node \"n1\" (#1, Loop): error: op `Loop` is not supported\nhelp: fix the number"));
   ModelParts old = dense();
   old.opset = 0;
   CHECK(error(old) ==

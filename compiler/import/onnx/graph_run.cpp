@@ -76,6 +76,12 @@ ImportValues GraphRun::run_graph(const Graph& graph, Scope& scope) {
   for (const Tensor& tensor : graph.initializers)
     initializers[tensor.name] = &tensor;
 
+  for (const Node& node : graph.nodes)
+    for (const std::string& output : node.outputs)
+      if (initializers.contains(output) || scope.values.contains(output))
+        throw UserError(place(node, scope),
+                        fmt::format("makes `{}`, which is an input or an initializer already",
+                                    readable(output)));
   auto is_given = [&](const std::string& name) {
     return scope.find(name) || initializers.contains(name) || scope.is_unknown(name);
   };
@@ -86,12 +92,6 @@ ImportValues GraphRun::run_graph(const Graph& graph, Scope& scope) {
                              import_.model.path));
   scope.weights = weight_names(import_.model, order.nodes, scope.opsets, std::move(scope.weights));
 
-  for (const Node& node : graph.nodes)
-    for (const std::string& output : node.outputs)
-      if (initializers.contains(output) || scope.values.contains(output))
-        throw UserError(place(node, scope),
-                        fmt::format("makes `{}`, which is an input or an initializer already",
-                                    readable(output)));
   std::set<std::string> read(outputs.begin(), outputs.end());
   for (const Node* node : order.nodes)
     read.merge(names_read(*node));
