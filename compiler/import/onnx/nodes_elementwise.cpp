@@ -1,6 +1,7 @@
 // Arithmetic, comparisons and their kin, element by element with NumPy's broadcasting.
 #include <cmath>
 
+#include "compiler/import/composed_functions.h"
 #include "compiler/import/onnx/node_shapes.h"
 #include "compiler/import/onnx/onnx_nodes.h"
 #include "ir/diagnostic.h"
@@ -182,18 +183,31 @@ void mod_node(NodeContext& c) {
   c.result(c.b.op(sign_of_first ? Opcode::fmod : Opcode::mod, {x, y}));
 }
 
+template <const ComposedFunction& function>
+void composed_node(NodeContext& c) {
+  require_float(c, 0);
+  c.result(compose(function, c.b, c.tensor(0)));
+}
+
 constexpr NodeRule kRules[] = {
     {"Abs", 1, old_unary_node<Opcode::abs>},
+    {"Acos", 7, composed_node<composed::acos>},
+    {"Acosh", 9, composed_node<composed::acosh>},
     {"Add", 1, old_binary_node<Opcode::add>},
     {"Add", 7, binary_node<Opcode::add>},
     {"And", 1, old_binary_node<Opcode::logical_and>},
     {"And", 7, binary_node<Opcode::logical_and>},
+    {"Asin", 7, composed_node<composed::asin>},
+    {"Asinh", 9, composed_node<composed::asinh>},
+    {"Atan", 7, unary_node<Opcode::atan>},
+    {"Atanh", 9, composed_node<composed::atanh>},
     {"Cast", 6, cast_node},
     {"CastLike", 15, cast_like_node},
     {"Ceil", 1, old_unary_node<Opcode::ceil>},
     {"Clip", 1, clip_6},
     {"Clip", 11, clip_11},
     {"Cos", 7, unary_node<Opcode::cos>},
+    {"Cosh", 9, composed_node<composed::cosh>},
     {"Div", 1, old_binary_node<Opcode::div>},
     {"Div", 7, binary_node<Opcode::div>},
     {"Equal", 1, old_binary_node<Opcode::equal>},
@@ -226,10 +240,12 @@ constexpr NodeRule kRules[] = {
     {"Round", 11, unary_node<Opcode::round>},
     {"Sign", 9, unary_node<Opcode::sign>},
     {"Sin", 7, unary_node<Opcode::sin>},
+    {"Sinh", 9, composed_node<composed::sinh>},
     {"Sqrt", 1, old_unary_node<Opcode::sqrt>},
     {"Sub", 1, old_binary_node<Opcode::sub>},
     {"Sub", 7, binary_node<Opcode::sub>},
     {"Sum", 1, variadic_node<Opcode::add>},
+    {"Tan", 7, composed_node<composed::tan>},
     {"Where", 9, where_node, 0, input_set({1, 2})},
     {"Xor", 1, old_binary_node<Opcode::logical_xor>},
     {"Xor", 7, binary_node<Opcode::logical_xor>},
