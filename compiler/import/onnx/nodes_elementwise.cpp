@@ -116,13 +116,22 @@ void where_node(NodeContext& c) {
 }
 
 void cast_node(NodeContext& c) {
-  std::optional<DType> to = c.find_dtype("to");
-  if (!to)
-    fail("attribute `to` is missing");
   c.ignore({"saturate", "round_mode"});  // of 8-bit floats
-  if (*to == c.dtype(0))
-    return c.result(0, c.value(0));
-  c.result(cast(c, c.tensor(0), *to));
+  int64_t asked = c.required_integer("to");
+  auto element = static_cast<ElementType>(asked);
+  std::optional<WiderType> wider = wider_type_of(element);
+  if (wider && element == asked && c.find_constant(0)) {
+    for (double number : c.numbers(0))
+      if (!(number > -1 && number < wider->end))
+        fail("attribute `to` asks for {}, which does not hold {}", name_of(element), number);
+    c.result(cast(c, c.tensor(0), wider->dtype));
+    return c.narrower_result(0, element);
+  }
+  std::optional<DType> to = c.find_dtype("to");
+  if (*to != c.dtype(0))
+    return c.result(cast(c, c.tensor(0), *to));
+  c.result(0, c.value(0));
+  c.narrower_result(0, 0);
 }
 
 void cast_like_node(NodeContext& c) {
