@@ -3,9 +3,10 @@ target_link_libraries(gradc_native_test_support
   PUBLIC gradc_codegen gradc_passes gradc_runtime gradc_test_support Catch2::Catch2
   PRIVATE gradc_warnings)
 
-gradc_test(codegen_test LIBS gradc_native_test_support gradc_contract_cases gradc_attention_cases
+gradc_test(codegen_test LIBS gradc_import gradc_native_test_support gradc_contract_cases gradc_attention_cases
   SOURCES
   unit/code_cache_test.cpp
+  unit/composed_functions_test.cpp
   unit/idle_lanes_test.cpp
   unit/merge_objects_test.cpp
   unit/native_attention_test.cpp

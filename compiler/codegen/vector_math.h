@@ -4,7 +4,7 @@
 // all inputs unless a range is given (tests/unit/vector_math_test.cpp measures them):
 //
 //   exp 1, exp_normal 1 for x <= 88, log 1, tanh 2.5, sigmoid 2.5, erf 2.5, expm1 2, log1p 2, pow 1,
-//   gelu and its slope 3 and 5e-8 (where there is no AVX-512, 4e-7),
+//   atan 2, gelu and its slope 3 and 5e-8 (where there is no AVX-512, 4e-7),
 //   sin 2 and cos 2 for |x| <= 1e5 (beyond, the result is only within [-1, 1])
 //
 // Infinities, zeros, NaN and denormals give what C's functions give. f64 calls libm, lane by lane.

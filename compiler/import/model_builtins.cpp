@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <numeric>
 
 #include "compiler/import/model_init.h"
@@ -160,6 +161,20 @@ Value matmul(BuiltinCall& c) {
                          flag(c.arguments[3], "`transpose_b`"))};
 }
 
+// --- Functions of single elements; those of numbers alone are computed at once ---
+
+template <const ComposedFunction& function>
+Value composed_function(BuiltinCall& c) {
+  const Value& x = c.arguments[0];
+  if (!x.is_number())
+    return {
+        c.trace.composed(function, tensor(x, fmt::format("the operand of `{}`", function.name)))};
+  double y = value_at(function, x.number());
+  if (!std::isfinite(y))
+    fail("`{}` of this number is not finite", function.name);
+  return {y};
+}
+
 // --- The rest ---
 
 Value len(BuiltinCall& c) {
@@ -195,8 +210,14 @@ Value require(BuiltinCall& c) {
 }
 
 constexpr Builtin kBuiltins[] = {
+    {"acos", "x", composed_function<composed::acos>},
+    {"acosh", "x", composed_function<composed::acosh>},
+    {"asin", "x", composed_function<composed::asin>},
+    {"asinh", "x", composed_function<composed::asinh>},
+    {"atanh", "x", composed_function<composed::atanh>},
     {"broadcast_to", "x shape", broadcast_to},
     {"constant", "value", scaled_initializer<kConstant>},
+    {"cosh", "x", composed_function<composed::cosh>},
     {"dim", "x axis", dim},
     {"dtype", "x", dtype_of},
     {"fan_in_uniform", "gain? fan_in?", fan_initializer<kFanInUniform>},
@@ -216,8 +237,10 @@ constexpr Builtin kBuiltins[] = {
     {"require", "condition message", require},
     {"reshape", "x shape", reshape},
     {"shape", "x", shape_of},
+    {"sinh", "x", composed_function<composed::sinh>},
     {"state", "shape init? name? dtype?", state},
     {"stream", "", stream},
+    {"tan", "x", composed_function<composed::tan>},
     {"uniform", "bound", scaled_initializer<kUniform>},
     {"update", "state content", update},
     {"xavier_normal", "gain? fan_in?", fan_initializer<kXavierNormal>},

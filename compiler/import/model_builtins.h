@@ -1,6 +1,6 @@
 #pragma once
 // Functions of the language that are not ops and cannot be written in it: parameters and state,
-// shapes, matrix products, initialisers.
+// shapes, matrix products, initialisers; and those of single elements that ONNX has, too.
 #include <span>
 #include <string>
 #include <vector>

@@ -147,6 +147,12 @@ TensorRef Trace::matmul(const TensorRef& x, const TensorRef& y, bool transpose_x
   })[0];
 }
 
+TensorRef Trace::composed(const ComposedFunction& function, const TensorRef& x) {
+  ValueId operand = here(x);
+  return appended(function.name,
+                  [&](Builder& b) { return std::vector{compose(function, b, operand)}; })[0];
+}
+
 void Trace::name(const TensorRef& x, const std::string& name, size_t value_count) {
   bool is_state = x.level == 0 && bound_.contains(x.id);
   if (static_cast<size_t>(x.level) + 1 == levels_.size() && x.id.index >= value_count && !is_state)

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "compiler/import/composed_functions.h"
 #include "compiler/import/model_value.h"
 #include "ir/builder.h"
 
@@ -44,6 +45,7 @@ class Trace {
   TensorRef broadcast_to(const TensorRef& x, const Dims& dims);
   TensorRef reshape(const TensorRef& x, Dims dims);
   TensorRef matmul(const TensorRef& x, const TensorRef& y, bool transpose_x, bool transpose_y);
+  TensorRef composed(const ComposedFunction& function, const TensorRef& x);
   // Names x after a variable if it is newer than the first `value_count` values: a value keeps its
   // first name, and a state its own.
   size_t value_count() const { return top().function.values.size(); }

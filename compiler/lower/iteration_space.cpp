@@ -89,6 +89,7 @@ double cost_of(const Instr& instr) {
     case Code::log:
     case Code::sin:
     case Code::cos:
+    case Code::atan:
     case Code::tanh:
     case Code::sigmoid:
     case Code::erf:

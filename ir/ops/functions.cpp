@@ -127,6 +127,17 @@ extern constexpr OpDef cos = {
     .element = element_unary<Code::cos>,
 };
 
+// dx = dy / (1 + x^2)
+extern constexpr OpDef atan = {
+    .name = "atan",
+    .doc = "Arctangent of each element, in radians.",
+    .examples = "atan(f32[3,5])",
+    .infer = same_float,
+    .eval = eval_unary<[](double x) { return std::atan(x); }>,
+    .vjp = [](Vjp& g) { g.add(0, g.b.div(g.dy(), g.b.shift(g.b.mul(g.x(), g.x()), 1.0))); },
+    .element = element_unary<Code::atan>,
+};
+
 // dx = dy * (1 - y^2)
 extern constexpr OpDef tanh = {
     .name = "tanh",

@@ -119,6 +119,8 @@ double apply_float(Code code, const std::vector<double>& x) {
       return std::sin(x[0]);
     case Code::cos:
       return std::cos(x[0]);
+    case Code::atan:
+      return std::atan(x[0]);
     case Code::tanh:
       return std::tanh(x[0]);
     case Code::sigmoid:

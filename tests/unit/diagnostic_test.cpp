@@ -22,7 +22,7 @@ TEST_CASE("an error shows place, message, source line, caret, notes and help", "
 }
 
 TEST_CASE("the nearest name is suggested only when it is near", "[diagnostic]") {
-  std::vector<std::string> names = {"relu", "tanh", "matmul"};
+  std::vector<std::string> names = {"atan", "relu", "tanh", "matmul"};
   CHECK(nearest_name("tahn", names) == "tanh");
   CHECK(nearest_name("convolution", names).empty());
 }

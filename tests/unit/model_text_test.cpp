@@ -114,6 +114,7 @@ TEST_CASE("numbers are computed at compile time", "[model]") {
   CHECK(number("7 / 2") == 3.5);
   CHECK(number("-7 // 2 * 10 + -7 % 2") == -39);
   CHECK(number("sqrt(16) + maximum(2, 3)") == 7);
+  CHECK(number("tan(0.5) - sin(0.5) / cos(0.5)") == 0);
   CHECK(number("1 if 2 < 3 and not 3 <= 2 else 0") == 1);
   CHECK(number("[5, 6, 7][-1] + len([1, 2][1:])") == 8);
   CHECK(number("dim(x, -1) * rank(x) + shape(x)[0]") == 8);

@@ -74,6 +74,19 @@ TEST_CASE("sums and means keep axes when asked", "[nn]") {
              {2 + 5 * v, 2 + 7 * v, 2 + 9 * v, 5 + 5 * v, 5 + 7 * v, 5 + 9 * v});
 }
 
+TEST_CASE("angles and hyperbolic functions are those of C", "[nn]") {
+  Network network(
+      "x: f32[4]",
+      "y = tan(x) + 2 * asin(x) + 3 * acos(x) + 4 * atan(x) + 5 * sinh(x) + 6 * cosh(x)\n"
+      "y = y + 7 * asinh(x) + 8 * atanh(x) + 9 * acosh(x + 2)");
+  std::vector<double> x = {-0.75, 0, 0.25, 0.5}, y;
+  for (double v : x)
+    y.push_back(std::tan(v) + 2 * std::asin(v) + 3 * std::acos(v) + 4 * std::atan(v) +
+                5 * std::sinh(v) + 6 * std::cosh(v) + 7 * std::asinh(v) + 8 * std::atanh(v) +
+                9 * std::acosh(v + 2));
+  check_near(network.infer({tensor({4}, x)}).data, y);
+}
+
 TEST_CASE("split, concat and upsample move elements", "[nn]") {
   Network halves("x: f32[2, 4]", "a, b = split(x, 2)\ny = concat(b, a, axis=-1)");
   CHECK(halves.infer({tensor({2, 4}, {1, 2, 3, 4, 5, 6, 7, 8})}).data ==

@@ -1,6 +1,9 @@
 // Arithmetic and predicates of ONNX.
 #include <catch2/catch.hpp>
+#include <cmath>
 #include <limits>
+#include <string>
+#include <tuple>
 
 #include "tests/support/onnx_models.h"
 
@@ -56,4 +59,20 @@ TEST_CASE("Mod", "[onnx]") {
                             {"z"}})) ==
         "t.onnx: node \"n0\" (#0, Mod): error: attribute `fmod` is 0, which takes whole numbers, "
         "but the input is f32[2]");
+}
+
+TEST_CASE("angles and hyperbolic functions", "[onnx]") {
+  const std::tuple<const char*, int64_t, double (*)(double)> functions[] = {
+      {"Acos", 7, std::acos},   {"Acosh", 9, std::acosh}, {"Asin", 7, std::asin},
+      {"Asinh", 9, std::asinh}, {"Atan", 7, std::atan},   {"Atanh", 9, std::atanh},
+      {"Cosh", 9, std::cosh},   {"Sinh", 9, std::sinh},   {"Tan", 7, std::tan}};
+  for (auto [op, since, exact] : functions) {
+    double x = op == std::string("Acosh") ? 1.25 : 0.625;
+    double y = run_node(node(op, {}, {"y"}), since, {floats({2}, {x, -x})})[0].data[0];
+    INFO(op);
+    CHECK(y == Approx(exact(x)).epsilon(1e-12));
+  }
+  CHECK(import_error(
+            model({{value_info("x", DType::i32, {2})}, {}, {node("Tan", {"x"}, {"y"})}, {"y"}}))
+            .find("i32[2]") != std::string::npos);
 }

@@ -360,6 +360,22 @@ TEST_CASE("graphs that cannot be", "[onnx]") {
   CHECK(error(again) ==
         "t.onnx: node \"n1\" (#1, Relu): error: makes `w2`, which is an input or an initializer "
         "already");
+  again.nodes[1].inputs[0] = "w2";
+  CHECK(error(again) ==
+        "t.onnx: node \"n1\" (#1, Relu): error: makes `w2`, which is an input or an initializer "
+        "already");
+  onnx::Graph branch;
+  branch.nodes = {node("Exp", {"z"}, {"z"})};
+  branch.outputs.emplace_back();
+  branch.outputs[0].name = "z";
+  ModelParts around = dense();
+  around.initializers.push_back(tensor("c", DType::boolean, {}, {1}));
+  around.nodes[1] = node("If", {"c"}, {"y"},
+                         {attribute("then_branch", branch), attribute("else_branch", branch)});
+  around.outputs.push_back("z");
+  CHECK(error(around) ==
+        "t.onnx: node #0 (Exp) in a branch of node \"n1\": error: makes `z`, which is an input or "
+        "a value of a graph around it already");
   ModelParts unknown = dense();
   unknown.nodes[0].inputs[1] = "nothing";
   CHECK(error(unknown) ==
@@ -375,6 +391,9 @@ TEST_CASE("graphs that cannot be", "[onnx]") {
   op.nodes[1].op_type = "Relo";
   CHECK(error(op) ==
         "t.onnx: node \"n1\" (#1, Relo): error: op `Relo` is not supported; did you mean `Relu`?");
+  op.nodes[1].op_type = "Loop";  // not `Log`
+  CHECK(error(op).starts_with(
+      "t.onnx: node \"n1\" (#1, Loop): error: op `Loop` is not supported\nhelp: fix the number"));
   ModelParts old = dense();
   old.opset = 0;
   CHECK(error(old) ==
@@ -447,4 +466,43 @@ TEST_CASE("a loss that does not fit the last op is warned of", "[onnx]") {
   onnx::import_model(model(parts), options);
   CHECK(warnings ==
         Names{"t.onnx: --loss cross_entropy takes logits, but `y` ends in softmax; try nll"});
+}
+
+// PyTorch compares indices of 16 bits to make an identity.
+TEST_CASE("known numbers of an unsigned type are held in a wider one", "[onnx]") {
+  auto cast_to = [](const std::string& from, const std::string& to, int64_t type) {
+    return node("Cast", {from}, {to}, {attribute("to", type)});
+  };
+  constexpr int64_t kUint16 = 4, kFloat = 1;
+  ModelParts eye = {{value_info("x", DType::f32, {2, 2})},
+                    {f32("i", {2}, {0, 1}), i64("axis", {1})},
+                    {cast_to("i", "row", kUint16), node("Unsqueeze", {"row", "axis"}, {"column"}),
+                     node("Equal", {"column", "row"}, {"same"}), cast_to("same", "eye", kFloat),
+                     node("Add", {"x", "eye"}, {"y"})},
+                    {"y"}};
+  CHECK(infer(onnx::import_model(model(eye), {}), {floats({2, 2}, {1, 2, 3, 4})}).at("y").data ==
+        Values{2, 2, 3, 5});
+  ModelParts sum = eye;
+  sum.nodes[2].op_type = "Add";
+  CHECK(import_error(model(sum)) ==
+        "t.onnx: node \"n2\" (#2, Add): error: input 0 holds UINT16, which is only supported where "
+        "it is moved, compared or cast");
+  constexpr int64_t kInt32 = 6;
+  ModelParts whole = eye;
+  whole.nodes = {cast_to("i", "narrow", kUint16), cast_to("narrow", "whole", kInt32),
+                 node("Add", {"whole", "whole"}, {"sum"}), cast_to("sum", "real", kFloat),
+                 node("Add", {"x", "real"}, {"y"})};
+  CHECK(infer(onnx::import_model(model(whole), {}), {floats({2, 2}, {1, 2, 3, 4})}).at("y").data ==
+        Values{1, 4, 3, 6});
+  ModelParts large = eye;
+  large.initializers[0] = f32("i", {2}, {0, 65536});
+  CHECK(
+      import_error(model(large)) ==
+      "t.onnx: node \"n0\" (#0, Cast): error: attribute `to` asks for UINT16, which does not hold "
+      "65536");
+  ModelParts computed = eye;
+  computed.nodes[0].inputs[0] = "x";
+  CHECK(import_error(model(computed)) ==
+        "t.onnx: node \"n0\" (#0, Cast): error: attribute `to` asks for UINT16; supported are f32 "
+        "f64 f16 bf16 i8 u8 i16 i32 i64 bool");
 }

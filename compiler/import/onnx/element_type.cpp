@@ -8,6 +8,7 @@ namespace {
 struct ElementInfo {
   const char* name;
   std::optional<DType> dtype;
+  std::optional<WiderType> wider = {};
 };
 
 // In the order of TensorProto.DataType.
@@ -15,7 +16,7 @@ constexpr ElementInfo kElements[] = {{"UNDEFINED", {}},
                                      {"FLOAT", DType::f32},
                                      {"UINT8", DType::u8},
                                      {"INT8", DType::i8},
-                                     {"UINT16", {}},
+                                     {"UINT16", {}, WiderType{DType::i32, 0x1p16}},
                                      {"INT16", DType::i16},
                                      {"INT32", DType::i32},
                                      {"INT64", DType::i64},
@@ -23,8 +24,8 @@ constexpr ElementInfo kElements[] = {{"UNDEFINED", {}},
                                      {"BOOL", DType::boolean},
                                      {"FLOAT16", DType::f16},
                                      {"DOUBLE", DType::f64},
-                                     {"UINT32", {}},
-                                     {"UINT64", {}},
+                                     {"UINT32", {}, WiderType{DType::i64, 0x1p32}},
+                                     {"UINT64", {}, WiderType{DType::i64, 0x1p63}},
                                      {"COMPLEX64", {}},
                                      {"COMPLEX128", {}},
                                      {"BFLOAT16", DType::bf16},
@@ -51,6 +52,11 @@ const ElementInfo* find(ElementType type) {
 std::optional<DType> dtype_of(ElementType type) {
   const ElementInfo* info = find(type);
   return info ? info->dtype : std::nullopt;
+}
+
+std::optional<WiderType> wider_type_of(ElementType type) {
+  const ElementInfo* info = find(type);
+  return info ? info->wider : std::nullopt;
 }
 
 std::string name_of(ElementType type) {

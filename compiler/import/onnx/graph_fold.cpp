@@ -96,7 +96,8 @@ std::optional<ImportValues> GraphRun::fold(const NodeRule& rule, const Node& nod
   }
   std::vector<ConstantPtr> values = evaluate(scratch, moved);
   for (size_t i = 0; i < computed.size(); ++i)
-    *computed[i] = {.kind = Kind::constant, .constant = values[i]};
+    *computed[i] = {
+        .kind = Kind::constant, .constant = values[i], .narrower = computed[i]->narrower};
   return results;
 }
 

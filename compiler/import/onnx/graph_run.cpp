@@ -1,6 +1,7 @@
 #include "compiler/import/onnx/graph_run.h"
 
 #include <algorithm>
+#include <array>
 
 #include "compiler/entries.h"
 #include "compiler/import/onnx/coverage.h"
@@ -34,6 +35,25 @@ std::vector<const Attribute*> attributes_of(const Node& node, const Scope& scope
       }
   }
   return attributes;
+}
+
+// These give the same for whole numbers of any width.
+constexpr std::array<std::string_view, 8> kOfAnyWidth = {
+    "Cast", "Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Shape", "Size"};
+
+// The narrower type of inputs that the node moves, if any; fails where it may not read it.
+ElementType moved_narrower(const NodeRule& rule, const ImportValues& inputs) {
+  ElementType moved = 0;
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    if (inputs[i].narrower == 0)
+      continue;
+    if (is_in(rule.moves, i))
+      moved = inputs[i].narrower;
+    else if (std::ranges::find(kOfAnyWidth, rule.op) == kOfAnyWidth.end())
+      fail("input {} holds {}, which is only supported where it is moved, compared or cast", i,
+           name_of(inputs[i].narrower));
+  }
+  return moved;
 }
 
 }  // namespace
@@ -76,6 +96,12 @@ ImportValues GraphRun::run_graph(const Graph& graph, Scope& scope) {
   for (const Tensor& tensor : graph.initializers)
     initializers[tensor.name] = &tensor;
 
+  for (const Node& node : graph.nodes)
+    for (const std::string& output : node.outputs)
+      if (initializers.contains(output) || scope.values.contains(output))
+        throw UserError(place(node, scope),
+                        fmt::format("makes `{}`, which is an input or an initializer already",
+                                    readable(output)));
   auto is_given = [&](const std::string& name) {
     return scope.find(name) || initializers.contains(name) || scope.is_unknown(name);
   };
@@ -86,12 +112,6 @@ ImportValues GraphRun::run_graph(const Graph& graph, Scope& scope) {
                              import_.model.path));
   scope.weights = weight_names(import_.model, order.nodes, scope.opsets, std::move(scope.weights));
 
-  for (const Node& node : graph.nodes)
-    for (const std::string& output : node.outputs)
-      if (initializers.contains(output) || scope.values.contains(output))
-        throw UserError(place(node, scope),
-                        fmt::format("makes `{}`, which is an input or an initializer already",
-                                    readable(output)));
   std::set<std::string> read(outputs.begin(), outputs.end());
   for (const Node* node : order.nodes)
     read.merge(names_read(*node));
@@ -238,6 +258,7 @@ void GraphRun::take_node(const Node& node, Scope& scope) {
 ImportValues GraphRun::build(Trace& trace, const NodeRule& rule, const Node& node,
                              const ImportValues& inputs, Scope& scope) {
   std::vector<std::unique_ptr<Attribute>> kept;
+  ElementType narrower = moved_narrower(rule, inputs);
   size_t first_op = trace.function.ops.size();
   NodeContext context(trace, node, standard_opset(scope.opsets), inputs,
                       attributes_of(node, scope, kept), scope.weights,
@@ -246,7 +267,10 @@ ImportValues GraphRun::build(Trace& trace, const NodeRule& rule, const Node& nod
   for (size_t i = first_op; i < trace.function.ops.size(); ++i)
     for (ValueId value : trace.function.ops[i].results)
       check_sizes(trace.function.type(value).dims);
-  return context.finish();
+  ImportValues results = context.finish();
+  for (size_t i = 0; narrower != 0 && i < results.size(); ++i)
+    results[i].narrower = narrower;
+  return results;
 }
 
 // Values from `first_new` on are the node's own, and get its names.

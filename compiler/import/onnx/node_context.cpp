@@ -303,6 +303,11 @@ void NodeContext::result(size_t i, const ImportValue& value) {
     results_[i] = value;
 }
 
+void NodeContext::narrower_result(size_t i, ElementType type) {
+  if (i < results_.size())
+    results_[i].narrower = type;
+}
+
 void NodeContext::result(size_t i, ValueId value) {
   result(i, ImportValue{.kind = ImportValue::Kind::tensor, .id = value});
 }

@@ -97,6 +97,8 @@ class NodeContext {
   void result(size_t i, ConstantPtr constant);
   void result(size_t i, const ImportValue& value);  // handed on
   void result_sequence(ImportValues parts);
+  // Result i holds numbers of this type of the file in a wider one.
+  void narrower_result(size_t i, ElementType type);
   void result(ValueId value) { result(0, value); }
   void result(ConstantPtr constant) { result(0, std::move(constant)); }
   ImportValues run_graph(const Graph& graph) { return run_graph_(graph); }

@@ -19,14 +19,16 @@ struct InputLimit {
 constexpr InputLimit kLimits[] = {
     {0, "Constant SequenceEmpty"},
     {1,
-     "Abs ArgMax ArgMin AveragePool Cast Ceil Celu ConcatFromSequence ConstantOfShape Cos "
+     "Abs Acos Acosh ArgMax ArgMin Asin Asinh Atan Atanh AveragePool Cast Ceil Celu "
+     "ConcatFromSequence ConstantOfShape Cos Cosh "
      "DepthToSpace Elu Erf "
      "Exp EyeLike Flatten Floor Gelu GlobalAveragePool GlobalMaxPool HardSigmoid HardSwish Hardmax "
      "Identity If IsInf IsNaN LRN LeakyRelu Log LogSoftmax LpNormalization MaxPool "
      "MeanVarianceNormalization Mish Neg Not Reciprocal "
-     "Relu Round Selu SequenceLength Shape Shrink Sigmoid Sign Sin Size Softmax Softplus Softsign "
+     "Relu Round Selu SequenceLength Shape Shrink Sigmoid Sign Sin Sinh Size Softmax Softplus "
+     "Softsign "
      "SpaceToDepth "
-     "Sqrt Swish Tanh ThresholdedRelu Transpose"},
+     "Sqrt Swish Tan Tanh ThresholdedRelu Transpose"},
     {2,
      "Add And CastLike CumSum Div Equal Expand Gather GatherElements GatherND Greater "
      "GreaterOrEqual GridSample Less LessOrEqual MatMul Mod Mul Or PRelu Pow RMSNormalization "

@@ -127,6 +127,13 @@ NodeOrder order_nodes(std::span<const Node> nodes, std::span<const std::string> 
   }
   if (done == nodes.size())
     return order;
+  for (size_t i = 0; i < nodes.size(); ++i)
+    for (const std::string& output : nodes[i].outputs)
+      if (waits[i] > 0 && is_given(output))
+        throw UserError(place(nodes[i]),
+                        fmt::format("makes `{}`, which is an input or a value of a graph around "
+                                    "it already",
+                                    readable(output)));
   size_t stuck = 0;
   while (waits[stuck] == 0)
     ++stuck;

@@ -1,6 +1,7 @@
 // Arithmetic, comparisons and their kin, element by element with NumPy's broadcasting.
 #include <cmath>
 
+#include "compiler/import/composed_functions.h"
 #include "compiler/import/onnx/node_shapes.h"
 #include "compiler/import/onnx/onnx_nodes.h"
 #include "ir/diagnostic.h"
@@ -115,13 +116,22 @@ void where_node(NodeContext& c) {
 }
 
 void cast_node(NodeContext& c) {
-  std::optional<DType> to = c.find_dtype("to");
-  if (!to)
-    fail("attribute `to` is missing");
   c.ignore({"saturate", "round_mode"});  // of 8-bit floats
-  if (*to == c.dtype(0))
-    return c.result(0, c.value(0));
-  c.result(cast(c, c.tensor(0), *to));
+  int64_t asked = c.required_integer("to");
+  auto element = static_cast<ElementType>(asked);
+  std::optional<WiderType> wider = wider_type_of(element);
+  if (wider && element == asked && c.find_constant(0)) {
+    for (double number : c.numbers(0))
+      if (!(number > -1 && number < wider->end))
+        fail("attribute `to` asks for {}, which does not hold {}", name_of(element), number);
+    c.result(cast(c, c.tensor(0), wider->dtype));
+    return c.narrower_result(0, element);
+  }
+  std::optional<DType> to = c.find_dtype("to");
+  if (*to != c.dtype(0))
+    return c.result(cast(c, c.tensor(0), *to));
+  c.result(0, c.value(0));
+  c.narrower_result(0, 0);
 }
 
 void cast_like_node(NodeContext& c) {
@@ -182,18 +192,31 @@ void mod_node(NodeContext& c) {
   c.result(c.b.op(sign_of_first ? Opcode::fmod : Opcode::mod, {x, y}));
 }
 
+template <const ComposedFunction& function>
+void composed_node(NodeContext& c) {
+  require_float(c, 0);
+  c.result(compose(function, c.b, c.tensor(0)));
+}
+
 constexpr NodeRule kRules[] = {
     {"Abs", 1, old_unary_node<Opcode::abs>},
+    {"Acos", 7, composed_node<composed::acos>},
+    {"Acosh", 9, composed_node<composed::acosh>},
     {"Add", 1, old_binary_node<Opcode::add>},
     {"Add", 7, binary_node<Opcode::add>},
     {"And", 1, old_binary_node<Opcode::logical_and>},
     {"And", 7, binary_node<Opcode::logical_and>},
+    {"Asin", 7, composed_node<composed::asin>},
+    {"Asinh", 9, composed_node<composed::asinh>},
+    {"Atan", 7, unary_node<Opcode::atan>},
+    {"Atanh", 9, composed_node<composed::atanh>},
     {"Cast", 6, cast_node},
     {"CastLike", 15, cast_like_node},
     {"Ceil", 1, old_unary_node<Opcode::ceil>},
     {"Clip", 1, clip_6},
     {"Clip", 11, clip_11},
     {"Cos", 7, unary_node<Opcode::cos>},
+    {"Cosh", 9, composed_node<composed::cosh>},
     {"Div", 1, old_binary_node<Opcode::div>},
     {"Div", 7, binary_node<Opcode::div>},
     {"Equal", 1, old_binary_node<Opcode::equal>},
@@ -226,10 +249,12 @@ constexpr NodeRule kRules[] = {
     {"Round", 11, unary_node<Opcode::round>},
     {"Sign", 9, unary_node<Opcode::sign>},
     {"Sin", 7, unary_node<Opcode::sin>},
+    {"Sinh", 9, composed_node<composed::sinh>},
     {"Sqrt", 1, old_unary_node<Opcode::sqrt>},
     {"Sub", 1, old_binary_node<Opcode::sub>},
     {"Sub", 7, binary_node<Opcode::sub>},
     {"Sum", 1, variadic_node<Opcode::add>},
+    {"Tan", 7, composed_node<composed::tan>},
     {"Where", 9, where_node, 0, input_set({1, 2})},
     {"Xor", 1, old_binary_node<Opcode::logical_xor>},
     {"Xor", 7, binary_node<Opcode::logical_xor>},

@@ -16,6 +16,12 @@ namespace gradc::onnx {
 // TensorProto.DataType; `dtype_of` names the element type of ours, if there is one.
 using ElementType = int32_t;
 std::optional<DType> dtype_of(ElementType type);
+// For unsigned numbers without a type of ours, one that holds those below `end`.
+struct WiderType {
+  DType dtype;
+  double end;
+};
+std::optional<WiderType> wider_type_of(ElementType type);
 std::string name_of(ElementType type);  // "FLOAT", "STRING", "17" when unknown
 
 // Raw, typed and external data all end up as `data`: row-major, little-endian, element_count(dims)

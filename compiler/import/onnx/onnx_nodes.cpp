@@ -5,6 +5,7 @@
 #include <string>
 
 #include "compiler/import/onnx/names.h"
+#include "compiler/import/onnx/problem.h"
 #include "ir/diagnostic.h"
 
 namespace gradc::onnx {
@@ -50,6 +51,8 @@ const NodeRule& node_rule(std::string_view op, int64_t opset) {
     return *rule;
   auto rules = table().find(op);
   if (rules == table().end()) {
+    if (std::string cure = cure_of_op(std::string(op), ""); !cure.empty())
+      throw UserError("", fmt::format("op `{}` is not supported", readable(op))).with_help(cure);
     std::vector<std::string_view> names;
     for (const auto& [name, rows] : table())
       names.push_back(name);

@@ -13,8 +13,7 @@ constexpr Cure kCures[] = {
     {"DynamicQuantizeLinear", "export the model before it is quantized"},
     {"Loop",
      "fix the number of rounds, so that the exporter unrolls them; simplifying the file folds "
-     "loops "
-     "over known values"},
+     "loops over known values; of an EmbeddingBag, write an Embedding and its sum or mean"},
     {"NonMaxSuppression", "cut the model in front of its post-processing"},
     {"NonZero", "its shape depends on values; simplifying the file folds it where they are known"},
     {"QLinear", "export the model before it is quantized"},
@@ -23,19 +22,6 @@ constexpr Cure kCures[] = {
     {"SequenceMap", "export without it: a function over the parts of a sequence"},
     {"Unique", "its shape depends on values; simplifying the file folds it where they are known"},
 };
-
-std::string cure_of_op(const std::string& op, const std::string& domain) {
-  if (domain == "com.microsoft")
-    return "save the model before ONNX Runtime fuses ops: optimization level basic or less";
-  if (domain.starts_with("org.pytorch"))
-    return "export with a newer opset, where the op is a standard one";
-  if (!domain.empty())
-    return "put the op's definition into the file, as a function of ONNX";
-  for (const Cure& cure : kCures)
-    if (op.starts_with(cure.op))
-      return std::string(cure.text);
-  return "";
-}
 
 // The error's `help:` lines.
 std::string help_of(const UserError& error) {
@@ -50,6 +36,19 @@ Problem::Kind kind_of(Gap::Kind kind) {
 }
 
 }  // namespace
+
+std::string cure_of_op(const std::string& op, const std::string& domain) {
+  if (domain == "com.microsoft")
+    return "save the model before ONNX Runtime fuses ops: optimization level basic or less";
+  if (domain.starts_with("org.pytorch"))
+    return "export with a newer opset, where the op is a standard one";
+  if (!domain.empty())
+    return "put the op's definition into the file, as a function of ONNX";
+  for (const Cure& cure : kCures)
+    if (op.starts_with(cure.op))
+      return std::string(cure.text);
+  return "";
+}
 
 std::string_view name_of(Problem::Kind kind) {
   switch (kind) {

@@ -24,6 +24,9 @@ struct Problem {
 };
 std::string_view name_of(Problem::Kind kind);
 
+// The nearest cure for an op that is none of ours; "" where none is known.
+std::string cure_of_op(const std::string& op, const std::string& domain);
+
 Problem problem_of(const UserError& error);
 Problem problem_of(const Gap& gap);
 // An error of a node with these gaps.

@@ -28,6 +28,9 @@ struct ImportValue {
   ConstantPtr constant;
   std::string name;  // unique in the file: what its state is called, should it become one
   std::vector<ImportValue> parts;
+  // The file's type of whole numbers that are held in a wider one, else 0. Arithmetic would not
+  // wrap around in that: nodes may only move, compare or cast them.
+  ElementType narrower = 0;
 };
 
 // What the entries of one import share.
