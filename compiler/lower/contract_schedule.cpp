@@ -299,9 +299,8 @@ int64_t TileChooser::most_together(size_t first) const {
   auto moves_along = [&](const TapAxis& axis) {
     return axis.result_loop && static_cast<int64_t>(*axis.result_loop) != s_.row_loop;
   };
-  if (std::ranges::count_if(tap_axes(nest_, a()).value_or(std::vector<TapAxis>{}), moves_along) <
-          2 ||
-      limits_.rows < INT64_MAX)
+  std::optional<std::vector<TapAxis>> axes = tap_axes(nest_, a());
+  if (limits_.rows < INT64_MAX || !axes || std::ranges::count_if(*axes, moves_along) < 2)
     return 1;
   int64_t all = s_.blocks[first - 1], together = all;
   while (together > 1 && (all % together != 0 || staged_bytes(first, together) > kTogetherBytes))

@@ -40,6 +40,11 @@ std::vector<Scalar> unravel(loop::Builder& b, Scalar linear, const Dims& dims) {
   return indices;
 }
 
+bool is_at(const Position& position, std::span<const Scalar> point) {
+  return !position.condition &&
+         std::ranges::equal(position.indices, point, {}, &Scalar::reg, &Scalar::reg);
+}
+
 // What an element rule sees.
 class KernelValues::Context : public loop::ElementContext {
  public:

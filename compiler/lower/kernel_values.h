@@ -20,6 +20,9 @@ struct Position {
   std::optional<loop::Scalar> condition;
 };
 
+// Whether nothing but the point is asked for, and that in any case.
+bool is_at(const Position& position, std::span<const loop::Scalar> point);
+
 class KernelValues {
  public:
   // Adds a buffer to the kernel for each parameter and each result of `function`.

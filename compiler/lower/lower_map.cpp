@@ -23,13 +23,12 @@ using loop::Scalar;
 
 class MapLowering {
  public:
-  MapLowering(KernelValues& values, IterationSpace space, PointBody body, const Target& target,
-              int threads)
+  MapLowering(KernelValues& values, MapPiece piece, const Target& target, int threads)
       : b_(values.builder()),
         values_(values),
-        body_(std::move(body)),
-        groups_(std::move(space.groups)),
-        parallel_(threads > 1 && space.nanoseconds >= kParallelNanoseconds),
+        body_(std::move(piece.body)),
+        groups_(std::move(piece.space.groups)),
+        parallel_(threads > 1 && piece.space.nanoseconds >= kParallelNanoseconds),
         lanes_(target.lanes_f32()) {
     join_short_rows(lanes_);
   }
@@ -120,10 +119,8 @@ loop::Kernel lower_map(const Function& function, const Target& target, int threa
   loop::Kernel kernel{.name = function.name};
   loop::Builder builder(kernel);
   KernelValues values(function, builder);
-  for (const MapPiece& piece : map_pieces(function)) {
-    IterationSpace space = analyse(function, piece.dims, piece.body);
-    MapLowering(values, std::move(space), piece.body, target, threads).run();
-  }
+  for (MapPiece& piece : map_pieces(function, std::move(whole)))
+    MapLowering(values, std::move(piece), target, threads).run();
   return kernel;
 }
 

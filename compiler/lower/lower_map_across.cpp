@@ -99,8 +99,7 @@ class AcrossLowering {
   }
 
   Scalar element(const Across& across, const Position& position) {
-    strayed_ |= position.condition.has_value() ||
-                !std::ranges::equal(position.indices, point_, {}, &Scalar::reg, &Scalar::reg);
+    strayed_ |= !is_at(position, point_);
     return b_.load(across.scratch, b_.add(b_.scaled(in_block_[0], rows_), in_block_[1]));
   }
 

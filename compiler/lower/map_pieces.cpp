@@ -8,13 +8,6 @@ namespace {
 
 using loop::Scalar;
 
-std::vector<uint32_t> registers(std::span<const Scalar> scalars) {
-  std::vector<uint32_t> registers;
-  for (Scalar scalar : scalars)
-    registers.push_back(scalar.reg);
-  return registers;
-}
-
 // The concatenation of the space's dims whose axis has others behind it.
 const Op* outer_concat(const Function& kernel, const Dims& dims) {
   for (const Op& op : kernel.ops) {
@@ -30,10 +23,9 @@ const Op* outer_concat(const Function& kernel, const Dims& dims) {
 
 }  // namespace
 
-std::vector<MapPiece> map_pieces(const Function& kernel) {
-  const Dims& dims = kernel.type(kernel.results.at(0).value).dims;
-  std::vector<MapPiece> whole = {{dims, lower_point}};
-  const Op* concat = outer_concat(kernel, dims);
+std::vector<MapPiece> map_pieces(const Function& kernel, IterationSpace space) {
+  std::vector<MapPiece> whole = {{std::move(space), lower_point}};
+  const Op* concat = outer_concat(kernel, kernel.type(kernel.results.at(0).value).dims);
   if (!concat)
     return whole;
   auto axis = static_cast<size_t>(concat->attrs.integer("axis"));
@@ -48,18 +40,16 @@ std::vector<MapPiece> map_pieces(const Function& kernel) {
       std::vector<Scalar> in_operand(indices.begin(), indices.end()), point = in_operand;
       point[axis] = b.add(point[axis], b.index(begin));
       values.define(result, [&](const Position& position) {
-        *strayed |= position.condition || registers(position.indices) != registers(point);
+        *strayed |= !is_at(position, point);
         return values.element(operand, in_operand);
       });
       lower_point(values, point);
       values.undefine(result);
     };
     if (piece[axis] > 0)
-      pieces.push_back({piece, body});
+      pieces.push_back({analyse(kernel, piece, body), body});
     begin += piece[axis];
   }
-  for (const MapPiece& piece : pieces)
-    analyse(kernel, piece.dims, piece.body);
   return pieces.size() > 1 && !*strayed ? pieces : whole;
 }
 

@@ -8,13 +8,13 @@
 namespace gradc {
 
 struct MapPiece {
-  Dims dims;
+  IterationSpace space;
   PointBody body;  // at indices that count from the piece's begin
 };
 
-// Together they are the space of the kernel's results, in the order of the concatenation; one piece
-// where there is none that the kernel reads at the point that it computes, or where it runs along
-// rows (row_parts.h).
-std::vector<MapPiece> map_pieces(const Function& kernel);
+// Together they are `space`, that of the kernel's results, in the order of the concatenation; one
+// piece where there is none that the kernel reads at the point that it computes, or where it runs
+// along rows (row_parts.h).
+std::vector<MapPiece> map_pieces(const Function& kernel, IterationSpace space);
 
 }  // namespace gradc

@@ -30,6 +30,15 @@ void check_same_dtype(const NodeContext& c, size_t a, size_t b) {
 
 }  // namespace
 
+ValueId slice_along(Builder& b, ValueId x, int64_t axis, int64_t begin, int64_t end, int64_t step) {
+  Dims first(b.dims(x).size(), 0), last = b.dims(x), steps(first.size(), 1);
+  auto a = static_cast<size_t>(axis);
+  first[a] = begin;
+  last[a] = end;
+  steps[a] = step;
+  return b.op(Opcode::slice, {x}, {{"begin", first}, {"end", last}, {"step", steps}});
+}
+
 ImportValues split(NodeContext& c, size_t i, int64_t axis, const std::vector<int64_t>& sizes) {
   Dims dims = c.dims(i);
   auto a = static_cast<size_t>(axis);
@@ -41,11 +50,10 @@ ImportValues split(NodeContext& c, size_t i, int64_t axis, const std::vector<int
     fail("axis {} of {} does not split into parts of {}", axis, to_string(c.type(i)),
          to_string(sizes));
   ImportValues parts;
-  Dims begin(dims.size()), end = dims, step(dims.size(), 1);
-  end[a] = 0;
+  int64_t end = 0;
   for (int64_t size : sizes) {
-    begin[a] = end[a];
-    end[a] += size;
+    int64_t begin = end;
+    end += size;
     Dims part = dims;
     part[a] = size;
     if (element_count(part) == 0)
@@ -53,8 +61,7 @@ ImportValues split(NodeContext& c, size_t i, int64_t axis, const std::vector<int
                        .constant = filled_constant({c.dtype(i), part}, 0)});
     else
       parts.push_back({.kind = ImportValue::Kind::tensor,
-                       .id = c.b.op(Opcode::slice, {c.tensor(i)},
-                                    {{"begin", begin}, {"end", end}, {"step", step}})});
+                       .id = slice_along(c.b, c.tensor(i), axis, begin, end)});
   }
   return parts;
 }

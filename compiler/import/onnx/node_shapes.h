@@ -40,6 +40,9 @@ int64_t window_count(int64_t size, int64_t low, int64_t high, int64_t window, in
 // The sizes after the first two: of an image [batch, channels, spatial...].
 Dims spatial_dims(const Dims& dims);
 
+// x[begin, end) along an axis, every `step` of it.
+ValueId slice_along(Builder& b, ValueId x, int64_t axis, int64_t begin, int64_t end,
+                    int64_t step = 1);
 // Parts of input i, one after the other along an axis.
 ImportValues split(NodeContext& c, size_t i, int64_t axis, const std::vector<int64_t>& sizes);
 // Values joined along an axis; all else must be equal.

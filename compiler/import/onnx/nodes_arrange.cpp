@@ -71,15 +71,6 @@ ValueId crop(NodeContext& c, ValueId x, Padding& padding) {
                 {{"begin", begin}, {"end", end}, {"step", std::vector<int64_t>(dims.size(), 1)}});
 }
 
-// x[begin, end) along an axis.
-ValueId part(NodeContext& c, ValueId x, size_t axis, int64_t begin, int64_t end) {
-  Dims first(c.b.dims(x).size(), 0), last = c.b.dims(x);
-  first[axis] = begin;
-  last[axis] = end;
-  return c.b.op(Opcode::slice, {x},
-                {{"begin", first}, {"end", last}, {"step", std::vector<int64_t>(first.size(), 1)}});
-}
-
 enum class Border { edge, reflect, wrap };
 
 // The `take` elements that stand before (or after) `turns` whole borders and x itself. Reflected
@@ -88,15 +79,17 @@ ValueId border_part(NodeContext& c, ValueId x, size_t axis, Border border, bool 
                     int64_t turns, int64_t take) {
   Dims dims = c.b.dims(x);
   int64_t n = dims[axis];
+  auto part = [&](int64_t begin, int64_t end) {
+    return slice_along(c.b, x, static_cast<int64_t>(axis), begin, end);
+  };
   if (border == Border::edge) {
     dims[axis] = take;
-    return c.b.broadcast_to(part(c, x, axis, before ? 0 : n - 1, before ? 1 : n), dims);
+    return c.b.broadcast_to(part(before ? 0 : n - 1, before ? 1 : n), dims);
   }
   if (border == Border::wrap)
-    return before ? part(c, x, axis, n - take, n) : part(c, x, axis, 0, take);
+    return before ? part(n - take, n) : part(0, take);
   bool backwards = turns % 2 == 0;
-  ValueId piece =
-      before == backwards ? part(c, x, axis, 1, take + 1) : part(c, x, axis, n - 1 - take, n - 1);
+  ValueId piece = before == backwards ? part(1, take + 1) : part(n - 1 - take, n - 1);
   std::vector<int64_t> axes{static_cast<int64_t>(axis)};
   return backwards ? c.b.op(Opcode::reverse, {piece}, {{"axes", axes}}) : piece;
 }

@@ -46,14 +46,10 @@ void gather_node(NodeContext& c) {
   int64_t index = integers_of(*known)[0];
   if (index < -size || index >= size)
     fail("index {} is out of range for {} elements", index, size);
-  std::vector<int64_t> begin(dims.size(), 0), end = dims;
-  begin[static_cast<size_t>(axis)] = index < 0 ? index + size : index;
-  end[static_cast<size_t>(axis)] = begin[static_cast<size_t>(axis)] + 1;
+  index += index < 0 ? size : 0;
   ValueId slice = c.tensor(0);
   if (size > 1)
-    slice =
-        c.b.op(Opcode::slice, {slice},
-               {{"begin", begin}, {"end", end}, {"step", std::vector<int64_t>(dims.size(), 1)}});
+    slice = slice_along(c.b, slice, axis, index, index + 1);
   dims.erase(dims.begin() + axis);
   dims.insert(dims.begin() + axis, known->type.dims.begin(), known->type.dims.end());
   c.result(c.b.reshape(slice, dims));
@@ -185,9 +181,7 @@ void scatter_nd_node(NodeContext& c) {
 
 // Element i of the input of two values, off and on, as a tensor of this shape.
 ValueId one_of_two(NodeContext& c, int64_t i, const Dims& dims) {
-  ValueId value = c.b.op(
-      Opcode::slice, {c.tensor(2)},
-      {{"begin", std::vector{i}}, {"end", std::vector{i + 1}}, {"step", std::vector{int64_t{1}}}});
+  ValueId value = slice_along(c.b, c.tensor(2), 0, i, i + 1);
   return c.b.broadcast_to(c.b.reshape(value, {}), dims);
 }
 

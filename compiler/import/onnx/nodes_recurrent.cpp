@@ -33,11 +33,7 @@ struct Step {
   std::vector<ValueId> states;
 
   ValueId part(ValueId x, int64_t i) const {  // of axis -1, in pieces of `hidden`
-    Dims begin(b.dims(x).size(), 0), end = b.dims(x);
-    begin.back() = i * hidden;
-    end.back() = (i + 1) * hidden;
-    return b.op(Opcode::slice, {x},
-                {{"begin", begin}, {"end", end}, {"step", Dims(begin.size(), 1)}});
+    return slice_along(b, x, b.type(x).rank() - 1, i * hidden, (i + 1) * hidden);
   }
   ValueId activate(size_t i, ValueId x) const {
     if (clip > 0) {
@@ -102,11 +98,7 @@ struct Kind {
 
 // [first, last) of axis 0.
 ValueId rows(Builder& b, ValueId x, int64_t first, int64_t last) {
-  Dims begin(b.dims(x).size(), 0), end = b.dims(x);
-  begin[0] = first;
-  end[0] = last;
-  return b.op(Opcode::slice, {x},
-              {{"begin", begin}, {"end", end}, {"step", Dims(begin.size(), 1)}});
+  return slice_along(b, x, 0, first, last);
 }
 
 // Slice d of axis 0, which vanishes.

@@ -6,15 +6,7 @@
 namespace gradc::onnx {
 namespace {
 
-// x [..., size] from begin to end of the last axis, every `step` of them.
-ValueId part_of(NodeContext& c, ValueId x, int64_t begin, int64_t end, int64_t step = 1) {
-  Dims dims = c.b.dims(x);
-  std::vector<int64_t> from(dims.size(), 0), to = dims, steps(dims.size(), 1);
-  from.back() = begin;
-  to.back() = end;
-  steps.back() = step;
-  return c.b.op(Opcode::slice, {x}, {{"begin", from}, {"end", to}, {"step", steps}});
-}
+constexpr int64_t kElements = 3;  // the axis of a head's elements
 
 ValueId joined(NodeContext& c, const std::vector<ValueId>& parts) {
   int64_t last = c.b.type(parts[0]).rank() - 1;
@@ -65,8 +57,10 @@ void rotary_embedding_node(NodeContext& c) {
   Dims pairs = dims;
   pairs.back() = turned / 2;
   int64_t half = turned / 2;
-  ValueId x = interleaved ? part_of(c, whole, 0, turned, 2) : part_of(c, whole, 0, half);
-  ValueId y = interleaved ? part_of(c, whole, 1, turned, 2) : part_of(c, whole, half, turned);
+  ValueId x = interleaved ? slice_along(c.b, whole, kElements, 0, turned, 2)
+                          : slice_along(c.b, whole, kElements, 0, half);
+  ValueId y = interleaved ? slice_along(c.b, whole, kElements, 1, turned, 2)
+                          : slice_along(c.b, whole, kElements, half, turned);
   ValueId cos = angles(c, 1, pairs), sin = angles(c, 2, pairs);
   ValueId new_x = c.b.sub(c.b.mul(x, cos), c.b.mul(y, sin));
   ValueId new_y = c.b.add(c.b.mul(x, sin), c.b.mul(y, cos));
@@ -79,7 +73,8 @@ void rotary_embedding_node(NodeContext& c) {
   } else {
     new_x = joined(c, {new_x, new_y});
   }
-  ValueId result = turned < size ? joined(c, {new_x, part_of(c, whole, turned, size)}) : new_x;
+  ValueId result =
+      turned < size ? joined(c, {new_x, slice_along(c.b, whole, kElements, turned, size)}) : new_x;
   c.result(c.rank(0) == 4 ? c.b.transpose(result, {0, 2, 1, 3}) : c.b.reshape(result, c.dims(0)));
 }
 

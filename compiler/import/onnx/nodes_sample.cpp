@@ -156,11 +156,7 @@ void grid_sample_node(NodeContext& c) {
   std::vector<std::vector<Tap>> taps;
   for (int64_t i = 0; i < axes; ++i) {
     int64_t at = axes - 1 - i;
-    ValueId coordinate = c.b.op(Opcode::slice, {lines},
-                                {{"begin", std::vector<int64_t>{0, 0, at}},
-                                 {"end", std::vector<int64_t>{grid[0], places, at + 1}},
-                                 {"step", std::vector<int64_t>{1, 1, 1}}});
-    coordinate = c.b.reshape(coordinate, {grid[0], 1, places});
+    ValueId coordinate = c.b.reshape(slice_along(c.b, lines, 2, at, at + 1), {grid[0], 1, places});
     taps.push_back(taps_of(c, sampling, coordinate, sizes[static_cast<size_t>(i)]));
   }
   ValueId x = c.b.reshape(c.tensor(0), {dims[0], dims[1], elements});
